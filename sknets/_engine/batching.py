@@ -1,0 +1,102 @@
+"""How data is cut into batches: whole tensors at a time, never row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+
+
+class Samples(Dataset):
+    """The rows of X (a container of `_inputs`), their targets and their weights.
+
+    Parameters
+    ----------
+    x : container
+        With ``__len__`` and ``batch(index)``, index a slice or a tensor of row numbers.
+    y : tensor of shape (n_samples, ...) or None
+    weight : tensor of shape (n_samples,) or None
+    rows : tensor of int64 or None
+        The rows that belong to this set; None means all. A validation split is two
+        such views of one container: X is never copied.
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: torch.Tensor | None = None,
+        weight: torch.Tensor | None = None,
+        rows: torch.Tensor | None = None,
+    ):
+        self.x, self.y, self.weight, self.rows = x, y, weight, rows
+
+    def __len__(self) -> int:
+        return len(self.x) if self.rows is None else len(self.rows)
+
+    def view(self, rows: torch.Tensor) -> Samples:
+        """The same samples, of these rows only."""
+        rows = rows if self.rows is None else self.rows[rows]
+        return Samples(self.x, self.y, self.weight, rows)
+
+    def __getitem__(self, index: slice | torch.Tensor) -> tuple[Any, Any]:
+        """A batch: X and its target, with the weights beside it if there are any."""
+        if self.rows is not None:
+            index = self.rows[index]
+        target = _take(self.y, index)
+        if self.weight is not None:
+            target = target, _take(self.weight, index)
+        return self.x.batch(index), target
+
+    @property
+    def targets(self) -> torch.Tensor | None:
+        """The targets of these rows, in order."""
+        return _take(self.y, slice(None) if self.rows is None else self.rows)
+
+    @property
+    def weights(self) -> torch.Tensor | None:
+        """The weights of these rows, in order."""
+        return _take(self.weight, slice(None) if self.rows is None else self.rows)
+
+
+def _take(tensor: torch.Tensor | None, index: slice | torch.Tensor):
+    if tensor is None:
+        return None
+    if isinstance(index, slice):
+        return tensor[index]
+    return tensor.index_select(0, index)
+
+
+class Batches:
+    """Iterate over samples in batches, shuffled by a given generator or in order.
+
+    A last batch of a single row is joined to the one before: batch normalisation
+    cannot normalise one row.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+    ):
+        self.samples, self.generator = samples, generator
+        n = len(samples)
+        self.starts = list(range(0, n, batch_size))
+        if len(self.starts) > 1 and n - self.starts[-1] == 1:
+            self.starts.pop()
+        self.sizes = [b - a for a, b in zip(self.starts, [*self.starts[1:], n])]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        if self.generator is None:
+            for start, size in zip(self.starts, self.sizes):
+                yield self.samples[start : start + size]
+        else:
+            order = torch.randperm(len(self.samples), generator=self.generator)
+            for index in order.split(self.sizes):
+                yield self.samples[index]

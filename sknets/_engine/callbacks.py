@@ -1,0 +1,100 @@
+"""What the library itself hangs on a net's epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from sknets._engine.net import Callback, StopTraining
+
+
+class BestWeights(Callback):
+    """Stop when the validation loss no longer falls; end with the best weights.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without an improvement after which training stops.
+    tol : float
+        The fall in loss that counts as an improvement.
+    """
+
+    def __init__(self, patience: int, tol: float):
+        self.patience, self.tol = patience, tol
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.best_loss_, self.best_, self.misses_ = float("inf"), None, 0
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        loss = net.history[-1]["valid_loss"]
+        # The weights follow every fall, patience only those that are worth waiting for.
+        self.misses_ = 0 if loss < self.best_loss_ - self.tol else self.misses_ + 1
+        if loss < self.best_loss_:
+            self.best_loss_ = loss
+            state = net.module_.state_dict()
+            self.best_ = {name: value.clone() for name, value in state.items()}
+        if self.misses_ >= self.patience:
+            raise StopTraining
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        if self.best_ is not None:
+            net.module_.load_state_dict(self.best_)
+            self.best_ = None
+
+
+class Progress(Callback):
+    """A bar over the epochs, in terminals and in notebooks."""
+
+    def __init__(self, description: str, epochs: int):
+        self.description, self.epochs = description, epochs
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.bar_ = tqdm(total=self.epochs, desc=self.description, unit="epoch")
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        row = net.history[-1]
+        names = ("train_loss", "valid_loss", "valid_score")
+        shown = {name: f"{row[name]:.4g}" for name in names if name in row}
+        self.bar_.set_postfix(shown, refresh=False)
+        self.bar_.update()
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        self.bar_.close()
+
+
+class ScikitLearnCallbacks(Callback):
+    """Bridge to scikit-learn's callback protocol: every epoch is a task of the fit.
+
+    The protocol is young; this class is all that knows it, but for the estimator's
+    `fit`, which owns the root context.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        context: Any,
+        data: dict[str, Any],
+        reconstruct: Callable[[], dict[str, Any]],
+    ):
+        self.estimator, self.context = estimator, context
+        self.data, self.reconstruct = data, reconstruct
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        self.task_ = self.context.subcontext(task_name="epoch")
+        self.task_.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        # Scores are of the net as it predicts; the next epoch sets it back to training.
+        net._set_training(False)
+        stop = self.task_.call_on_fit_task_end(
+            estimator=self.estimator,
+            reconstruction_attributes=self.reconstruct,
+            **self.data,
+        )
+        if stop:
+            raise StopTraining
+
+
+__all__ = ["BestWeights", "Progress", "ScikitLearnCallbacks"]

@@ -1,0 +1,465 @@
+"""The net: skorch's training with a lean epoch loop.
+
+skorch provides the life cycle, callbacks and history; tensor batches, one fused
+optimiser step and history written once an epoch take the place of its per-row and
+per-batch work. As soon as something asks for more (a callback on batches, an overridden
+step), skorch's own loop runs instead: same bits, more time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@contextlib.contextmanager
+def _without_torch_geometric():
+    """skorch imports torch_geometric when installed, 2.5 s that only graphs need."""
+    absent = "torch_geometric" not in sys.modules
+    if absent:
+        sys.modules["torch_geometric"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules["torch_geometric"]
+
+
+with _without_torch_geometric():
+    import skorch.utils
+    from skorch import NeuralNet
+    from skorch.callbacks import Callback, EarlyStopping, EpochScoring
+    from skorch.helper import predefined_split
+    from skorch.history import History
+
+# What skorch would have found; where it is used it imports the package itself.
+skorch.utils.TORCH_GEOMETRIC_INSTALLED = (
+    importlib.util.find_spec("torch_geometric") is not None
+)
+
+from sknets._engine.batching import Batches, Samples  # noqa: E402
+from sknets._engine.device import Streams, as_tensor  # noqa: E402
+from sknets._engine.optim import (  # noqa: E402
+    OPTIMIZERS,
+    FusedStep,
+    Schedule,
+    make_optimizer,
+    make_schedule,
+)
+
+
+class StopTraining(Exception):
+    """Raised by a callback: training ends here, as after the last epoch."""
+
+
+class DivergenceError(FloatingPointError):
+    """The training loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a net is trained: the shared parameters that the engine reads."""
+
+    max_epochs: int
+    batch_size: int
+    lr: float
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 0.0
+    lr_schedule: str | None = None
+    gradient_clip: float | None = None
+    shuffle: bool = True
+    bfloat16: bool = False
+    predict_batch_size: int = 1024
+
+
+class Net(NeuralNet):
+    """One module, its loss and its optimiser, trained by skorch.
+
+    Parameters
+    ----------
+    module : nn.Module
+        ``module(x)`` gives the output for a batch.
+    criterion : nn.Module
+        ``criterion(output, target, weight)`` gives the scalar loss of a batch; without
+        targets in the samples ``target`` is the batch itself.
+    recipe : Recipe
+    streams : Streams
+        Where shuffling and noise come from.
+    device : torch.device
+    score : callable or None
+        ``score(output, target, weight)`` of the whole validation set, once an epoch.
+    decode : callable or None
+        Output to encoded labels or values: what `predict` gives to skorch's scorers.
+    callbacks : list of skorch callbacks
+    verbose : int
+        1 prints skorch's table, a line an epoch.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        criterion: nn.Module,
+        recipe: Recipe,
+        streams: Streams,
+        device: torch.device,
+        score: Callable[[Tensor, Tensor, Tensor | None], Tensor] | None = None,
+        decode: Callable[[Tensor], Tensor] | None = None,
+        callbacks: Any = None,
+        verbose: int = 0,
+    ):
+        super().__init__(
+            module,
+            criterion,
+            optimizer=OPTIMIZERS[recipe.optimizer],
+            lr=recipe.lr,
+            max_epochs=recipe.max_epochs,
+            batch_size=recipe.batch_size,
+            train_split=None,
+            callbacks=callbacks,
+            verbose=verbose,
+            device=str(device),
+        )
+        self._recipe, self._streams = recipe, streams
+        self._score, self._decode = score, decode
+        self._schedule: Schedule | None = None
+        self._saved_schedule: dict[str, Any] | None = None
+        self._valid_outputs: list[Tensor] = []
+
+    # -- life cycle ----------------------------------------------------------------
+
+    def initialize_module(self):
+        super().initialize_module()
+        self._streams.bind(self.module_)
+        return self
+
+    def initialize_optimizer(self, triggered_directly=None):
+        recipe = self._recipe
+        parameters = [p for _, p in self.get_all_learnable_params()]
+        self.optimizer_ = make_optimizer(
+            recipe.optimizer,
+            parameters,
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+        )
+        return self
+
+    def train(
+        self, samples: Samples, valid: Samples | None = None, epochs: int | None = None
+    ) -> None:
+        """Train for so many epochs more; a real Ctrl-C propagates, unlike in skorch."""
+        if not self.initialized_:
+            self.initialize()
+        self.train_split = None if valid is None else predefined_split(valid)
+        self._plan_schedule(len(Batches(samples, self.batch_size)))
+        self.notify("on_train_begin", X=samples, y=None)
+        try:
+            with contextlib.suppress(StopTraining):
+                self.fit_loop(samples, None, epochs=epochs)
+        finally:
+            self.notify("on_train_end", X=samples, y=None)
+            self._set_training(False)
+            self.train_split = None
+            for row in self.history:
+                row.pop("batches", None)
+
+    def _plan_schedule(self, steps: int) -> None:
+        name = self._recipe.lr_schedule
+        if name is None or self._schedule is not None:
+            return
+        scheduler = make_schedule(name, self.optimizer_, self._recipe.max_epochs, steps)
+        self._schedule = Schedule(name, scheduler)
+        if self._saved_schedule is not None:
+            self._schedule.restore(self._saved_schedule)
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """As skorch's, telling its EarlyStopping signal from a real Ctrl-C."""
+        getattr(self, method_name)(self, **cb_kwargs)
+        for _, callback in self.callbacks_:
+            try:
+                getattr(callback, method_name)(self, **cb_kwargs)
+            except KeyboardInterrupt:
+                if isinstance(callback, EarlyStopping) and (
+                    callback.misses_ == callback.patience
+                ):
+                    raise StopTraining from None
+                raise
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        self._guard()
+        if self._schedule is not None and not self._schedule.every_step:
+            self._schedule.advance(self._epoch_loss("valid" if dataset_valid else "train"))
+
+    def _epoch_loss(self, prefix: str) -> float:
+        batches = self.history[-1]["batches"]
+        sizes = [row[f"{prefix}_batch_size"] for row in batches if f"{prefix}_loss" in row]
+        losses = [row[f"{prefix}_loss"] for row in batches if f"{prefix}_loss" in row]
+        return float(np.average(losses, weights=sizes))
+
+    def _guard(self) -> None:
+        loss = self._epoch_loss("train")
+        if not math.isfinite(loss):
+            raise DivergenceError(
+                f"The training loss became {loss} in epoch {len(self.history)}: lower "
+                "lr, set gradient_clip, or scale X."
+            )
+
+    # -- batches and steps ---------------------------------------------------------
+
+    def get_iterator(self, dataset, training=False):
+        if not isinstance(dataset, Samples):
+            return super().get_iterator(dataset, training=training)
+        if training:
+            generator = self._streams.loop if self._recipe.shuffle else None
+            return Batches(dataset, self.batch_size, generator)
+        return Batches(dataset, self._recipe.predict_batch_size)
+
+    def infer(self, x, **fit_params):
+        with self._autocast():
+            return super().infer(x, **fit_params)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        target, weight = _split(y_true, X)
+        with self._autocast():
+            return self.criterion_(y_pred, target, weight)
+
+    def _autocast(self):
+        if not self._recipe.bfloat16:
+            return contextlib.nullcontext()
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
+
+    def train_step(self, batch, **fit_params):
+        step = super().train_step(batch, **fit_params)
+        if self._schedule is not None and self._schedule.every_step:
+            self._schedule.advance()
+        return step
+
+    def train_step_single(self, batch, **fit_params):
+        step = super().train_step_single(batch, **fit_params)
+        self._clip([p for _, p in self.get_all_learnable_params()])
+        return step
+
+    def validation_step(self, batch, **fit_params):
+        step = super().validation_step(batch, **fit_params)
+        self._valid_outputs.append(step["y_pred"])
+        return step
+
+    def _clip(self, parameters: list[nn.Parameter]) -> None:
+        if self._recipe.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(parameters, self._recipe.gradient_clip)
+
+    # -- epochs --------------------------------------------------------------------
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        if iterator is None:
+            return
+        self._valid_outputs = []
+        if not isinstance(iterator, Batches) or not self._is_lean(training):
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        elif training:
+            self._record(prefix, iterator, self._train_lean(iterator))
+        else:
+            self._record(prefix, iterator, self._validate_lean(iterator))
+        if not training and self._score is not None:
+            samples = iterator.samples
+            self.history.record(
+                "valid_score",
+                self._score(
+                    torch.cat(self._valid_outputs), samples.targets, samples.weights
+                ),
+            )
+
+    def _is_lean(self, training: bool) -> bool:
+        """Whether nobody asks to see each batch."""
+        steps = ["train_step", "train_step_single", "validation_step", "infer", "get_loss"]
+        steps += ["on_batch_begin", "on_batch_end", "on_grad_computed"]
+        if self.compile or any(
+            getattr(type(self), step) is not getattr(Net, step) for step in steps
+        ):
+            return False
+        return not any(
+            _overrides(callback, "on_batch_begin")
+            or (
+                _overrides(callback, "on_batch_end")
+                and not self._only_collects(callback, training)
+            )
+            for _, callback in self.callbacks_
+        )
+
+    def _only_collects(self, callback: Callback, training: bool) -> bool:
+        """EpochScoring's batch hook keeps references: the lean loop can serve it."""
+        if type(callback).on_batch_end is not EpochScoring.on_batch_end:
+            return False
+        caching = callback.use_caching if self.use_caching == "auto" else self.use_caching
+        return bool(caching) or callback.on_train != training
+
+    def _train_lean(self, batches: Batches) -> list[float]:
+        self._set_training(True)
+        module, criterion, autocast = self.module_, self.criterion_, self._autocast
+        amp = self._recipe.bfloat16
+        optimizer = self.optimizer_
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        step = FusedStep(optimizer)
+        clip = self._recipe.gradient_clip is not None
+        schedule = self._schedule
+        every_step = schedule is not None and schedule.every_step
+        collectors = self._overriding("on_batch_end")
+        observers = self._overriding("on_grad_computed")
+        losses = []
+        for x, y in batches:
+            target, weight = _split(y, x)
+            if amp:
+                with autocast():
+                    output = module(x)
+                    loss = criterion(output, target, weight)
+            else:
+                output = module(x)
+                loss = criterion(output, target, weight)
+            for parameter in parameters:
+                parameter.grad = None
+            loss.backward()
+            if clip:
+                self._clip(parameters)
+            for callback in observers:
+                named = list(self.get_all_learnable_params())
+                callback.on_grad_computed(
+                    self, named_parameters=named, batch=(x, y), training=True
+                )
+            step()
+            if every_step:
+                schedule.advance()
+            losses.append(loss.detach())
+            for callback in collectors:
+                callback.on_batch_end(
+                    self, batch=(x, y), y_pred=output.detach(), loss=loss, training=True
+                )
+        return torch.stack(losses).tolist()
+
+    def _validate_lean(self, batches: Batches) -> list[float]:
+        self._set_training(False)
+        collectors = self._overriding("on_batch_end")
+        losses = []
+        with torch.inference_mode(), self._autocast():
+            for x, y in batches:
+                output = self.module_(x)
+                loss = self.criterion_(output, *_split(y, x))
+                losses.append(loss)
+                self._valid_outputs.append(output)
+                for callback in collectors:
+                    callback.on_batch_end(
+                        self, batch=(x, y), y_pred=output, loss=loss, training=False
+                    )
+        return torch.stack(losses).tolist()
+
+    def _overriding(self, hook: str) -> list[Callback]:
+        return [callback for _, callback in self.callbacks_ if _overrides(callback, hook)]
+
+    def _record(self, prefix: str, batches: Batches, losses: list[float]) -> None:
+        """Write an epoch's history at once: the very rows that skorch would write."""
+        rows = self.history[-1]["batches"]
+        rows.extend(
+            {f"{prefix}_loss": loss, f"{prefix}_batch_size": size}
+            for loss, size in zip(losses, batches.sizes)
+        )
+        self.history.record(f"{prefix}_batch_count", len(losses))
+
+    # -- prediction ----------------------------------------------------------------
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights, which is that of a batch."""
+        return next(self.module_.parameters()).dtype
+
+    def outputs(self, x: Any, function: Callable[[Any], Tensor] | None = None) -> Tensor:
+        """What the module (or a function of it) gives for a container, on the CPU.
+
+        Batch by batch, in inference mode, without writing anything: threads may share
+        a fitted net.
+        """
+        function = function or self.module_
+        x = x.to(torch.device(self.device), self.dtype)
+        size, n = self._recipe.predict_batch_size, len(x)
+        with torch.inference_mode(), self._autocast():
+            if n <= size:
+                return function(x.batch(slice(0, n))).cpu()
+            parts = [function(x.batch(slice(i, i + size))).cpu() for i in range(0, n, size)]
+            return torch.cat(parts)
+
+    def predict(self, X):
+        """Encoded labels or values of a dataset, for skorch's scoring callbacks."""
+        output = self.forward(X)
+        return (output if self._decode is None else self._decode(output)).numpy()
+
+    # -- state ---------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything that training changes, as numpy arrays, numbers and strings."""
+        schedule = self._schedule.state() if self._schedule else self._saved_schedule
+        return {
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "weights": _to_numpy(self.module_.state_dict()),
+            "optimizer": _to_numpy(self.optimizer_.state_dict()),
+            "schedule": schedule,
+            "streams": self._streams.state(),
+            "history": [
+                {k: v for k, v in row.items() if k != "batches"} for row in self.history
+            ],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a state of this net, or take over that of an equal one."""
+        self.module_.load_state_dict(_to_torch(state["weights"]), strict=True)
+        self.optimizer_.load_state_dict(_to_torch(state["optimizer"]))
+        self._saved_schedule = state["schedule"]
+        if self._schedule is not None and self._saved_schedule is not None:
+            self._schedule.restore(self._saved_schedule)
+        self._streams.restore(state["streams"])
+        self.history_ = History(dict(row) for row in state["history"])
+        self._set_training(False)
+
+
+def _split(y: Any, x: Any) -> tuple[Any, Any]:
+    """A batch's target and weight; without targets the batch is its own."""
+    target, weight = y if isinstance(y, tuple) else (y, None)
+    return (x if target is None else target), weight
+
+
+def _overrides(callback: Callback, hook: str) -> bool:
+    return getattr(type(callback), hook, None) is not getattr(Callback, hook) or (
+        hook in vars(callback)
+    )
+
+
+def _to_numpy(tree: Any) -> Any:
+    if isinstance(tree, Tensor):
+        return tree.detach().cpu().numpy().copy()
+    if isinstance(tree, dict):
+        return {key: _to_numpy(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_to_numpy(value) for value in tree)
+    return tree
+
+
+def _to_torch(tree: Any) -> Any:
+    if isinstance(tree, np.ndarray):
+        return as_tensor(tree).clone()
+    if isinstance(tree, dict):
+        return {key: _to_torch(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_to_torch(value) for value in tree)
+    return tree
+
+
+__all__ = ["DivergenceError", "Net", "Recipe", "StopTraining"]

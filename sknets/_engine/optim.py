@@ -1,0 +1,209 @@
+"""Optimisers, learning-rate schedules and the optimiser step without its wrapper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch.optim import lr_scheduler
+
+OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+
+
+def make_optimizer(
+    name: str,
+    parameters: Iterable[torch.nn.Parameter],
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+) -> torch.optim.Optimizer:
+    """Return the optimiser of that name, with torch's fused kernel where it has one."""
+    options: dict[str, Any] = {"lr": lr}
+    if name == "sgd":
+        options |= {"momentum": momentum, "nesterov": nesterov and momentum > 0}
+    parameters = list(parameters)
+    # Decay pulls weights to zero; biases and norms have no reason to be small.
+    decayed = [p for p in parameters if weight_decay and p.ndim > 1]
+    others = [p for p in parameters if not (weight_decay and p.ndim > 1)]
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
+    return OPTIMIZERS[name](
+        [group for group in groups if group["params"]], fused=fused or None, **options
+    )
+
+
+def make_schedule(
+    name: str | None, optimizer: torch.optim.Optimizer, epochs: int, steps: int
+) -> Any:
+    """Return torch's scheduler of that name over a fit of so many epochs and steps.
+
+    "one_cycle" moves every step, the others once an epoch (`Schedule.advance`).
+    """
+    if name is None:
+        return None
+    lr = optimizer.param_groups[0]["lr"]
+    if name == "step":
+        return lr_scheduler.StepLR(optimizer, max(1, -(-epochs // 3)), 0.1)
+    if name == "cosine":
+        return lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    if name == "one_cycle":
+        # Momentum stays as given: cycling it would make beta1 a hidden parameter.
+        return lr_scheduler.OneCycleLR(
+            optimizer, lr, total_steps=max(2, epochs * steps), cycle_momentum=False
+        )
+    return lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=5)
+
+
+class Schedule:
+    """A learning-rate schedule that can be saved, and stays at its end when it ends."""
+
+    def __init__(self, name: str | None, scheduler: Any):
+        self.scheduler = scheduler
+        self.every_step = name == "one_cycle"
+        self.on_plateau = name == "plateau"
+
+    def advance(self, loss: float | None = None) -> None:
+        """Move on by a step or an epoch; ``loss`` is what "plateau" watches."""
+        # The lean step calls the optimiser's kernel, not its wrapped `step`, which is
+        # what torch's warning about the order of the two calls looks at.
+        self.scheduler.optimizer._opt_called = True
+        if self.on_plateau:
+            self.scheduler.step(loss)
+        elif not self._ended():
+            self.scheduler.step()
+
+    def _ended(self) -> bool:
+        total = getattr(self.scheduler, "total_steps", None)
+        if total is not None:
+            return self.scheduler.last_epoch + 1 >= total
+        # A cosine would rise again.
+        return self.scheduler.last_epoch >= getattr(self.scheduler, "T_max", 2**62)
+
+    def state(self) -> dict[str, Any]:
+        plain = (bool, int, float, str, list, dict, type(None))
+        found = self.scheduler.state_dict()
+        return {k: v for k, v in found.items() if isinstance(v, plain)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.scheduler.load_state_dict(state)
+
+
+class FusedStep:
+    """``optimizer.step()`` by calling its fused kernel directly.
+
+    The wrapper around the kernel costs more than the kernel for a small net. It works
+    on the optimiser's own state tensors, so saving, loading and schedules see every
+    step. Anything unusual (hooks, other optimisers, several dtypes, a torch without
+    the kernel) goes to ``optimizer.step()``.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer):
+        self.optimizer = optimizer
+        self._steps: list[Callable[[], None]] | None = self._prepare()
+
+    def __call__(self) -> None:
+        if self._steps is None:
+            self.optimizer.step()
+            self._steps = self._prepare()
+        else:
+            with torch.no_grad():
+                for step in self._steps:
+                    step()
+
+    def _prepare(self) -> list[Callable[[], None]] | None:
+        optimizer = self.optimizer
+        make = _KERNELS.get(type(optimizer))
+        hooks = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+        if make is None or hooks:
+            return None
+        steps = []
+        for group in optimizer.param_groups:
+            parameters = [p for p in group["params"] if p.requires_grad]
+            unusual = group.get("differentiable") or isinstance(group["lr"], torch.Tensor)
+            if not parameters or not group.get("fused") or unusual:
+                return None
+            if len({(p.device, p.dtype) for p in parameters}) > 1:
+                return None
+            states = [optimizer.state.get(p, {}) for p in parameters]
+            step = make(group, parameters, states)
+            if step is None:
+                return None
+            steps.append(step)
+        return steps
+
+
+def _adam(kernel_name: str):
+    def make(group, parameters, states):
+        kernel = getattr(torch, kernel_name, None)
+        # The first step goes through the optimiser, which makes its state.
+        if kernel is None or group["amsgrad"] or not all(states):
+            return None
+        means = [state["exp_avg"] for state in states]
+        squares = [state["exp_avg_sq"] for state in states]
+        counts = [state["step"] for state in states]
+        beta1, beta2 = group["betas"]
+
+        def step():
+            torch._foreach_add_(counts, 1)
+            kernel(
+                parameters,
+                [p.grad for p in parameters],  # None only where a net has dead parts
+                means,
+                squares,
+                [],
+                counts,
+                amsgrad=False,
+                lr=group["lr"],
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                maximize=group["maximize"],
+            )
+
+        return step
+
+    return make
+
+
+def _sgd(group, parameters, states):
+    kernel = getattr(torch, "_fused_sgd_", None)
+    if kernel is None:
+        return None
+    momentum = group["momentum"]
+    buffers = [state.get("momentum_buffer") for state in states] if momentum else []
+    if any(buffer is None for buffer in buffers):
+        return None
+
+    def step():
+        kernel(
+            parameters,
+            [p.grad for p in parameters],
+            buffers,
+            weight_decay=group["weight_decay"],
+            momentum=momentum,
+            lr=group["lr"],
+            dampening=group["dampening"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+            is_first_step=False,
+        )
+
+    return step
+
+
+_KERNELS = {
+    torch.optim.Adam: _adam("_fused_adam_"),
+    torch.optim.AdamW: _adam("_fused_adamw_"),
+    torch.optim.SGD: _sgd,
+}

@@ -1,0 +1,479 @@
+"""What an estimator is: parameters, checked data, a module, a net that trains it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.callback import CallbackSupportMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from torch import Tensor, nn
+
+from sknets import _state
+from sknets._engine.batching import Samples
+from sknets._engine.callbacks import BestWeights, Progress, ScikitLearnCallbacks
+from sknets._engine.device import (
+    GeneratorMode,
+    Streams,
+    as_tensor,
+    compute_dtype,
+    resolve_device,
+)
+from sknets._engine.net import Net, Recipe
+from sknets._inputs import Table
+from sknets._params import Declared, param
+
+
+class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
+    """Base of every estimator: the training that all of them share.
+
+    A subclass names the kinds of X it takes (`_inputs`), has a task as its base
+    (`_tasks`) and builds its network (`_build`).
+
+    Parameters
+    ----------
+    max_epochs : int, default=100
+        How often training goes through the data (at most, if ``early_stopping``).
+    batch_size : int, default=32
+        Samples a step. Below 27 samples of a weighted fit may end elsewhere than
+        those of a fit with repeated rows, which scikit-learn asks to be equal.
+    lr : float, default=1e-3
+        The learning rate, at the start of ``lr_schedule``.
+    optimizer : {"adam", "adamw", "sgd"}, default="adam"
+        Adam [1]_, AdamW [2]_ (decoupled weight decay) or stochastic gradient descent.
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    nesterov : bool, default=True
+        Whether the momentum of "sgd" is Nesterov's.
+    weight_decay : float, default=0.0
+        L2 penalty of weight matrices; biases and normalisations are left alone.
+    lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default=None
+        None keeps ``lr``. "step": a tenth after each third of ``max_epochs``; "cosine":
+        to zero along half a cosine [3]_; "one_cycle": up to ``lr`` over the first
+        three tenths, then down to nearly zero, step by step [4]_; "plateau": halved
+        after 5 epochs without a lower loss.
+    gradient_clip : float, default=None
+        Largest norm of a step's gradient.
+    early_stopping : bool, default=False
+        Hold out a validation set, stop when its loss no longer falls and keep the
+        best weights.
+    validation_fraction : float, default=0.1
+        The share of the data held out by ``early_stopping``, stratified by class.
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which ``early_stopping`` stops.
+    tol : float, default=1e-4
+        The fall in validation loss that counts as an improvement.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last fit instead of starting anew.
+    shuffle : bool, default=True
+        Whether each epoch takes the samples in a new order.
+    precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
+        "auto" computes a table in the dtype of X on the CPU, as scikit-learn does, and
+        everything else in float32. "bfloat16" multiplies in 16 bits and keeps float32
+        weights.
+    device : str, default="cpu"
+        "cpu", "cuda", "cuda:1", "mps", ... or "auto" (an accelerator if there is one).
+        A device that this machine lacks falls back to the CPU with a warning.
+    random_state : int, RandomState or None, default=None
+        Seeds the initial weights, the validation split, the shuffling and the noise.
+        An int gives the same bits at every fit, whatever the global random state.
+    verbose : int, default=0
+        1 shows a progress bar, 2 a table with a line an epoch.
+    callbacks : list, default=None
+        skorch callbacks; they are cloned, so yours are left as they are. scikit-learn's
+        own callbacks are set with ``set_callbacks``.
+
+    Attributes
+    ----------
+    net_ : Net
+        The trained skorch net; ``net_.module_`` is the torch module and
+        ``net_.history`` has a row an epoch.
+    n_iter_ : int
+        Epochs trained so far.
+    loss_curve_ : list of float
+        Training loss, an item an epoch.
+    validation_loss_curve_ : list of float
+        Validation loss, an item an epoch; only with ``early_stopping``.
+    validation_scores_ : list of float
+        Accuracy or R² on the validation set, an item an epoch; only with
+        ``early_stopping``.
+    n_parameters_ : int
+        How many numbers training adjusts.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X was a DataFrame with string names.
+
+    References
+    ----------
+    .. [1] D. P. Kingma, J. Ba. Adam: A Method for Stochastic Optimization. ICLR 2015.
+    .. [2] I. Loshchilov, F. Hutter. Decoupled Weight Decay Regularization. ICLR 2019.
+    .. [3] I. Loshchilov, F. Hutter. SGDR: Stochastic Gradient Descent with Warm
+       Restarts. ICLR 2017. Here one descent, without restarts.
+    .. [4] L. N. Smith, N. Topin. Super-Convergence. 2018. Here without the cycle of
+       momentum.
+    """
+
+    _inputs: ClassVar[tuple[Any, ...]] = (Table,)
+    _task: ClassVar[str] = ""
+    _predict_batch_size: ClassVar[int] = 1024
+
+    max_epochs: int = param(100, at_least=1)
+    batch_size: int = param(32, at_least=1)
+    lr: float = param(1e-3, above=0)
+    optimizer: Literal["adam", "adamw", "sgd"] = param("adam")
+    momentum: float = param(0.9, at_least=0, below=1)
+    nesterov: bool = param(True)
+    weight_decay: float = param(0.0, at_least=0)
+    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(None)
+    gradient_clip: float | None = param(None, above=0)
+    early_stopping: bool = param(False)
+    validation_fraction: float = param(0.1, above=0, below=1)
+    n_iter_no_change: int = param(10, at_least=1)
+    tol: float = param(1e-4, at_least=0)
+    warm_start: bool = param(False)
+    shuffle: bool = param(True)
+    precision: Literal["auto", "float32", "float64", "bfloat16"] = param("auto")
+    device: str = param("cpu")
+    random_state: int | np.random.RandomState | None = param(None, at_least=0)
+    verbose: int = param(0, at_least=0)
+    callbacks: list[Any] | None = param(None)
+
+    # -- what a task or a chapter supplies -----------------------------------------
+
+    def _build(self) -> nn.Module:
+        """The network, from parameters and fitted attributes alone.
+
+        Never from X: a saved model is rebuilt by this.
+        """
+        raise NotImplementedError
+
+    def _criterion(self) -> nn.Module:
+        """The loss: ``criterion(output, target, weight=None)``, a scalar."""
+        raise NotImplementedError
+
+    def _encode_target(
+        self, y: Any, n_samples: int, weight: np.ndarray | None, *, reset: bool
+    ) -> np.ndarray | None:
+        """y as the loss wants it; learns classes or scales when ``reset``."""
+        return None
+
+    def _class_weights(self, target: Any) -> np.ndarray | None:
+        """A weight for each sample from its class, None for equal ones."""
+        return None
+
+    def _learn_statistics(self, samples: Samples) -> None:
+        """Fitted attributes that `_build` needs and only X tells."""
+
+    _score: ClassVar[Callable[..., float] | None] = None
+    _decode: ClassVar[Callable[[Tensor], Tensor] | None] = None
+
+    def _strata(self, target: np.ndarray | None) -> np.ndarray | None:
+        """What the validation split is stratified by."""
+        return None
+
+    # -- fitting ---------------------------------------------------------------------
+
+    def _fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Train for ``max_epochs``, from the start unless ``warm_start``."""
+        with _AllOrNothing(self) as attempt:
+            self._check_params()
+            fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+            if fresh:
+                attempt.forget()
+            else:
+                attempt.snapshot()
+            context, data = self._root_task(X, y, sample_weight)
+            samples = self._read(X, y, sample_weight, reset=fresh)
+            samples, valid, seed = self._split(samples)
+            net = self._make_net(samples, seed) if fresh else self.net_
+            net.set_params(callbacks=self._callbacks(net, valid, context, data))
+            net.initialize_callbacks()
+            net.train(samples, valid, epochs=self.max_epochs)
+            self._finish(net)
+            if context is not None:
+                context.call_on_fit_task_end(
+                    estimator=self, reconstruction_attributes=dict, **data
+                )
+        return self
+
+    def _partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Train for one epoch; as many calls as ``max_epochs`` are one `fit`."""
+        with _AllOrNothing(self) as attempt:
+            self._check_params()
+            if self.early_stopping:
+                raise ValueError(
+                    self._refusal(
+                        "early_stopping",
+                        "partial_fit sees one epoch at a time and cannot stop early",
+                    )
+                )
+            fresh = not self.__sklearn_is_fitted__()
+            if not fresh:
+                attempt.snapshot()
+            samples = self._read(X, y, sample_weight, reset=fresh)
+            samples, _, seed = self._split(samples)
+            net = self._make_net(samples, seed) if fresh else self.net_
+            net.set_params(callbacks=self._callbacks(net, None, None, {}))
+            net.initialize_callbacks()
+            net.train(samples, epochs=1)
+            self._finish(net)
+        return self
+
+    def _finish(self, net: Net) -> None:
+        self.net_ = net
+        self.n_iter_ = len(net.history)
+        self.loss_curve_ = [row["train_loss"] for row in net.history]
+        if "valid_loss" in net.history[-1]:
+            rows = [row for row in net.history if "valid_loss" in row]
+            self.validation_loss_curve_ = [row["valid_loss"] for row in rows]
+            self.validation_scores_ = [row["valid_score"] for row in rows]
+        parameters = net.module_.parameters()
+        self.n_parameters_ = sum(p.numel() for p in parameters if p.requires_grad)
+
+    def _read(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Samples:
+        """Checked X, encoded y and effective weights, as the engine takes them."""
+        device = resolve_device(self.device, type(self).__name__)
+        x = self._check_input(X, reset=reset)
+        n = len(x)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(
+                sample_weight, np.empty((n, 1)), ensure_non_negative=True
+            )
+        target = self._encode_target(y, n, weight, reset=reset)
+        by_class = self._class_weights(target)
+        if by_class is not None:
+            weight = by_class if weight is None else weight * by_class
+        rows = None
+        if weight is not None:
+            kept = weight > 0
+            if not kept.any():
+                raise ValueError(
+                    f"{type(self).__name__}: every sample weight is zero, at least one "
+                    "must be non-zero"
+                )
+            # A weight of 0 is an absent row, and the learning rate keeps its meaning.
+            rows = None if kept.all() else torch.from_numpy(np.flatnonzero(kept))
+            weight = weight / weight[kept].mean()
+        precision = self.precision
+        dtype = compute_dtype(precision, x.dtype, device) if reset else self.net_.dtype
+        return Samples(
+            x.to(device, dtype),
+            _target_tensor(target, dtype, device),
+            _target_tensor(weight, dtype, device),
+            rows,
+        )
+
+    def _check_input(self, X: Any, *, reset: bool) -> Any:
+        """X as the container of its kind; the kind is chosen in fit and remembered."""
+        if len(self._inputs) == 1:
+            return self._inputs[0].check(self, X, reset=reset)
+        if reset:
+            kinds = [kind for kind in self._inputs if kind.accepts(X)]
+            self.input_kind_ = (kinds or self._inputs)[0].name
+        kind = next(k for k in self._inputs if k.name == self.input_kind_)
+        return kind.check(self, X, reset=reset)
+
+    def _split(self, samples: Samples) -> tuple[Samples, Samples | None, int]:
+        """Training and validation samples, and the seed of the net's streams."""
+        random = check_random_state(self.random_state)
+        seed = int(random.randint(np.iinfo(np.int32).max))
+        if not self.early_stopping:
+            return samples, None, seed
+        n = len(samples)
+        n_valid = math.ceil(n * self.validation_fraction)
+        if n - n_valid < 1:
+            raise ValueError(
+                self._refusal(
+                    "early_stopping",
+                    f"a validation set needs more than n_samples={n}",
+                )
+            )
+        strata = self._strata(None if samples.targets is None else samples.targets.cpu())
+        if strata is not None:
+            counts = np.bincount(strata)
+            counts = counts[counts > 0]
+            if counts.min() < 2 or min(n_valid, n - n_valid) < len(counts):
+                strata = None
+        train, valid = train_test_split(
+            np.arange(n), test_size=n_valid, random_state=random, stratify=strata
+        )
+        views = [samples.view(torch.from_numpy(rows)) for rows in (train, valid)]
+        return views[0], views[1], seed
+
+    def _make_net(self, samples: Samples | None, seed: int, dtype: Any = None) -> Net:
+        """The only place that knows how a net is put together."""
+        device = resolve_device(self.device, type(self).__name__)
+        if samples is not None:
+            self._learn_statistics(samples)
+            dtype = samples.x.dtype
+        streams = Streams(seed, device)
+        with GeneratorMode(streams.initial):
+            module = self._build().to(dtype)
+        recipe = Recipe(
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            optimizer=self.optimizer,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+            lr_schedule=self.lr_schedule,
+            gradient_clip=self.gradient_clip,
+            shuffle=self.shuffle,
+            bfloat16=self.precision == "bfloat16",
+            predict_batch_size=self._predict_batch_size,
+        )
+        return Net(
+            module,
+            self._criterion(),
+            recipe,
+            streams,
+            device,
+            score=self._score,
+            decode=self._decode,
+            verbose=int(self.verbose >= 2),
+        ).initialize()
+
+    def _callbacks(self, net: Net, valid: Any, context: Any, data: dict) -> list[Any]:
+        callbacks = [clone(callback, safe=False) for callback in self.callbacks or []]
+        if valid is not None:
+            callbacks.append(("best", BestWeights(self.n_iter_no_change, self.tol)))
+        if self.verbose == 1:
+            bar = Progress(type(self).__name__, self.max_epochs)
+            callbacks.append(("progress", bar))
+        if context is not None:
+            bridge = ScikitLearnCallbacks(self, context, data, lambda: {"net_": net})
+            callbacks.append(("scikit_learn", bridge))
+        return callbacks
+
+    def _root_task(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, dict]:
+        """Open the fit for scikit-learn's callbacks, if any are set."""
+        if not hasattr(self, "_skl_callbacks"):
+            return None, {}
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        data = {"X": X, "y": y, "metadata": metadata}
+        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        context.call_on_fit_task_begin(estimator=self, **data)
+        return context, data
+
+    # -- predicting ------------------------------------------------------------------
+
+    def _outputs(self, X: Any, function: Callable[[Any], Tensor] | None = None) -> Tensor:
+        """What the network gives for X, on the CPU."""
+        check_is_fitted(self)
+        return self.net_.outputs(self._check_input(X, reset=False), function)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = Table in self._inputs
+        return tags
+
+    # -- state -----------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        net = state.pop("net_", None)
+        if net is not None:
+            state["net_state_"] = net.state()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        net_state = state.pop("net_state_", None)
+        super().__setstate__(state)
+        if net_state is not None:
+            self._restore(net_state)
+
+    def __copy__(self) -> Any:
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def _restore(self, net_state: dict[str, Any]) -> None:
+        """Rebuild the trained net from its state."""
+        net = self._make_net(None, seed=0, dtype=getattr(torch, net_state["dtype"]))
+        net.restore(net_state)
+        self.net_ = net
+
+    def save(self, path: Any) -> None:
+        """Write the fitted estimator to one safetensors file, for `sknets.load`.
+
+        Unlike a pickle, such a file cannot run code when it is read.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; it is replaced in one step.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            When a parameter is something that only Python can hold, such as a
+            callback.
+        """
+        check_is_fitted(self)
+        state = self.__getstate__()
+        state = {k: v for k, v in state.items() if not k.startswith("_")}
+        _state.write(path, type(self).__name__, state)
+
+
+class _AllOrNothing:
+    """A fit that fails leaves the estimator as it was, never half new.
+
+    After Ctrl-C in a fit from the start it is unfitted: nobody wants to mistake the
+    old model for the new one.
+    """
+
+    def __init__(self, estimator: Estimator):
+        self.estimator = estimator
+        self.before = self._fitted()
+        self.net_state: dict[str, Any] | None = None
+
+    def _fitted(self) -> dict[str, Any]:
+        attributes = vars(self.estimator)
+        return {k: v for k, v in attributes.items() if _is_fitted_name(k)}
+
+    def forget(self) -> None:
+        for name in self._fitted():
+            delattr(self.estimator, name)
+
+    def snapshot(self) -> None:
+        """Training goes on in place: keep what it changes."""
+        self.net_state = self.estimator.net_.state()
+
+    def __enter__(self) -> _AllOrNothing:
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if kind is None:
+            return
+        self.forget()
+        if self.net_state is not None:
+            self.before["net_"].restore(self.net_state)
+        elif issubclass(kind, KeyboardInterrupt):
+            return
+        vars(self.estimator).update(self.before)
+
+
+def _is_fitted_name(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_")
+
+
+def _target_tensor(values: Any, dtype: torch.dtype, device: torch.device):
+    if values is None:
+        return None
+    tensor = as_tensor(values)
+    return tensor.to(device, dtype if tensor.is_floating_point() else None)

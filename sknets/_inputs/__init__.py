@@ -1,0 +1,5 @@
+"""What is X? One file a kind of input; an estimator names the kinds that it takes."""
+
+from sknets._inputs.table import Table
+
+__all__ = ["Table"]

@@ -1,0 +1,239 @@
+"""Tables: arrays, DataFrames and CSR matrices, one row a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from sklearn.utils.validation import check_array, validate_data
+
+from sknets._engine.device import as_tensor
+
+_FLOATS = [np.float64, np.float32]
+
+
+class Rows:
+    """The canonical container of a table; a batch of it is a dense tensor.
+
+    A dense table shares the memory of X, so a memory-mapped file is streamed; a CSR
+    matrix stays sparse and is made dense one batch at a time.
+    """
+
+    def __init__(self, values: torch.Tensor | sp.csr_matrix, dtype=None, device=None):
+        self.values = values
+        self.is_sparse = not isinstance(values, torch.Tensor)
+        single = values.dtype in (torch.float32, np.float32)
+        self.dtype = dtype or (torch.float32 if single else torch.float64)
+        self.device = device
+
+    def __len__(self) -> int:
+        return self.values.shape[0]
+
+    def batch(self, index: slice | torch.Tensor) -> torch.Tensor:
+        values = self.values
+        if self.is_sparse:
+            rows = index if isinstance(index, slice) else index.numpy()
+            rows = torch.from_numpy(values[rows].toarray())
+        elif isinstance(index, slice):
+            rows = values[index]
+        else:
+            rows = values.index_select(0, index)
+        return rows.to(self.device, self.dtype)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
+        """The same rows, whose batches come as this dtype on this device."""
+        return Rows(self.values, dtype, device)
+
+
+class Table:
+    """Two-dimensional X: ``(n_samples, n_features)``, dense, DataFrame or CSR."""
+
+    name: ClassVar[str] = "table"
+
+    @staticmethod
+    def accepts(X: Any) -> bool:
+        return not isinstance(X, list | tuple) and getattr(X, "ndim", 2) == 2
+
+    @staticmethod
+    def check(estimator: Any, X: Any, *, reset: bool) -> Rows:
+        """Check X as scikit-learn does and return its rows.
+
+        Sets ``n_features_in_`` and ``feature_names_in_`` when ``reset``, and, if the
+        estimator has ``categorical_features``, ``categorical_columns_`` and
+        ``categories_``; compares with them otherwise.
+        """
+        if reset:
+            categorical = categorical_columns(estimator, X)
+        else:
+            categorical = getattr(estimator, "categorical_columns_", np.array([], int))
+        if len(categorical) == 0:
+            X = _check_numbers(estimator, X, reset)
+            return Rows(X.tocsr() if sp.issparse(X) else as_tensor(X))
+        return Rows(as_tensor(_encode(estimator, X, categorical, reset)))
+
+
+def _check_numbers(estimator, X, reset):
+    try:
+        return validate_data(
+            estimator, X, reset=reset, accept_sparse="csr", dtype=_FLOATS
+        )
+    except ValueError as error:
+        if "could not convert string" not in str(error):
+            raise
+        raise ValueError(_text_sentence(estimator, X)) from error
+
+
+def _text_sentence(estimator, X) -> str:
+    """Which column holds text, an example of it, and what to do."""
+    owner = type(estimator).__name__
+    for place, column, values in _columns(X):
+        for value in values:
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                known = hasattr(estimator, "categorical_features")
+                fix = f"name it in categorical_features=[{column!r}], or " if known else ""
+                return (
+                    f"{owner}: column {column!r} of X holds text such as {value!r} "
+                    f"where numbers belong; {fix}encode it first, with scikit-learn's "
+                    "OneHotEncoder for example"
+                )
+    return f"{owner}: X holds text where numbers belong"
+
+
+def _is_frame(X: Any) -> bool:
+    return hasattr(X, "columns") and hasattr(X, "shape")
+
+
+def _columns(X: Any):
+    """Yield (position, label, values as a numpy array) of an array's or frame's columns."""
+    if _is_frame(X):
+        for j, label in enumerate(X.columns):
+            yield j, label, _values(X[label])
+    else:
+        X = np.asarray(X)
+        for j in range(X.shape[1]):
+            yield j, j, X[:, j]
+
+
+def _values(column: Any) -> np.ndarray:
+    """A column's values; pandas and polars both know ``to_numpy``."""
+    return np.asarray(column.to_numpy(), dtype=object)
+
+
+def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
+    """The positions of the columns that ``categorical_features`` names, sorted.
+
+    Raises
+    ------
+    ValueError
+        For a name or position that X does not have, or for a sparse X.
+    """
+    named = getattr(estimator, "categorical_features", None)
+    if named is None or isinstance(named, str):
+        if named is None or not _is_frame(X):
+            return np.array([], dtype=int)
+        categorical = ("category", "Categorical", "Enum")
+        kinds = [str(X[label].dtype) for label in X.columns]
+        return np.flatnonzero([kind.startswith(categorical) for kind in kinds])
+    if sp.issparse(X):
+        raise ValueError(
+            estimator._refusal(
+                "categorical_features", "categories cannot be read from a sparse X"
+            )
+        )
+    labels = list(X.columns) if _is_frame(X) else list(range(np.shape(X)[1]))
+    if len(named) == len(labels) and all(isinstance(n, bool | np.bool_) for n in named):
+        return np.flatnonzero(named)
+    found = set()
+    for name in named:
+        if name in labels:
+            found.add(labels.index(name))
+        elif isinstance(name, int | np.integer) and 0 <= name < len(labels):
+            found.add(int(name))
+        else:
+            raise ValueError(
+                estimator._refusal(
+                    "categorical_features", f"X has no column {name!r}"
+                )
+            )
+    return np.array(sorted(found), dtype=int)
+
+
+def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
+    """Numbers as they are, categories as codes: 0 unknown, then the known, then missing."""
+    if not _is_frame(X):
+        X = check_array(X, dtype=None, estimator=estimator, ensure_all_finite=False)
+    # Names and number of columns, without a conversion to numbers.
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if len(X) == 0:
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
+            f"required by {type(estimator).__name__}."
+        )
+    chosen = set(categorical.tolist())
+    numbers, codes = {}, {}
+    learned: list[np.ndarray] = []
+    for j, _, values in _columns(X):
+        if j not in chosen:
+            numbers[j] = values
+            continue
+        missing = pd.isna(values)
+        if reset:
+            learned.append(_categories(values[~missing], bool(missing.any())))
+            known = learned[-1]
+        else:
+            known = estimator.categories_[len(codes)]
+        codes[j] = _codes(values, missing, known)
+    if reset:
+        estimator.categorical_columns_, estimator.categories_ = categorical, learned
+    dtype = np.result_type(*[_float_type(X, j) for j in numbers], np.float32)
+    encoded = np.empty((len(X), X.shape[1]), dtype=dtype)
+    if numbers:
+        block = np.column_stack(list(numbers.values()))
+        try:
+            encoded[:, list(numbers)] = check_array(
+                block, dtype=dtype, estimator=estimator, input_name="X"
+            )
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            frame = X[[X.columns[j] for j in numbers]] if _is_frame(X) else block
+            raise ValueError(_text_sentence(estimator, frame)) from error
+    for j, column in codes.items():
+        encoded[:, j] = column
+    return encoded
+
+
+def _float_type(X, j: int) -> Any:
+    kind = X[X.columns[j]].dtype if _is_frame(X) else X.dtype
+    return np.float32 if str(kind).lower() == "float32" else np.float64
+
+
+def _categories(values: np.ndarray, missing: bool) -> np.ndarray:
+    known = pd.unique(values)
+    try:
+        known = np.sort(known)
+    except TypeError:
+        known = np.array(sorted(known, key=lambda v: (type(v).__name__, v)), object)
+    return np.array([*known, *([None] if missing else [])], dtype=object)
+
+
+def _codes(values: np.ndarray, missing: np.ndarray, known: np.ndarray) -> np.ndarray:
+    has_missing = len(known) > 0 and known[-1] is None
+    names = pd.Index(known[:-1] if has_missing else known, dtype=object)
+    codes = names.get_indexer(pd.Index(values, dtype=object)) + 1
+    codes[missing] = len(known) if has_missing else 0
+    return codes
+
+
+def cardinalities(categories: Sequence[np.ndarray]) -> list[int]:
+    """How many codes each categorical column has, the unknown included."""
+    return [len(known) + 1 for known in categories]
+
+
+__all__ = ["Rows", "Table", "cardinalities", "categorical_columns"]

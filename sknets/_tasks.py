@@ -1,0 +1,522 @@
+"""What comes out: what each task takes as y, the loss it trains by, what it returns."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.base import (
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    RegressorMixin,
+    TransformerMixin,
+)
+from sklearn.callback import with_callbacks
+from sklearn.exceptions import DataConversionWarning
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils.multiclass import (
+    check_classification_targets,
+    type_of_target,
+)
+from sklearn.utils.validation import _num_samples, check_array, column_or_1d
+from torch import Tensor, nn
+
+from sknets._estimator import Estimator
+from sknets._params import param
+
+
+class CrossEntropy(nn.Module):
+    """Softmax cross-entropy; output (B, C), target (B,) of class numbers."""
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
+        if weight is None:
+            return F.cross_entropy(output, target)
+        return (F.cross_entropy(output, target, reduction="none") * weight).mean()
+
+
+class LogisticLoss(nn.Module):
+    """Binary cross-entropy of logits, a mean over labels; output and target (B, L)."""
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
+        if weight is not None:
+            weight = weight[:, None]
+        return F.binary_cross_entropy_with_logits(output, target, weight)
+
+
+class SquaredError(nn.Module):
+    """Mean squared error over outputs; output and target (B, T)."""
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
+        if weight is None:
+            return F.mse_loss(output, target)
+        return ((output - target).square().mean(1) * weight).mean()
+
+
+class Classifier(ClassifierMixin, Estimator):
+    """Task of predicting a class, or several labels, for each sample.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, multiplied with ``sample_weight``; "balanced" makes all
+        classes weigh the same in sum.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels; for multilabel y the numbers of its columns.
+    multilabel_ : bool
+        Whether y was an indicator matrix of several labels.
+    """
+
+    _task: ClassVar[str] = "classification"
+
+    class_weight: dict[Any, float] | Literal["balanced"] | None = param(None)
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None):
+        """Train on labelled samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            The kinds of input that the class names.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Labels of any type, or a 0/1 matrix of several labels a sample.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative; a weight of 0 is an absent sample.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of bounds, for NaN or infinity, for shapes that do not
+            fit, for a single class.
+        DivergenceError
+            When the training loss is no longer finite.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
+
+        The statistics of X (`standardize`) are those of the first call.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All the classes that will come; required at the first call, optional then.
+            For multilabel y the columns are the classes.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            As `fit`; without ``classes`` at the first call; for a label that is not
+            among them.
+        """
+        self._announced = None if classes is None else np.unique(classes)
+        try:
+            if self.class_weight == "balanced":
+                raise ValueError(
+                    self._refusal(
+                        "class_weight",
+                        "partial_fit cannot know how frequent the classes are; give "
+                        "a dict of weights",
+                    )
+                )
+            return self._partial_fit(X, y, sample_weight)
+        finally:
+            del self._announced
+
+    def predict(self, X):
+        """Return the most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        """
+        encoded = self._decode(self._outputs(X)).numpy()
+        return encoded if self.multilabel_ else self.classes_[encoded]
+
+    def predict_proba(self, X):
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            Rows sum to 1, except for multilabel y: the probability of each label.
+        """
+        output = self._outputs(X)
+        if self.multilabel_:
+            return torch.sigmoid(output).numpy()
+        if output.shape[1] == 1:
+            return torch.sigmoid(torch.cat([-output, output], 1)).numpy()
+        return torch.softmax(output, 1).numpy()
+
+    def predict_log_proba(self, X):
+        """Return the logarithm of `predict_proba`, exact for tiny probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+        """
+        output = self._outputs(X)
+        if self.multilabel_:
+            return F.logsigmoid(output).numpy()
+        if output.shape[1] == 1:
+            return F.logsigmoid(torch.cat([-output, output], 1)).numpy()
+        return torch.log_softmax(output, 1).numpy()
+
+    def decision_function(self, X):
+        """Return the network's raw scores (logits).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) if binary, else (n_samples, n_classes)
+        """
+        output = self._outputs(X).numpy()
+        return output[:, 0] if output.shape[1] == 1 and not self.multilabel_ else output
+
+    # -- for the engine --------------------------------------------------------------
+
+    @property
+    def _n_outputs(self) -> int:
+        """One logit decides between two classes."""
+        n = len(self.classes_)
+        return n if self.multilabel_ or n > 2 else 1
+
+    def _criterion(self) -> nn.Module:
+        one_of_many = self._n_outputs > 1 and not self.multilabel_
+        return CrossEntropy() if one_of_many else LogisticLoss()
+
+    def _encode_target(self, y, n_samples, weight, *, reset):
+        owner = type(self).__name__
+        y = _given(y, owner, n_samples)
+        check_classification_targets(y)
+        if type_of_target(y, input_name="y") == "multilabel-indicator":
+            return self._encode_labels(y, reset)
+        y = column_or_1d(y, warn=True)
+        present = np.unique(y if weight is None else y[weight > 0])
+        announced = getattr(self, "_announced", None)
+        if reset:
+            if hasattr(self, "_announced") and announced is None:
+                raise ValueError(
+                    f"{owner}: classes must be passed on the first call to partial_fit"
+                )
+            classes = present if announced is None else announced
+            if len(classes) < 2:
+                raise ValueError(
+                    f"{owner} needs at least 2 classes with positive weight, got 1 "
+                    f"class: {classes[0]!r}"
+                    if len(classes)
+                    else f"{owner} needs at least 2 classes, got none"
+                )
+            self.classes_, self.multilabel_ = classes, False
+        elif announced is not None and not np.array_equal(announced, self.classes_):
+            raise ValueError(
+                f"{owner}: classes={announced.tolist()} differ from those of the first "
+                f"call, {self.classes_.tolist()}"
+            )
+        strange = np.setdiff1d(present, self.classes_)
+        if len(strange) or self.multilabel_:
+            raise ValueError(
+                f"{owner}: y has labels {strange.tolist()} that are not among the "
+                f"classes of the first fit, {self.classes_.tolist()}"
+            )
+        # Labels of absent rows (weight 0) may be unknown: any number will do.
+        encoded = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        if len(self.classes_) == 2:
+            return encoded[:, None].astype(np.float64)
+        return encoded.astype(np.int64)
+
+    def _encode_labels(self, y, reset):
+        y = check_array(y, accept_sparse=True, dtype=np.float64, input_name="y")
+        y = y if isinstance(y, np.ndarray) else y.toarray()
+        if reset:
+            self.classes_, self.multilabel_ = np.arange(y.shape[1]), True
+        elif not self.multilabel_ or y.shape[1] != len(self.classes_):
+            raise ValueError(
+                f"{type(self).__name__}: y has {y.shape[1]} columns of labels, not the "
+                f"{len(self.classes_)} classes of the first fit"
+            )
+        return y
+
+    def _class_weights(self, target):
+        if self.class_weight is None:
+            return None
+        if self.multilabel_:
+            return compute_sample_weight(self.class_weight, target)
+        codes = target.reshape(-1).astype(np.int64)
+        classes = self.classes_
+        if self.class_weight == "balanced":
+            present, codes = np.unique(codes, return_inverse=True)
+            return compute_class_weight("balanced", classes=present, y=present[codes])[
+                codes
+            ]
+        known = dict.fromkeys(classes.tolist())
+        for name in self.class_weight:
+            if name not in known:
+                raise ValueError(
+                    self._refusal(
+                        "class_weight",
+                        f"{name!r} is not one of the classes {classes.tolist()}",
+                    )
+                )
+        weights = [self.class_weight.get(label, 1.0) for label in classes.tolist()]
+        return np.array(weights, dtype=np.float64)[codes]
+
+    def _strata(self, target):
+        if self.multilabel_:
+            return None
+        return target.reshape(-1).long().numpy()
+
+    def _decode(self, output: Tensor) -> Tensor:
+        if self._n_outputs == 1 and not self.multilabel_:
+            return (output[:, 0] > 0).long()
+        return (output > 0).long() if self.multilabel_ else output.argmax(1)
+
+    def _score(self, output: Tensor, target: Tensor, weight: Tensor | None) -> float:
+        """Accuracy (of all labels at once, if there are several)."""
+        right = self._decode(output).reshape(len(output), -1) == target.reshape(
+            len(output), -1
+        )
+        right = right.all(1).to(output.dtype)
+        if weight is None:
+            return float(right.mean())
+        return float((right * weight).sum() / weight.sum())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class Regressor(RegressorMixin, Estimator):
+    """Task of predicting one or several numbers for each sample.
+
+    y is centred and scaled by its (weighted) mean and standard deviation for training
+    and predictions are scaled back, always as float64.
+
+    Attributes
+    ----------
+    y_mean_, y_scale_ : ndarray of shape (n_outputs,)
+        What y was centred and scaled by.
+    """
+
+    _task: ClassVar[str] = "regression"
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None):
+        """Train on samples with known values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            The kinds of input that the class names.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative; a weight of 0 is an absent sample.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of bounds, for NaN or infinity, for shapes that do not
+            fit.
+        DivergenceError
+            When the training loss is no longer finite.
+
+        Warns
+        -----
+        UserWarning
+            When y is constant.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
+
+        The statistics of X (`standardize`) and y are those of the first call.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X):
+        """Return the expected value of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        y : float64 ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        values = self._outputs(X).numpy().astype(np.float64)
+        values = values * self.y_scale_ + self.y_mean_
+        return values[:, 0] if self.y_ndim_ == 1 else values
+
+    # -- for the engine --------------------------------------------------------------
+
+    @property
+    def _n_outputs(self) -> int:
+        return len(self.y_mean_)
+
+    def _criterion(self) -> nn.Module:
+        return SquaredError()
+
+    def _encode_target(self, y, n_samples, weight, *, reset):
+        owner = type(self).__name__
+        y = _given(y, owner, n_samples)
+        y = check_array(
+            y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            warnings.warn(
+                f"{owner}: a column-vector y was passed when a 1d array was expected; "
+                "use y.ravel()",
+                DataConversionWarning,
+                stacklevel=4,
+            )
+            y = y[:, 0]
+        columns = y.reshape(n_samples, -1)
+        if reset:
+            scaler = StandardScaler().fit(columns, sample_weight=weight)
+            self.y_mean_, self.y_scale_ = scaler.mean_, scaler.scale_
+            self.y_ndim_ = y.ndim
+            if n_samples > 1 and (scaler.var_ == 0).all():
+                warnings.warn(
+                    f"{owner}: y is constant, {columns[0].tolist()} in all {n_samples} "
+                    "samples, so that is all there is to learn",
+                    UserWarning,
+                    stacklevel=4,
+                )
+        elif y.ndim != self.y_ndim_ or columns.shape[1] != len(self.y_mean_):
+            raise ValueError(
+                f"{owner}: y has shape {y.shape}, but {len(self.y_mean_)} outputs were "
+                "fitted before"
+            )
+        return (columns - self.y_mean_) / self.y_scale_
+
+    @staticmethod
+    def _decode(output: Tensor) -> Tensor:
+        return output
+
+    @staticmethod
+    def _score(output: Tensor, target: Tensor, weight: Tensor | None) -> float:
+        """R², a mean over outputs."""
+        weight = output.new_ones(len(output)) if weight is None else weight
+        weight = (weight / weight.sum())[:, None]
+        mean = (weight * target).sum(0)
+        error = (weight * (target - output).square()).sum(0)
+        spread = (weight * (target - mean).square()).sum(0)
+        return float((1 - error / spread.clamp_min(torch.finfo(error.dtype).tiny)).mean())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+    """Task of turning samples into features, learned without y.
+
+    A subclass gives ``transform`` and the number of columns ``_n_features_out``.
+    """
+
+    _task: ClassVar[str] = "transformation"
+
+    @with_callbacks
+    def fit(self, X, y=None):
+        """Learn from unlabelled samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            The kinds of input that the class names.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        return self._fit(X)
+
+    def partial_fit(self, X, y=None):
+        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        return self._partial_fit(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _given(y: Any, owner: str, n_samples: int) -> Any:
+    if y is None:
+        raise ValueError(
+            f"{owner} requires y to be passed, but the target y is None: give the "
+            "labels or values to learn"
+        )
+    n = _num_samples(y)
+    if n != n_samples:
+        raise ValueError(
+            f"{owner}: Found input variables with inconsistent numbers of samples: X "
+            f"has {n_samples}, y has {n}"
+        )
+    return y
+
+
+__all__ = ["Classifier", "Regressor", "Transformer"]

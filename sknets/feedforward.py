@@ -1,0 +1,253 @@
+"""Feedforward networks: the multilayer perceptron for classes and for numbers."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from sknets._engine.batching import Samples
+from sknets._estimator import Estimator
+from sknets._inputs import Table
+from sknets._inputs.table import cardinalities
+from sknets._layers import ACTIVATIONS, ColumnEmbedding, Dropout, Standardize
+from sknets._params import param
+from sknets._tasks import Classifier, Regressor
+
+# Rows whose statistics are taken at a time: a memory-mapped X is never held at once.
+_CHUNK_BYTES = 2**24
+
+
+class FeedforwardNet(nn.Module):
+    """Standardise, embed categories, then layers of ``activation(W x + b)``."""
+
+    def __init__(
+        self,
+        n_inputs: int,
+        hidden: tuple[int, ...],
+        n_outputs: int,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        normalization: str | None = None,
+        standardize: Standardize | None = None,
+        embed: ColumnEmbedding | None = None,
+    ):
+        super().__init__()
+        first = [layer for layer in (standardize, embed) if layer is not None]
+        layers: list[nn.Module] = []
+        width = n_inputs if embed is None else embed.n_outputs
+        for n_units in hidden:
+            layers.append(nn.Linear(width, n_units))
+            if normalization is not None:
+                norms = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+                layers.append(norms[normalization](n_units))
+            layers.append(ACTIVATIONS[activation]())
+            if dropout:
+                layers.append(Dropout(dropout))
+            width = n_units
+        layers.append(nn.Linear(width, n_outputs))
+        self.layers = nn.Sequential(*first, *layers)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, K)
+        return self.layers(x)
+
+
+class _Feedforward(Estimator):
+    """The network of this chapter, whatever the task."""
+
+    _inputs: ClassVar[tuple[Any, ...]] = (Table,)
+
+    hidden_layer_sizes: int | tuple[int, ...] = param((100,), at_least=1)
+    activation: Literal[
+        "relu", "tanh", "sigmoid", "identity", "leaky_relu", "elu", "gelu", "silu"
+    ] = param("relu")
+    dropout: float = param(0.0, at_least=0, below=1)
+    normalization: Literal["batch", "layer"] | None = param(None)
+    standardize: bool = param(True)
+    categorical_features: Literal["from_dtype"] | list[Any] | None = param("from_dtype")
+
+    def _learn_statistics(self, samples: Samples) -> None:
+        if not self.standardize:
+            return
+        rows, weight = samples.x, samples.weight
+        scaler = StandardScaler(with_mean=not rows.is_sparse)
+        step = max(1, _CHUNK_BYTES // (8 * self.n_features_in_))
+        for start in range(0, len(rows), step):
+            chunk = slice(start, start + step)
+            scaler.partial_fit(
+                rows.values[chunk] if rows.is_sparse else rows.values[chunk].numpy(),
+                sample_weight=None if weight is None else weight[chunk].cpu().numpy(),
+            )
+        mean = np.zeros(self.n_features_in_) if rows.is_sparse else scaler.mean_
+        codes = getattr(self, "categorical_columns_", [])
+        self.x_mean_, self.x_scale_ = mean.copy(), scaler.scale_.copy()
+        self.x_mean_[codes], self.x_scale_[codes] = 0, 1
+
+    def _build(self) -> nn.Module:
+        sizes = self.hidden_layer_sizes
+        embed = None
+        if hasattr(self, "categories_"):
+            embed = ColumnEmbedding(
+                self.n_features_in_,
+                self.categorical_columns_.tolist(),
+                cardinalities(self.categories_),
+            )
+        return FeedforwardNet(
+            self.n_features_in_,
+            (sizes,) if isinstance(sizes, Integral) else tuple(sizes),
+            self._n_outputs,
+            self.activation,
+            self.dropout,
+            self.normalization,
+            Standardize(self.x_mean_, self.x_scale_) if self.standardize else None,
+            embed,
+        )
+
+
+class FeedforwardClassifier(Classifier, _Feedforward):
+    """Multilayer perceptron that predicts classes, trained by backpropagation [1]_.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default=(100,)
+        Units of each hidden layer. ``()`` is the single-layer perceptron: a linear
+        (logistic) model.
+    activation : {"relu", "tanh", "sigmoid", "identity", "leaky_relu", "elu", "gelu", \
+            "silu"}, default="relu"
+        Of the hidden layers.
+    dropout : float, default=0.0
+        The share of hidden units switched off at each step of training [2]_.
+    normalization : {"batch", "layer"}, default=None
+        Batch [3]_ or layer [4]_ normalisation before each activation.
+    standardize : bool, default=True
+        Centre and scale the columns of X by their (weighted) mean and standard
+        deviation in `fit`, so that raw tables work; a sparse X is only scaled.
+    categorical_features : list of names or positions, mask, "from_dtype" or None, \
+            default="from_dtype"
+        Columns whose values are categories: each category gets a learned vector
+        (entity embeddings [5]_). "from_dtype" takes a DataFrame's columns of dtype
+        category. Unknown categories in `predict` count as none; missing ones are a
+        category of their own if `fit` saw any.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class; "balanced" makes all classes weigh the same in sum.
+    max_epochs, batch_size, lr, optimizer, momentum, nesterov, weight_decay, \
+    lr_schedule, gradient_clip, early_stopping, validation_fraction, \
+    n_iter_no_change, tol, warm_start, shuffle, precision, device, random_state, \
+    verbose, callbacks
+        Training, the same for all estimators: see `sknets._estimator.Estimator`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels; for multilabel y the numbers of its columns.
+    multilabel_ : bool
+        Whether y was an indicator matrix of several labels.
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
+        What X was centred and scaled by, if ``standardize``.
+    categorical_columns_ : ndarray of int
+        Positions of the categorical columns, if there are any.
+    categories_ : list of ndarray
+        The categories of each of them, the last None if some were missing.
+    net_, n_iter_, loss_curve_, validation_loss_curve_, validation_scores_, \
+    n_parameters_, n_features_in_, feature_names_in_
+        See `sknets._estimator.Estimator`.
+
+    Notes
+    -----
+    Two classes share one logit and the logistic loss, more classes use softmax and
+    cross-entropy, several labels a logit and a logistic loss each.
+
+    References
+    ----------
+    .. [1] D. E. Rumelhart, G. E. Hinton, R. J. Williams. Learning representations by
+       back-propagating errors. Nature 323, 1986. Trained here in mini-batches by Adam
+       instead of by full-batch gradient descent.
+    .. [2] N. Srivastava et al. Dropout: A Simple Way to Prevent Neural Networks from
+       Overfitting. JMLR 15, 2014. Scaled in training, not in prediction.
+    .. [3] S. Ioffe, C. Szegedy. Batch Normalization. ICML 2015.
+    .. [4] J. L. Ba, J. R. Kiros, G. E. Hinton. Layer Normalization. 2016.
+    .. [5] C. Guo, F. Berkhahn. Entity Embeddings of Categorical Variables. 2016. Half
+       as many dimensions as categories, at most 50.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sknets import FeedforwardClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> net = FeedforwardClassifier(max_epochs=20, random_state=0)
+    >>> bool(cross_val_score(net, X, y, cv=3).mean() > 0.95)
+    True
+    """
+
+
+class FeedforwardRegressor(Regressor, _Feedforward):
+    """Multilayer perceptron that predicts numbers, trained by backpropagation [1]_.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default=(100,)
+        Units of each hidden layer; ``()`` is linear regression.
+    activation : {"relu", "tanh", "sigmoid", "identity", "leaky_relu", "elu", "gelu", \
+            "silu"}, default="relu"
+        Of the hidden layers.
+    dropout : float, default=0.0
+        The share of hidden units switched off at each step of training [2]_.
+    normalization : {"batch", "layer"}, default=None
+        Batch [3]_ or layer [4]_ normalisation before each activation.
+    standardize : bool, default=True
+        Centre and scale the columns of X by their (weighted) mean and standard
+        deviation in `fit`, so that raw tables work; a sparse X is only scaled.
+    categorical_features : list of names or positions, mask, "from_dtype" or None, \
+            default="from_dtype"
+        Columns whose values are categories: each category gets a learned vector
+        (entity embeddings [5]_). "from_dtype" takes a DataFrame's columns of dtype
+        category. Unknown categories in `predict` count as none; missing ones are a
+        category of their own if `fit` saw any.
+    max_epochs, batch_size, lr, optimizer, momentum, nesterov, weight_decay, \
+    lr_schedule, gradient_clip, early_stopping, validation_fraction, \
+    n_iter_no_change, tol, warm_start, shuffle, precision, device, random_state, \
+    verbose, callbacks
+        Training, the same for all estimators: see `sknets._estimator.Estimator`.
+
+    Attributes
+    ----------
+    y_mean_, y_scale_ : ndarray of shape (n_outputs,)
+        What y was centred and scaled by in training; undone in `predict`.
+    y_ndim_ : int
+        1 or 2, the dimensions of y and so of what `predict` returns.
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
+        What X was centred and scaled by, if ``standardize``.
+    categorical_columns_ : ndarray of int
+        Positions of the categorical columns, if there are any.
+    categories_ : list of ndarray
+        The categories of each of them, the last None if some were missing.
+    net_, n_iter_, loss_curve_, validation_loss_curve_, validation_scores_, \
+    n_parameters_, n_features_in_, feature_names_in_
+        See `sknets._estimator.Estimator`.
+
+    References
+    ----------
+    .. [1] D. E. Rumelhart, G. E. Hinton, R. J. Williams. Learning representations by
+       back-propagating errors. Nature 323, 1986. Trained here in mini-batches by Adam
+       instead of by full-batch gradient descent.
+    .. [2] N. Srivastava et al. Dropout: A Simple Way to Prevent Neural Networks from
+       Overfitting. JMLR 15, 2014. Scaled in training, not in prediction.
+    .. [3] S. Ioffe, C. Szegedy. Batch Normalization. ICML 2015.
+    .. [4] J. L. Ba, J. R. Kiros, G. E. Hinton. Layer Normalization. 2016.
+    .. [5] C. Guo, F. Berkhahn. Entity Embeddings of Categorical Variables. 2016. Half
+       as many dimensions as categories, at most 50.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sknets import FeedforwardRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> net = FeedforwardRegressor(max_epochs=20, random_state=0)
+    >>> bool(cross_val_score(net, X, y, cv=3).mean() > 0.4)
+    True
+    """
