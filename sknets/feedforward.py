@@ -6,7 +6,6 @@ from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from sknets._engine.batching import Samples
@@ -16,9 +15,6 @@ from sknets._inputs.table import cardinalities
 from sknets._layers import ACTIVATIONS, ColumnEmbedding, Dropout, Standardize
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
-
-# Rows whose statistics are taken at a time: a memory-mapped X is never held at once.
-_CHUNK_BYTES = 2**24
 
 
 class FeedforwardNet(nn.Module):
@@ -72,19 +68,13 @@ class _Feedforward(Estimator):
     def _learn_statistics(self, samples: Samples) -> None:
         if not self.standardize:
             return
-        rows, weight = samples.x, samples.weight
-        scaler = StandardScaler(with_mean=not rows.is_sparse)
-        step = max(1, _CHUNK_BYTES // (8 * self.n_features_in_))
-        for start in range(0, len(rows), step):
-            chunk = slice(start, start + step)
-            scaler.partial_fit(
-                rows.values[chunk] if rows.is_sparse else rows.values[chunk].numpy(),
-                sample_weight=None if weight is None else weight[chunk].cpu().numpy(),
-            )
-        mean = np.zeros(self.n_features_in_) if rows.is_sparse else scaler.mean_
+        weight = samples.weight
+        mean, scale = samples.x.mean_and_scale(
+            None if weight is None else weight.cpu().numpy()
+        )
         codes = getattr(self, "categorical_columns_", [])
-        self.x_mean_, self.x_scale_ = mean.copy(), scaler.scale_.copy()
-        self.x_mean_[codes], self.x_scale_[codes] = 0, 1
+        mean[codes], scale[codes] = 0, 1
+        self.x_mean_, self.x_scale_ = mean, scale
 
     def _build(self) -> nn.Module:
         sizes = self.hidden_layer_sizes

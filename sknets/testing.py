@@ -1,0 +1,395 @@
+"""The library's own contract, as checks to run on any estimator and any kind of X.
+
+scikit-learn's `check_estimator` says nothing of an estimator whose X is not a table;
+these checks ask the same of all: tables, images, sequences, text, graphs, trees.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+import pickle
+import random
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.callback import ScoringMonitor
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+
+import sknets
+from sknets._engine.net import Callback
+
+Check = Callable[[Any, Any, Any], None]
+
+_VERBS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
+_CHECKS: list[Check] = []
+
+
+def check_estimator_on(estimator: Any, X: Any, y: Any = None) -> None:
+    """Check that an estimator keeps the library's contract on this X and y.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        Unfitted; its parameters are those tested, so give few epochs.
+    X : any kind of input the estimator takes
+        At least 12 samples, learnable: a classifier or regressor must beat a dummy.
+    y : array-like or list, default=None
+
+    Raises
+    ------
+    AssertionError
+        For the first promise that is broken, naming the check.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sknets import FeedforwardClassifier
+    >>> from sknets.testing import check_estimator_on
+    >>> X, y = load_iris(return_X_y=True)
+    >>> check_estimator_on(FeedforwardClassifier(max_epochs=5, lr=0.01), X, y)
+    """
+    for name, check in checks_on(estimator, X, y):
+        try:
+            check()
+        except Exception as error:
+            raise AssertionError(f"{type(estimator).__name__}: {name}: {error}") from error
+
+
+def checks_on(
+    estimator: Any, X: Any, y: Any = None
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield the name and the call of each check, for ``pytest.mark.parametrize``."""
+    for check in _CHECKS:
+        seeded = clone(estimator).set_params(random_state=0)
+        yield check.__name__, _bound(check, seeded, X, y)
+
+
+def _bound(check: Check, estimator: Any, X: Any, y: Any) -> Callable[[], None]:
+    def call() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            check(clone(estimator), X, y)
+
+    return call
+
+
+def _check(function: Check) -> Check:
+    _CHECKS.append(function)
+    return function
+
+
+def _outputs(estimator: Any, X: Any) -> dict[str, Any]:
+    return {verb: getattr(estimator, verb)(X) for verb in _VERBS if hasattr(estimator, verb)}
+
+
+def _assert_same(found: Any, expected: Any) -> None:
+    """Equal to the bit, whatever the containers."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            _assert_same(found[key], expected[key])
+    elif sp.issparse(expected):
+        _assert_same(found.toarray(), expected.toarray())
+    elif isinstance(expected, list | tuple) or getattr(expected, "dtype", None) == object:
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected):
+            _assert_same(one, other)
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
+def _assert_close(found: Any, expected: Any) -> None:
+    if getattr(expected, "dtype", None) is not None and expected.dtype.kind == "f":
+        tolerance = 1e-10 if expected.dtype == np.float64 else 1e-5
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    else:
+        _assert_same(found, expected)
+
+
+@_check
+def parameters_are_stored_and_cloned(estimator, X, y):
+    params = estimator.get_params(deep=False)
+    twin = clone(estimator)
+    assert twin.get_params(deep=False).keys() == params.keys()
+    for name, value in params.items():
+        assert getattr(estimator, name) is value, f"{name} is changed by __init__"
+    assert set(vars(type(estimator)())) == set(params), "__init__ does more than store"
+    assert repr(estimator).startswith(type(estimator).__name__)
+
+
+@_check
+def a_misspelt_parameter_names_the_right_one(estimator, X, y):
+    for call in (type(estimator), estimator.set_params):
+        try:
+            call(max_epoch=3)
+        except (TypeError, ValueError) as error:
+            assert "max_epochs" in str(error), error
+        else:
+            raise AssertionError("max_epoch=3 is accepted")
+
+
+@_check
+def unfitted_says_so(estimator, X, y):
+    for verb in _VERBS:
+        if hasattr(estimator, verb):
+            try:
+                getattr(estimator, verb)(X)
+            except NotFittedError:
+                continue
+            raise AssertionError(f"{verb} works before fit")
+
+
+@_check
+def fit_returns_self_and_changes_no_argument(estimator, X, y):
+    params = copy.deepcopy(estimator.get_params(deep=False))
+    before = joblib.hash((X, y))
+    assert estimator.fit(X, y) is estimator
+    assert joblib.hash((X, y)) == before, "fit changes X or y"
+    for name, value in estimator.get_params(deep=False).items():
+        assert repr(value) == repr(params[name]), f"fit changes the parameter {name}"
+
+
+@_check
+def the_same_seed_gives_the_same_bits(estimator, X, y):
+    torch.manual_seed(1)
+    np.random.seed(1)
+    expected = _outputs(clone(estimator).fit(X, y), X)
+    torch.manual_seed(2)
+    np.random.seed(2)
+    _assert_same(_outputs(estimator.fit(X, y), X), expected)
+    _assert_same(_outputs(estimator.fit(X, y), X), expected)
+
+
+@_check
+def global_random_state_is_left_alone(estimator, X, y):
+    def states():
+        return [
+            torch.get_rng_state().numpy().tobytes(),
+            pickle.dumps(np.random.get_state()),
+            pickle.dumps(random.getstate()),
+        ]
+
+    before = states()
+    _outputs(estimator.fit(X, y), X)
+    assert states() == before
+
+
+@_check
+def threads_do_not_disturb_each_other(estimator, X, y):
+    expected = _outputs(clone(estimator).fit(X, y), X)
+    with ThreadPoolExecutor(4) as pool:
+        fits = [pool.submit(clone(estimator).fit, X, y) for _ in range(4)]
+        for fit in fits:
+            _assert_same(_outputs(fit.result(), X), expected)
+
+
+@_check
+def predicting_changes_nothing(estimator, X, y):
+    estimator.fit(X, y)
+    before = dict(vars(estimator))
+    state = pickle.dumps(estimator)
+    _outputs(estimator, X)
+    assert vars(estimator) == before
+    assert pickle.dumps(estimator) == state
+
+
+@_check
+def order_and_company_of_samples_do_not_matter(estimator, X, y):
+    estimator.fit(X, y)
+    expected = _outputs(estimator, X)
+    n = _num_samples(X)
+    order = np.random.RandomState(0).permutation(n)
+    for rows in (order, order[: n // 2], order[:1]):
+        for verb, output in _outputs(estimator, _safe_indexing(X, rows)).items():
+            _assert_close(output, expected[verb][rows])
+
+
+@_check
+def copies_predict_the_same(estimator, X, y):
+    expected = _outputs(estimator.fit(X, y), X)
+    file = io.BytesIO()
+    joblib.dump(estimator, file)
+    file.seek(0)
+    for twin in (
+        pickle.loads(pickle.dumps(estimator)),
+        copy.deepcopy(estimator),
+        copy.copy(estimator),
+        joblib.load(file),
+    ):
+        _assert_same(_outputs(twin, X), expected)
+
+
+@_check
+def saved_files_predict_the_same(estimator, X, y):
+    expected = _outputs(estimator.fit(X, y), X)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        estimator.save(path)
+        twin = sknets.load(path)
+    assert type(twin) is type(estimator)
+    _assert_same(_outputs(twin, X), expected)
+    assert repr(twin.get_params()) == repr(estimator.get_params())
+
+
+@_check
+def wrong_parameters_lose_nothing(estimator, X, y):
+    expected = _outputs(estimator.fit(X, y), X)
+    for name, value in (("max_epochs", 0), ("lr", -1.0), ("device", "abacus")):
+        kept = getattr(estimator, name)
+        estimator.set_params(**{name: value})
+        try:
+            estimator.fit(X, y)
+        except ValueError as error:
+            start = f"{type(estimator).__name__}({name}={value!r}): "
+            assert str(error).startswith(start), error
+        else:
+            raise AssertionError(f"{name}={value!r} is accepted")
+        estimator.set_params(**{name: kept})
+        _assert_same(_outputs(estimator, X), expected)
+
+
+@_check
+def unequal_lengths_are_refused(estimator, X, y):
+    if y is None:
+        return
+    shorter = _safe_indexing(y, np.arange(_num_samples(X) - 1))
+    try:
+        estimator.fit(X, shorter)
+    except ValueError as error:
+        assert str(_num_samples(X)) in str(error), error
+    else:
+        raise AssertionError("a shorter y is accepted")
+    assert not estimator.__sklearn_is_fitted__()
+
+
+@_check
+def an_interrupted_fit_is_unfitted(estimator, X, y):
+    estimator.fit(X, y).set_params(callbacks=[_Interrupt()])
+    try:
+        estimator.fit(X, y)
+    except KeyboardInterrupt:
+        assert not estimator.__sklearn_is_fitted__()
+    else:
+        raise AssertionError("Ctrl-C is swallowed")
+
+
+class _Interrupt(Callback):
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        raise KeyboardInterrupt
+
+
+class _CountEpochs(Callback):
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.epochs_ = 0
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        self.epochs_ += 1
+
+
+@_check
+def skorch_callbacks_are_cloned_and_called(estimator, X, y):
+    callback = _CountEpochs()
+    estimator.set_params(callbacks=[callback]).fit(X, y)
+    assert not hasattr(callback, "epochs_"), "the user's own callback is changed"
+    called = [c for _, c in estimator.net_.callbacks_ if isinstance(c, _CountEpochs)]
+    assert [c.epochs_ for c in called] == [estimator.n_iter_]
+
+
+@_check
+def scikit_learn_callbacks_see_every_epoch(estimator, X, y):
+    if y is None or not hasattr(estimator, "score"):
+        return
+    quiet = clone(estimator).fit(X, y)
+    monitor = ScoringMonitor(scoring={"score": _own_score})
+    estimator.set_callbacks(monitor).fit(X, y)
+    scores = [row["score"] for row in monitor.get_logs().data if "score" in row]
+    assert len(scores) >= estimator.n_iter_
+    assert scores[-1] == estimator.score(X, y)
+    _assert_same(_outputs(quiet, X), _outputs(estimator, X))
+
+
+def _own_score(estimator, X, y):
+    return estimator.score(X, y)
+
+
+@_check
+def partial_fits_equal_a_fit(estimator, X, y):
+    if not hasattr(estimator, "partial_fit") or estimator.early_stopping:
+        return
+    whole = clone(estimator).fit(X, y)
+    given = inspect.signature(estimator.partial_fit).parameters
+    more = {"classes": np.unique(y)} if "classes" in given and np.ndim(y) == 1 else {}
+    half = whole.n_iter_ // 2
+    for _ in range(half):
+        estimator.partial_fit(X, y, **more)
+    estimator = pickle.loads(pickle.dumps(estimator))
+    for _ in range(whole.n_iter_ - half):
+        estimator.partial_fit(X, y, **more)
+    assert estimator.n_iter_ == whole.n_iter_
+    _assert_same(_outputs(estimator, X), _outputs(whole, X))
+
+
+@_check
+def works_in_model_selection(estimator, X, y):
+    if not hasattr(estimator, "predict"):
+        return
+    found = cross_val_predict(estimator, X, y, cv=KFold(2, shuffle=True, random_state=0))
+    assert len(found) == _num_samples(X)
+    search = GridSearchCV(
+        Pipeline([("net", estimator)]),
+        {"net__lr": [1e-3, 1e-2]},
+        cv=KFold(2, shuffle=True, random_state=0),
+        error_score="raise",
+    )
+    search.fit(X, y)
+    assert np.isfinite(search.best_score_)
+
+
+@_check
+def learns_more_than_a_dummy(estimator, X, y):
+    if is_classifier(estimator):
+        dummy: Any = DummyClassifier()
+    elif is_regressor(estimator):
+        dummy = DummyRegressor()
+    else:
+        return
+    rows = np.zeros((_num_samples(X), 1))
+    assert estimator.fit(X, y).score(X, y) > dummy.fit(rows, y).score(rows, y)
+
+
+@_check
+def output_columns_have_names(estimator, X, y):
+    if not hasattr(estimator, "transform"):
+        return
+    frame = estimator.set_output(transform="pandas").fit(X, y).transform(X)
+    assert list(frame.columns) == list(estimator.get_feature_names_out())
+
+
+@_check
+def a_missing_device_falls_back_to_the_cpu(estimator, X, y):
+    if torch.cuda.is_available():
+        return
+    expected = _outputs(clone(estimator).fit(X, y), X)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator.set_params(device="cuda").fit(X, y)
+    assert [w for w in caught if "no such device" in str(w.message)], "no warning"
+    assert estimator.net_.device == "cpu"
+    for verb, output in _outputs(estimator, X).items():
+        _assert_close(output, expected[verb])

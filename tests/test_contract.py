@@ -1,0 +1,122 @@
+"""Every estimator of the library keeps scikit-learn's contract and the library's own."""
+
+import logging
+from unittest import SkipTest
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import make_classification, make_regression
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+import sknets
+from sknets._estimator import Estimator
+from sknets._inputs import Table
+from sknets.testing import check_estimator_on, checks_on
+
+torch.set_num_threads(1)
+
+X, y_numbers = make_regression(60, 4, n_informative=4, noise=1.0, random_state=0)
+labels = np.array(["no", "perhaps", "yes"])
+y_classes = labels[np.digitize(y_numbers, np.quantile(y_numbers, [1 / 3, 2 / 3]))]
+
+# What our own checks fit each task on: few epochs, a learnable X.
+CASES = {
+    "classification": (X, y_classes),
+    "regression": (X, y_numbers),
+}
+
+ESTIMATORS = [
+    value
+    for value in (getattr(sknets, name) for name in sknets.__all__)
+    if isinstance(value, type) and issubclass(value, Estimator)
+]
+TABULAR = [cls for cls in ESTIMATORS if Table in cls._inputs]
+
+
+def scikit_learn_checks():
+    for cls in TABULAR:
+        for estimator, check in estimator_checks_generator(cls()):
+            yield pytest.param(estimator, check, id=f"{cls.__name__}-{_name(check)}")
+
+
+def _name(check):
+    return getattr(check, "func", check).__name__
+
+
+@pytest.mark.filterwarnings("ignore")  # scikit-learn's checks provoke warnings
+@pytest.mark.parametrize(("estimator", "check"), list(scikit_learn_checks()))
+def test_scikit_learn_check_with_default_parameters(estimator, check):
+    try:
+        check(estimator)
+    except SkipTest as skipped:
+        pytest.fail(f"skipped: {skipped}")
+
+
+def own_checks():
+    for cls in ESTIMATORS:
+        estimator = cls(max_epochs=4, lr=1e-2)
+        for name, check in checks_on(estimator, *CASES[cls._task]):
+            yield pytest.param(check, id=f"{cls.__name__}-{name}")
+
+
+@pytest.mark.parametrize("check", list(own_checks()))
+def test_own_check(check):
+    check()
+
+
+def test_every_tabular_estimator_takes_scikit_learns_whole_list():
+    for cls in TABULAR:
+        assert len(list(estimator_checks_generator(cls()))) > 50
+
+
+def test_check_estimator_on_finds_a_broken_estimator():
+    class Forgetful(sknets.FeedforwardClassifier):
+        def predict(self, X):
+            return np.random.permutation(super().predict(X))
+
+    with pytest.raises(AssertionError, match="bits"):
+        check_estimator_on(Forgetful(max_epochs=2), *CASES["classification"])
+
+
+@pytest.mark.parametrize("cls", TABULAR)
+def test_skops_holds_a_fitted_estimator(cls):
+    skops = pytest.importorskip("skops.io")
+    X, y = CASES[cls._task]
+    fitted = cls(max_epochs=2, random_state=0).fit(X, y)
+    data = skops.dumps(fitted)
+    trusted = skops.get_untrusted_types(data=data)
+    assert trusted == [f"{cls.__module__}.{cls.__name__}"]
+    twin = skops.loads(data, trusted=trusted)
+    np.testing.assert_array_equal(twin.predict(X), fitted.predict(X))
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", "dask"])
+def test_other_workers_compute_the_same_bits(backend):
+    X, y = make_classification(80, 5, random_state=0)
+    nets = [sknets.FeedforwardClassifier(max_epochs=3, random_state=s) for s in (0, 1)]
+    expected = [clone(net).fit(X, y).predict_proba(X) for net in nets]
+
+    def run():
+        return joblib.Parallel(n_jobs=2)(joblib.delayed(net.fit)(X, y) for net in nets)
+
+    if backend == "dask":
+        distributed = pytest.importorskip("dask.distributed")
+        with (
+            distributed.LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.ERROR,
+            ) as cluster,
+            distributed.Client(cluster),
+            joblib.parallel_backend("dask"),
+        ):
+            found = run()
+    else:
+        with joblib.parallel_backend(backend):
+            found = run()
+    for fitted, other in zip(found, expected):
+        np.testing.assert_array_equal(fitted.predict_proba(X), other)
