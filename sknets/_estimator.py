@@ -25,7 +25,8 @@ from sknets._engine.device import (
     compute_dtype,
     resolve_device,
 )
-from sknets._engine.net import Net, Recipe
+from sknets._engine.net import Net
+from sknets._engine.optim import Recipe
 from sknets._inputs import Table
 from sknets._params import Declared, param
 
@@ -124,26 +125,28 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     _task: ClassVar[str] = ""
     _predict_batch_size: ClassVar[int] = 1024
 
-    max_epochs: int = param(100, at_least=1)
-    batch_size: int = param(32, at_least=1)
-    lr: float = param(1e-3, above=0)
-    optimizer: Literal["adam", "adamw", "sgd"] = param("adam")
-    momentum: float = param(0.9, at_least=0, below=1)
-    nesterov: bool = param(True)
-    weight_decay: float = param(0.0, at_least=0)
-    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(None)
-    gradient_clip: float | None = param(None, above=0)
-    early_stopping: bool = param(False)
-    validation_fraction: float = param(0.1, above=0, below=1)
-    n_iter_no_change: int = param(10, at_least=1)
-    tol: float = param(1e-4, at_least=0)
-    warm_start: bool = param(False)
-    shuffle: bool = param(True)
-    precision: Literal["auto", "float32", "float64", "bfloat16"] = param("auto")
-    device: str = param("cpu")
-    random_state: int | np.random.RandomState | None = param(None, at_least=0)
-    verbose: int = param(0, at_least=0)
-    callbacks: list[Any] | None = param(None)
+    max_epochs: int = param(default=100, at_least=1)
+    batch_size: int = param(default=32, at_least=1)
+    lr: float = param(default=1e-3, above=0)
+    optimizer: Literal["adam", "adamw", "sgd"] = param(default="adam")
+    momentum: float = param(default=0.9, at_least=0, below=1)
+    nesterov: bool = param(default=True)
+    weight_decay: float = param(default=0.0, at_least=0)
+    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
+        default=None
+    )
+    gradient_clip: float | None = param(default=None, above=0)
+    early_stopping: bool = param(default=False)
+    validation_fraction: float = param(default=0.1, above=0, below=1)
+    n_iter_no_change: int = param(default=10, at_least=1)
+    tol: float = param(default=1e-4, at_least=0)
+    warm_start: bool = param(default=False)
+    shuffle: bool = param(default=True)
+    precision: Literal["auto", "float32", "float64", "bfloat16"] = param(default="auto")
+    device: str = param(default="cpu")
+    random_state: int | np.random.RandomState | None = param(default=None, at_least=0)
+    verbose: int = param(default=0, at_least=0)
+    callbacks: list[Any] | None = param(default=None)
 
     # -- what a task or a chapter supplies -----------------------------------------
 
@@ -171,10 +174,17 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     def _learn_statistics(self, samples: Samples) -> None:
         """Fitted attributes that `_build` needs and only X tells."""
 
-    _score: ClassVar[Callable[..., float] | None] = None
-    _decode: ClassVar[Callable[[Tensor], Tensor] | None] = None
+    def _decode(self, output: Tensor) -> Tensor:
+        """Encoded labels or values for the network's output."""
+        return output
 
-    def _strata(self, target: np.ndarray | None) -> np.ndarray | None:
+    def _score(
+        self, output: Tensor, target: Tensor, weight: Tensor | None
+    ) -> float | None:
+        """How good the outputs are for a validation set, None if nothing tells."""
+        return None
+
+    def _strata(self, samples: Samples) -> np.ndarray | None:
         """What the validation split is stratified by."""
         return None
 
@@ -296,7 +306,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                     f"a validation set needs more than n_samples={n}",
                 )
             )
-        strata = self._strata(None if samples.targets is None else samples.targets.cpu())
+        strata = self._strata(samples)
         if strata is not None:
             counts = np.bincount(strata)
             counts = counts[counts > 0]
@@ -366,7 +376,9 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
 
     # -- predicting ------------------------------------------------------------------
 
-    def _outputs(self, X: Any, function: Callable[[Any], Tensor] | None = None) -> Tensor:
+    def _outputs(
+        self, X: Any, function: Callable[[Any], Tensor] | None = None
+    ) -> Tensor:
         """What the network gives for X, on the CPU."""
         check_is_fitted(self)
         return self.net_.outputs(self._check_input(X, reset=False), function)
@@ -465,7 +477,7 @@ class _AllOrNothing:
             self.before["net_"].restore(self.net_state)
         elif issubclass(kind, KeyboardInterrupt):
             return
-        vars(self.estimator).update(self.before)
+        self.estimator.__dict__.update(self.before)
 
 
 def _is_fitted_name(name: str) -> bool:

@@ -45,6 +45,9 @@ class Standardize(nn.Module):
     The statistics are fitted attributes of the estimator, hence not saved twice.
     """
 
+    factor: Tensor
+    shift: Tensor
+
     def __init__(self, mean: np.ndarray, scale: np.ndarray):
         super().__init__()
         factor = torch.as_tensor(1 / np.asarray(scale, dtype=np.float64))
@@ -63,16 +66,20 @@ class ColumnEmbedding(nn.Module):
     neither way.
     """
 
+    numeric: Tensor
+
     def __init__(self, n_columns: int, columns: list[int], cardinalities: list[int]):
         super().__init__()
         numeric = [j for j in range(n_columns) if j not in set(columns)]
         self.columns = list(columns)
-        self.register_buffer("numeric", torch.tensor(numeric), persistent=False)
+        positions = torch.tensor(numeric, dtype=torch.long)
+        self.register_buffer("numeric", positions, persistent=False)
         self.embeddings = nn.ModuleList(
             nn.Embedding(size, embedding_size(size), padding_idx=0)
             for size in cardinalities
         )
-        self.n_outputs = len(numeric) + sum(e.embedding_dim for e in self.embeddings)
+        widths = [embedding_size(size) for size in cardinalities]
+        self.n_outputs = len(numeric) + sum(widths)
 
     def forward(self, x: Tensor) -> Tensor:
         vectors = [

@@ -17,8 +17,8 @@ import numpy as np
 
 
 def param(
-    default: Any,
     *,
+    default: Any,
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
@@ -27,7 +27,8 @@ def param(
     """Declare a hyperparameter: its default and its bounds (of each item if a tuple).
 
     The name and the type are those of the annotated field, so that
-    ``lr: float = param(1e-3, above=0)`` says everything on one line.
+    ``lr: float = param(default=1e-3, above=0)`` says everything on one line (type
+    checkers see the default only under its name).
     """
     bounds = {
         "at least": at_least,
@@ -73,7 +74,9 @@ class Declared:
                 )
             for name in given:
                 if name not in names:
-                    raise TypeError(unknown_name(cls.__name__, name, given[name], names))
+                    raise TypeError(
+                        unknown_name(cls.__name__, name, given[name], names)
+                    )
             generated(self, **given)
 
         __init__.__signature__ = inspect.signature(generated)  # type: ignore[attr-defined]
@@ -89,7 +92,7 @@ class Declared:
 
     def _check_params(self) -> None:
         """Raise ValueError for the first parameter of a wrong type or out of bounds."""
-        for name, kind, bounds in _declarations(type(self)):
+        for name, kind, bounds in _declarations(type(self)):  # type: ignore[arg-type]
             value = getattr(self, name)
             broken = _broken_rule(value, kind, bounds)
             if broken:

@@ -52,7 +52,7 @@ def read(path: Any) -> tuple[str, dict[str, Any]]:
         with safe_open(path, "numpy") as file:
             text = (file.metadata() or {})["sknets"]
             header = json.loads(text)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if header["format"] != FORMAT:
             raise ModelFileError(
                 f"sknets.load({str(path)!r}): the file has format "
@@ -62,7 +62,13 @@ def read(path: Any) -> tuple[str, dict[str, Any]]:
         return str(header["class"]), state
     except ModelFileError:
         raise
-    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (
+        SafetensorError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
         raise ModelFileError(
             f"sknets.load({str(path)!r}): not a model that sknets saved, or damaged "
             f"({error})"
@@ -94,8 +100,8 @@ def _describe(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, dict):
         return {"dict": [each(pair) for pair in value.items()]}
     raise ValueError(
-        f"save cannot write {key}={value!r}, which only Python can hold: set it to None, "
-        "or use joblib.dump (and load only files that you trust)"
+        f"save cannot write {key}={value!r}, which only Python can hold: set it to "
+        "None, or use joblib.dump (and load only files that you trust)"
     )
 
 

@@ -75,7 +75,7 @@ class Classifier(ClassifierMixin, Estimator):
 
     _task: ClassVar[str] = "classification"
 
-    class_weight: dict[Any, float] | Literal["balanced"] | None = param(None)
+    class_weight: dict[Any, float] | Literal["balanced"] | None = param(default=None)
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None):
@@ -294,10 +294,10 @@ class Classifier(ClassifierMixin, Estimator):
         weights = [self.class_weight.get(label, 1.0) for label in classes.tolist()]
         return np.array(weights, dtype=np.float64)[codes]
 
-    def _strata(self, target):
+    def _strata(self, samples):
         if self.multilabel_:
             return None
-        return target.reshape(-1).long().numpy()
+        return samples.targets.reshape(-1).long().cpu().numpy()
 
     def _decode(self, output: Tensor) -> Tensor:
         if self._n_outputs == 1 and not self.multilabel_:
@@ -438,19 +438,16 @@ class Regressor(RegressorMixin, Estimator):
             )
         return (columns - self.y_mean_) / self.y_scale_
 
-    @staticmethod
-    def _decode(output: Tensor) -> Tensor:
-        return output
-
-    @staticmethod
-    def _score(output: Tensor, target: Tensor, weight: Tensor | None) -> float:
+    def _score(self, output: Tensor, target: Tensor, weight: Tensor | None) -> float:
         """R², a mean over outputs."""
         weight = output.new_ones(len(output)) if weight is None else weight
         weight = (weight / weight.sum())[:, None]
         mean = (weight * target).sum(0)
         error = (weight * (target - output).square()).sum(0)
         spread = (weight * (target - mean).square()).sum(0)
-        return float((1 - error / spread.clamp_min(torch.finfo(error.dtype).tiny)).mean())
+        return float(
+            (1 - error / spread.clamp_min(torch.finfo(error.dtype).tiny)).mean()
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

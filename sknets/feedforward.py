@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from torch import Tensor, nn
 
 from sknets._engine.batching import Samples
@@ -56,14 +54,16 @@ class _Feedforward(Estimator):
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
 
-    hidden_layer_sizes: int | tuple[int, ...] = param((100,), at_least=1)
+    hidden_layer_sizes: int | tuple[int, ...] = param(default=(100,), at_least=1)
     activation: Literal[
         "relu", "tanh", "sigmoid", "identity", "leaky_relu", "elu", "gelu", "silu"
-    ] = param("relu")
-    dropout: float = param(0.0, at_least=0, below=1)
-    normalization: Literal["batch", "layer"] | None = param(None)
-    standardize: bool = param(True)
-    categorical_features: Literal["from_dtype"] | list[Any] | None = param("from_dtype")
+    ] = param(default="relu")
+    dropout: float = param(default=0.0, at_least=0, below=1)
+    normalization: Literal["batch", "layer"] | None = param(default=None)
+    standardize: bool = param(default=True)
+    categorical_features: Literal["from_dtype"] | list[Any] | None = param(
+        default="from_dtype"
+    )
 
     def _learn_statistics(self, samples: Samples) -> None:
         if not self.standardize:
@@ -87,7 +87,7 @@ class _Feedforward(Estimator):
             )
         return FeedforwardNet(
             self.n_features_in_,
-            (sizes,) if isinstance(sizes, Integral) else tuple(sizes),
+            tuple(sizes) if isinstance(sizes, tuple | list) else (int(sizes),),
             self._n_outputs,
             self.activation,
             self.dropout,

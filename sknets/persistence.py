@@ -60,10 +60,10 @@ def load(path: Any) -> Any:
             f"sknets.load({str(path)!r}): {strange[0]!r} is neither a parameter nor a "
             f"fitted attribute of {name}"
         )
-    estimator = cls()
+    estimator: Any = cls()
     net_state = state.pop("net_state_", None)
     try:
-        vars(estimator).update(state)
+        estimator.__dict__.update(state)
         estimator._check_params()
         _compare_shapes(estimator, net_state)
         estimator._restore(net_state)

@@ -32,7 +32,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 import sknets
-from sknets._engine.net import Callback
+from sknets._engine.stock import Callback
 
 Check = Callable[[Any, Any, Any], None]
 
@@ -68,7 +68,9 @@ def check_estimator_on(estimator: Any, X: Any, y: Any = None) -> None:
         try:
             check()
         except Exception as error:
-            raise AssertionError(f"{type(estimator).__name__}: {name}: {error}") from error
+            raise AssertionError(
+                f"{type(estimator).__name__}: {name}: {error}"
+            ) from error
 
 
 def checks_on(
@@ -95,7 +97,9 @@ def _check(function: Check) -> Check:
 
 
 def _outputs(estimator: Any, X: Any) -> dict[str, Any]:
-    return {verb: getattr(estimator, verb)(X) for verb in _VERBS if hasattr(estimator, verb)}
+    return {
+        verb: getattr(estimator, verb)(X) for verb in _VERBS if hasattr(estimator, verb)
+    }
 
 
 def _assert_same(found: Any, expected: Any) -> None:
@@ -106,7 +110,9 @@ def _assert_same(found: Any, expected: Any) -> None:
             _assert_same(found[key], expected[key])
     elif sp.issparse(expected):
         _assert_same(found.toarray(), expected.toarray())
-    elif isinstance(expected, list | tuple) or getattr(expected, "dtype", None) == object:
+    elif isinstance(expected, list | tuple) or getattr(
+        expected, "dtype", None
+    ) == np.dtype(object):
         assert len(found) == len(expected)
         for one, other in zip(found, expected):
             _assert_same(one, other)
@@ -349,7 +355,9 @@ def partial_fits_equal_a_fit(estimator, X, y):
 def works_in_model_selection(estimator, X, y):
     if not hasattr(estimator, "predict"):
         return
-    found = cross_val_predict(estimator, X, y, cv=KFold(2, shuffle=True, random_state=0))
+    found = cross_val_predict(
+        estimator, X, y, cv=KFold(2, shuffle=True, random_state=0)
+    )
     assert len(found) == _num_samples(X)
     search = GridSearchCV(
         Pipeline([("net", estimator)]),

@@ -1,4 +1,4 @@
-"""Every estimator of the library keeps scikit-learn's contract and the library's own."""
+"""Every estimator of the library keeps scikit-learn's contract and our own."""
 
 import logging
 from unittest import SkipTest

@@ -1,0 +1,1 @@
+"""How anything trains: the only code that touches skorch."""

@@ -9,7 +9,6 @@ import torch
 from torch.utils.data import Dataset
 
 
-
 class Samples(Dataset):
     """The rows of X (a container of `_inputs`), their targets and their weights.
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from sknets._engine.net import Callback, StopTraining
+from sknets._engine.net import StopTraining
+from sknets._engine.stock import Callback
 
 
 class BestWeights(Callback):

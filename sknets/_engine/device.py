@@ -106,8 +106,30 @@ def as_tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(array)
 
 
+def to_numpy(tree: Any) -> Any:
+    """Containers of tensors as containers of arrays of their own."""
+    if isinstance(tree, torch.Tensor):
+        return tree.detach().cpu().numpy().copy()
+    if isinstance(tree, dict):
+        return {key: to_numpy(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(to_numpy(value) for value in tree)
+    return tree
+
+
+def to_torch(tree: Any) -> Any:
+    """Containers of arrays as containers of tensors of their own."""
+    if isinstance(tree, np.ndarray):
+        return as_tensor(tree).clone()
+    if isinstance(tree, dict):
+        return {key: to_torch(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(to_torch(value) for value in tree)
+    return tree
+
+
 def _with_generator(func: Any) -> Any:
-    """The overload of an operator that takes ``generator``, None if it is not random."""
+    """The operator's overload with ``generator``, None if it is not random."""
     names = [argument.name for argument in func._schema.arguments]
     if "generator" in names:
         return func
@@ -162,7 +184,7 @@ class Streams:
         """Give the noise stream to every layer that draws (`_layers.Dropout`, ...)."""
         for layer in module.modules():
             if hasattr(layer, "generator"):
-                layer.generator = self.noise
+                layer.generator = self.noise  # type: ignore[assignment]
 
     def state(self) -> dict[str, np.ndarray]:
         return {

@@ -9,51 +9,31 @@ step), skorch's own loop runs instead: same bits, more time.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import math
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-
-@contextlib.contextmanager
-def _without_torch_geometric():
-    """skorch imports torch_geometric when installed, 2.5 s that only graphs need."""
-    absent = "torch_geometric" not in sys.modules
-    if absent:
-        sys.modules["torch_geometric"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if absent:
-            del sys.modules["torch_geometric"]
-
-
-with _without_torch_geometric():
-    import skorch.utils
-    from skorch import NeuralNet
-    from skorch.callbacks import Callback, EarlyStopping, EpochScoring
-    from skorch.helper import predefined_split
-    from skorch.history import History
-
-# What skorch would have found; where it is used it imports the package itself.
-skorch.utils.TORCH_GEOMETRIC_INSTALLED = (
-    importlib.util.find_spec("torch_geometric") is not None
-)
-
-from sknets._engine.batching import Batches, Samples  # noqa: E402
-from sknets._engine.device import Streams, as_tensor  # noqa: E402
-from sknets._engine.optim import (  # noqa: E402
+from sknets._engine.batching import Batches, Samples
+from sknets._engine.device import Streams, to_numpy, to_torch
+from sknets._engine.optim import (
     OPTIMIZERS,
     FusedStep,
+    Recipe,
     Schedule,
     make_optimizer,
     make_schedule,
+)
+from sknets._engine.stock import (
+    Callback,
+    EarlyStopping,
+    EpochScoring,
+    History,
+    NeuralNet,
+    predefined_split,
 )
 
 
@@ -63,24 +43,6 @@ class StopTraining(Exception):
 
 class DivergenceError(FloatingPointError):
     """The training loss is no longer a finite number."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a net is trained: the shared parameters that the engine reads."""
-
-    max_epochs: int
-    batch_size: int
-    lr: float
-    optimizer: str = "adam"
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float = 0.0
-    lr_schedule: str | None = None
-    gradient_clip: float | None = None
-    shuffle: bool = True
-    bfloat16: bool = False
-    predict_batch_size: int = 1024
 
 
 class Net(NeuralNet):
@@ -113,7 +75,7 @@ class Net(NeuralNet):
         recipe: Recipe,
         streams: Streams,
         device: torch.device,
-        score: Callable[[Tensor, Tensor, Tensor | None], Tensor] | None = None,
+        score: Callable[[Tensor, Tensor, Tensor | None], float | None] | None = None,
         decode: Callable[[Tensor], Tensor] | None = None,
         callbacks: Any = None,
         verbose: int = 0,
@@ -150,16 +112,8 @@ class Net(NeuralNet):
         return self
 
     def initialize_optimizer(self, triggered_directly=None):
-        recipe = self._recipe
         parameters = [p for _, p in self.get_all_learnable_params()]
-        self.optimizer_ = make_optimizer(
-            recipe.optimizer,
-            parameters,
-            lr=recipe.lr,
-            weight_decay=recipe.weight_decay,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-        )
+        self.optimizer_ = make_optimizer(self._recipe, parameters)
         return self
 
     def train(
@@ -206,11 +160,15 @@ class Net(NeuralNet):
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         self._guard()
         if self._schedule is not None and not self._schedule.every_step:
-            self._schedule.advance(self._epoch_loss("valid" if dataset_valid else "train"))
+            self._schedule.advance(
+                self._epoch_loss("valid" if dataset_valid else "train")
+            )
 
     def _epoch_loss(self, prefix: str) -> float:
         batches = self.history[-1]["batches"]
-        sizes = [row[f"{prefix}_batch_size"] for row in batches if f"{prefix}_loss" in row]
+        sizes = [
+            row[f"{prefix}_batch_size"] for row in batches if f"{prefix}_loss" in row
+        ]
         losses = [row[f"{prefix}_loss"] for row in batches if f"{prefix}_loss" in row]
         return float(np.average(losses, weights=sizes))
 
@@ -289,7 +247,13 @@ class Net(NeuralNet):
 
     def _is_lean(self, training: bool) -> bool:
         """Whether nobody asks to see each batch."""
-        steps = ["train_step", "train_step_single", "validation_step", "infer", "get_loss"]
+        steps = [
+            "train_step",
+            "train_step_single",
+            "validation_step",
+            "infer",
+            "get_loss",
+        ]
         steps += ["on_batch_begin", "on_batch_end", "on_grad_computed"]
         if self.compile or any(
             getattr(type(self), step) is not getattr(Net, step) for step in steps
@@ -308,7 +272,9 @@ class Net(NeuralNet):
         """EpochScoring's batch hook keeps references: the lean loop can serve it."""
         if type(callback).on_batch_end is not EpochScoring.on_batch_end:
             return False
-        caching = callback.use_caching if self.use_caching == "auto" else self.use_caching
+        caching = (
+            callback.use_caching if self.use_caching == "auto" else self.use_caching
+        )
         return bool(caching) or callback.on_train != training
 
     def _train_lean(self, batches: Batches) -> list[float]:
@@ -320,7 +286,8 @@ class Net(NeuralNet):
         step = FusedStep(optimizer)
         clip = self._recipe.gradient_clip is not None
         schedule = self._schedule
-        every_step = schedule is not None and schedule.every_step
+        if schedule is not None and not schedule.every_step:
+            schedule = None
         collectors = self._overriding("on_batch_end")
         observers = self._overriding("on_grad_computed")
         losses = []
@@ -344,7 +311,7 @@ class Net(NeuralNet):
                     self, named_parameters=named, batch=(x, y), training=True
                 )
             step()
-            if every_step:
+            if schedule is not None:
                 schedule.advance()
             losses.append(loss.detach())
             for callback in collectors:
@@ -370,7 +337,9 @@ class Net(NeuralNet):
         return torch.stack(losses).tolist()
 
     def _overriding(self, hook: str) -> list[Callback]:
-        return [callback for _, callback in self.callbacks_ if _overrides(callback, hook)]
+        return [
+            callback for _, callback in self.callbacks_ if _overrides(callback, hook)
+        ]
 
     def _record(self, prefix: str, batches: Batches, losses: list[float]) -> None:
         """Write an epoch's history at once: the very rows that skorch would write."""
@@ -388,7 +357,9 @@ class Net(NeuralNet):
         """The dtype of the weights, which is that of a batch."""
         return next(self.module_.parameters()).dtype
 
-    def outputs(self, x: Any, function: Callable[[Any], Tensor] | None = None) -> Tensor:
+    def outputs(
+        self, x: Any, function: Callable[[Any], Tensor] | None = None
+    ) -> Tensor:
         """What the module (or a function of it) gives for a container, on the CPU.
 
         Batch by batch, in inference mode, without writing anything: threads may share
@@ -400,7 +371,9 @@ class Net(NeuralNet):
         with torch.inference_mode(), self._autocast():
             if n <= size:
                 return function(x.batch(slice(0, n))).cpu()
-            parts = [function(x.batch(slice(i, i + size))).cpu() for i in range(0, n, size)]
+            parts = [
+                function(x.batch(slice(i, i + size))).cpu() for i in range(0, n, size)
+            ]
             return torch.cat(parts)
 
     def predict(self, X):
@@ -415,8 +388,8 @@ class Net(NeuralNet):
         schedule = self._schedule.state() if self._schedule else self._saved_schedule
         return {
             "dtype": str(self.dtype).removeprefix("torch."),
-            "weights": _to_numpy(self.module_.state_dict()),
-            "optimizer": _to_numpy(self.optimizer_.state_dict()),
+            "weights": to_numpy(self.module_.state_dict()),
+            "optimizer": to_numpy(self.optimizer_.state_dict()),
             "schedule": schedule,
             "streams": self._streams.state(),
             "history": [
@@ -426,8 +399,8 @@ class Net(NeuralNet):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a state of this net, or take over that of an equal one."""
-        self.module_.load_state_dict(_to_torch(state["weights"]), strict=True)
-        self.optimizer_.load_state_dict(_to_torch(state["optimizer"]))
+        self.module_.load_state_dict(to_torch(state["weights"]), strict=True)
+        self.optimizer_.load_state_dict(to_torch(state["optimizer"]))
         self._saved_schedule = state["schedule"]
         if self._schedule is not None and self._saved_schedule is not None:
             self._schedule.restore(self._saved_schedule)
@@ -446,26 +419,6 @@ def _overrides(callback: Callback, hook: str) -> bool:
     return getattr(type(callback), hook, None) is not getattr(Callback, hook) or (
         hook in vars(callback)
     )
-
-
-def _to_numpy(tree: Any) -> Any:
-    if isinstance(tree, Tensor):
-        return tree.detach().cpu().numpy().copy()
-    if isinstance(tree, dict):
-        return {key: _to_numpy(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(_to_numpy(value) for value in tree)
-    return tree
-
-
-def _to_torch(tree: Any) -> Any:
-    if isinstance(tree, np.ndarray):
-        return as_tensor(tree).clone()
-    if isinstance(tree, dict):
-        return {key: _to_torch(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(_to_torch(value) for value in tree)
-    return tree
 
 
 __all__ = ["DivergenceError", "Net", "Recipe", "StopTraining"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,29 +16,43 @@ OPTIMIZERS = {
 }
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a net is trained: the shared parameters that the engine reads."""
+
+    max_epochs: int
+    batch_size: int
+    lr: float
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 0.0
+    lr_schedule: str | None = None
+    gradient_clip: float | None = None
+    shuffle: bool = True
+    bfloat16: bool = False
+    predict_batch_size: int = 1024
+
+
 def make_optimizer(
-    name: str,
-    parameters: Iterable[torch.nn.Parameter],
-    *,
-    lr: float,
-    weight_decay: float = 0.0,
-    momentum: float = 0.0,
-    nesterov: bool = False,
+    recipe: Recipe, parameters: Iterable[torch.nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """Return the optimiser of that name, with torch's fused kernel where it has one."""
-    options: dict[str, Any] = {"lr": lr}
-    if name == "sgd":
-        options |= {"momentum": momentum, "nesterov": nesterov and momentum > 0}
+    """Return the recipe's optimiser, with torch's fused kernel where it has one."""
+    options: dict[str, Any] = {"lr": recipe.lr}
+    if recipe.optimizer == "sgd":
+        momentum = recipe.momentum
+        options |= {"momentum": momentum, "nesterov": recipe.nesterov and momentum > 0}
+    decay = recipe.weight_decay
     parameters = list(parameters)
     # Decay pulls weights to zero; biases and norms have no reason to be small.
-    decayed = [p for p in parameters if weight_decay and p.ndim > 1]
-    others = [p for p in parameters if not (weight_decay and p.ndim > 1)]
+    decayed = [p for p in parameters if decay and p.ndim > 1]
+    others = [p for p in parameters if not (decay and p.ndim > 1)]
     groups = [
-        {"params": decayed, "weight_decay": weight_decay},
+        {"params": decayed, "weight_decay": decay},
         {"params": others, "weight_decay": 0.0},
     ]
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
-    return OPTIMIZERS[name](
+    return OPTIMIZERS[recipe.optimizer](
         [group for group in groups if group["params"]], fused=fused or None, **options
     )
 
@@ -123,13 +138,17 @@ class FusedStep:
     def _prepare(self) -> list[Callable[[], None]] | None:
         optimizer = self.optimizer
         make = _KERNELS.get(type(optimizer))
-        hooks = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+        hooks = (
+            optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+        )
         if make is None or hooks:
             return None
         steps = []
         for group in optimizer.param_groups:
             parameters = [p for p in group["params"] if p.requires_grad]
-            unusual = group.get("differentiable") or isinstance(group["lr"], torch.Tensor)
+            unusual = group.get("differentiable") or isinstance(
+                group["lr"], torch.Tensor
+            )
             if not parameters or not group.get("fused") or unusual:
                 return None
             if len({(p.device, p.dtype) for p in parameters}) > 1:

@@ -26,7 +26,7 @@ class Rows:
     """
 
     def __init__(self, values: torch.Tensor | sp.csr_matrix, dtype=None, device=None):
-        self.values = values
+        self.values: Any = values
         self.is_sparse = not isinstance(values, torch.Tensor)
         single = values.dtype in (torch.float32, np.float32)
         self.dtype = dtype or (torch.float32 if single else torch.float64)
@@ -36,21 +36,22 @@ class Rows:
         return self.values.shape[0]
 
     def batch(self, index: slice | torch.Tensor) -> torch.Tensor:
-        values = self.values
         if self.is_sparse:
-            rows = index if isinstance(index, slice) else index.numpy()
-            rows = torch.from_numpy(values[rows].toarray())
+            chosen = index if isinstance(index, slice) else index.numpy()
+            rows = torch.from_numpy(self.values[chosen].toarray())
         elif isinstance(index, slice):
-            rows = values[index]
+            rows = self.values[index]
         else:
-            rows = values.index_select(0, index)
+            rows = self.values.index_select(0, index)
         return rows.to(self.device, self.dtype)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
         """The same rows, whose batches come as this dtype on this device."""
         return Rows(self.values, dtype, device)
 
-    def mean_and_scale(self, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def mean_and_scale(
+        self, weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The (weighted) mean and standard deviation of each column, as float64.
 
         A column that is constant up to rounding has scale 1. Sparse rows have mean 0:
@@ -62,7 +63,9 @@ class Rows:
             mean, variance = _mean_and_variance(self.values, weight)
         # scikit-learn's rule: a variance within the error of its own computation.
         eps = np.finfo(np.float64 if self.dtype == torch.float64 else np.float32).eps
-        constant = variance <= len(self) * eps * variance + (len(self) * mean * eps) ** 2
+        constant = (
+            variance <= len(self) * eps * variance + (len(self) * mean * eps) ** 2
+        )
         scale = np.where(constant, 1.0, np.sqrt(variance))
         return (np.zeros_like(mean) if self.is_sparse else mean), scale
 
@@ -135,13 +138,17 @@ def _check_numbers(estimator, X, reset):
 def _text_sentence(estimator, X) -> str:
     """Which column holds text, an example of it, and what to do."""
     owner = type(estimator).__name__
-    for place, column, values in _columns(X):
+    for _, column, values in _columns(X):
         for value in values:
             try:
                 float(value)
             except (TypeError, ValueError):
                 known = hasattr(estimator, "categorical_features")
-                fix = f"name it in categorical_features=[{column!r}], or " if known else ""
+                fix = (
+                    f"name it in categorical_features=[{column!r}], or "
+                    if known
+                    else ""
+                )
                 return (
                     f"{owner}: column {column!r} of X holds text such as {value!r} "
                     f"where numbers belong; {fix}encode it first, with scikit-learn's "
@@ -155,7 +162,7 @@ def _is_frame(X: Any) -> bool:
 
 
 def _columns(X: Any):
-    """Yield (position, label, values as a numpy array) of an array's or frame's columns."""
+    """Yield (position, label, values) of the columns of an array or a frame."""
     if _is_frame(X):
         for j, label in enumerate(X.columns):
             yield j, label, _values(X[label])
@@ -202,15 +209,13 @@ def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
             found.add(int(name))
         else:
             raise ValueError(
-                estimator._refusal(
-                    "categorical_features", f"X has no column {name!r}"
-                )
+                estimator._refusal("categorical_features", f"X has no column {name!r}")
             )
     return np.array(sorted(found), dtype=int)
 
 
 def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
-    """Numbers as they are, categories as codes: 0 unknown, then the known, then missing."""
+    """Numbers as they are, categories as codes: 0 unknown, known ones, missing."""
     if not _is_frame(X):
         X = check_array(X, dtype=None, estimator=estimator, ensure_all_finite=False)
     # Names and number of columns, without a conversion to numbers.
@@ -221,7 +226,8 @@ def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
             f"required by {type(estimator).__name__}."
         )
     chosen = set(categorical.tolist())
-    numbers, codes = {}, {}
+    numbers: dict[int, np.ndarray] = {}
+    codes: dict[int, np.ndarray] = {}
     learned: list[np.ndarray] = []
     for j, _, values in _columns(X):
         if j not in chosen:

@@ -1,0 +1,166 @@
+"""The house rules that a parser can check: floors, documentation, names."""
+
+import ast
+import dataclasses
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sknets
+from sknets._estimator import Estimator
+
+PACKAGE = Path(sknets.__file__).parent
+
+# Modules that are not chapters (floor 3), by floor. A file imports from lower floors,
+# or from its own within a group that is one part of the house.
+FLOORS = {
+    1: "_params _inputs _layers _state _engine metrics",
+    2: "_estimator _tasks",
+    4: "comparison _comparison display persistence testing model_selection inspection "
+    "datasets",
+    5: "__init__ __main__",
+}
+FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}
+SAME_FLOOR_MAY_IMPORT = {1, 2, 4, 5}
+
+
+def modules():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path):
+    """The top-level name below sknets that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """The parts of sknets that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+            "sknets"
+        ):
+            if node.module == "sknets":
+                yield from (alias.name for alias in node.names)
+            else:
+                yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("sknets."):
+                    yield alias.name.split(".")[1]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_down(path):
+    part = part_of(path)
+    floor = FLOOR_OF.get(part, 3)
+    for other in imports(path):
+        below = FLOOR_OF.get(other, 3)
+        same = below == floor and (other == part or floor in SAME_FLOOR_MAY_IMPORT)
+        assert below < floor or same, f"{path.name} (floor {floor}) imports {other}"
+
+
+def test_there_are_no_cycles():
+    def module_name(path):
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        return name.removesuffix(".__init__")
+
+    names = {module_name(path) for path in modules()}
+    graph = {}
+    for path in modules():
+        edges = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                edges.add(node.module)
+                edges |= {f"{node.module}.{alias.name}" for alias in node.names}
+        graph[module_name(path)] = (edges & names) - {"sknets", module_name(path)}
+    done, path_ = set(), []
+
+    def visit(name):
+        assert name not in path_, " -> ".join([*path_, name])
+        if name not in done:
+            path_.append(name)
+            for other in graph[name]:
+                visit(other)
+            path_.pop()
+            done.add(name)
+
+    for name in graph:
+        visit(name)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_stay_small(path):
+    """The cap of 400 lines of code; docstrings are the user's and do not count."""
+    tree = ast.parse(path.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docs = [
+        node.body[0]
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and ast.get_docstring(node)
+    ]
+    lines = len(path.read_text().splitlines())
+    lines -= sum(doc.end_lineno - doc.lineno + 1 for doc in docs)
+    assert lines <= 400
+
+
+ESTIMATORS = [
+    value
+    for value in (getattr(sknets, name) for name in sknets.__all__)
+    if isinstance(value, type) and issubclass(value, Estimator)
+]
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_every_field_is_documented(cls):
+    docs = "\n".join(inspect.getdoc(c) or "" for c in (cls, Estimator))
+    for field in dataclasses.fields(cls):
+        assert re.search(rf"^{field.name} : ", docs, re.MULTILINE), field.name
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_every_class_cites_its_source_and_shows_an_example(cls):
+    doc = inspect.getdoc(cls)
+    assert "References\n----------" in doc and re.search(r"\b(19|20)\d\d\b", doc)
+    assert "Examples\n--------" in doc and f"from sknets import {cls.__name__}" in doc
+
+
+@pytest.mark.parametrize("name", [n for n in sknets.__all__ if n[0] != "_"])
+def test_every_public_verb_is_documented(name):
+    value = getattr(sknets, name)
+    assert inspect.getdoc(value)
+    for verb, member in vars(value).items() if isinstance(value, type) else ():
+        if not verb.startswith("_") and callable(member):
+            assert inspect.getdoc(getattr(value, verb)), f"{name}.{verb}"
+
+
+def test_public_signatures_name_their_arguments():
+    for name in sknets.__all__:
+        value = getattr(sknets, name)
+        if callable(value):
+            kinds = [p.kind for p in inspect.signature(value).parameters.values()]
+            assert inspect.Parameter.VAR_KEYWORD not in kinds, name
+
+
+def test_names_are_loaded_on_first_use():
+    code = (
+        "import sys, sknets\n"
+        "heavy = {'torch', 'sklearn', 'skorch', 'pandas', 'numpy', 'matplotlib'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert out.stdout.strip() == "[]", out.stdout + out.stderr
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'FeedForward'"):
+        _ = sknets.FeedForward
+    assert set(sknets.__all__) <= set(dir(sknets))
+
+
+def test_top_level_modules_are_documented():
+    for path in modules():
+        assert ast.get_docstring(ast.parse(path.read_text())), path.name
