@@ -320,10 +320,11 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
 
     def _make_net(self, samples: Samples | None, seed: int, dtype: Any = None) -> Net:
         """The only place that knows how a net is put together."""
-        device = resolve_device(self.device, type(self).__name__)
-        if samples is not None:
+        if samples is None:
+            device = resolve_device(self.device, type(self).__name__)
+        else:
             self._learn_statistics(samples)
-            dtype = samples.x.dtype
+            device, dtype = samples.x.device, samples.x.dtype
         streams = Streams(seed, device)
         with GeneratorMode(streams.initial):
             module = self._build().to(dtype)

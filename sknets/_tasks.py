@@ -22,7 +22,12 @@ from sklearn.utils.multiclass import (
     check_classification_targets,
     type_of_target,
 )
-from sklearn.utils.validation import _num_samples, check_array, column_or_1d
+from sklearn.utils.validation import (
+    _num_samples,
+    assert_all_finite,
+    check_array,
+    column_or_1d,
+)
 from torch import Tensor, nn
 
 from sknets._estimator import Estimator
@@ -221,6 +226,8 @@ class Classifier(ClassifierMixin, Estimator):
     def _encode_target(self, y, n_samples, weight, *, reset):
         owner = type(self).__name__
         y = _given(y, owner, n_samples)
+        if getattr(getattr(y, "dtype", None), "kind", "") == "f":
+            assert_all_finite(y, estimator_name=owner, input_name="y")
         check_classification_targets(y)
         if type_of_target(y, input_name="y") == "multilabel-indicator":
             return self._encode_labels(y, reset)
@@ -236,7 +243,7 @@ class Classifier(ClassifierMixin, Estimator):
             if len(classes) < 2:
                 raise ValueError(
                     f"{owner} needs at least 2 classes with positive weight, got 1 "
-                    f"class: {classes[0]!r}"
+                    f"class: {classes.tolist()[0]!r}"
                     if len(classes)
                     else f"{owner} needs at least 2 classes, got none"
                 )

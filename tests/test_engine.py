@@ -1,0 +1,462 @@
+"""The lean engine against stock skorch, plain torch and numpy."""
+
+import sys
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, make_classification
+from skorch import NeuralNet
+from skorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EpochScoring,
+    Freezer,
+    GradientNormClipping,
+    LRScheduler,
+)
+from torch import nn
+
+from sknets import FeedforwardClassifier, FeedforwardRegressor
+from sknets._engine.batching import Batches, Samples
+from sknets._engine.device import (
+    GeneratorMode,
+    Streams,
+    as_tensor,
+    compute_dtype,
+    resolve_device,
+)
+from sknets._engine.net import DivergenceError, Net
+from sknets._engine.optim import FusedStep, Recipe, make_optimizer
+from sknets._inputs.table import Rows
+from sknets._layers import Dropout
+from sknets._tasks import CrossEntropy
+
+torch.set_num_threads(1)
+CPU = torch.device("cpu")
+X, y = make_classification(
+    100, 6, n_informative=4, n_classes=3, random_state=0, shuffle=True
+)
+X = X.astype(np.float32)
+
+
+def module(seed=0):
+    with GeneratorMode(torch.Generator().manual_seed(seed)):
+        return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def samples():
+    return Samples(Rows(torch.from_numpy(X)), torch.from_numpy(y))
+
+
+def trained(callbacks=None, net_class=Net, epochs=3, seed=0, **options):
+    recipe = Recipe(max_epochs=epochs, batch_size=32, lr=0.01, **options)
+    net = net_class(
+        module(), CrossEntropy(), recipe, Streams(seed, CPU), CPU, callbacks=callbacks
+    )
+    net.train(samples())
+    return net
+
+
+def weights(net):
+    return [p.detach().numpy().copy() for p in net.module_.parameters()]
+
+
+def assert_same_bits(one, other):
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_same_bits_as_stock_skorch():
+    stock = NeuralNet(
+        module(),
+        nn.CrossEntropyLoss(),
+        optimizer=torch.optim.Adam,
+        optimizer__fused=True,
+        lr=0.01,
+        max_epochs=3,
+        batch_size=32,
+        train_split=None,
+        verbose=0,
+    ).fit(X, y)
+    lean = trained(shuffle=False)
+    assert_same_bits(weights(lean), weights(stock))
+    assert lean.history[:, "train_loss"] == stock.history[:, "train_loss"]
+    assert lean.history[:, "train_loss_best"] == stock.history[:, "train_loss_best"]
+    assert lean.history[:, "train_batch_count"] == [4, 4, 4]
+
+
+def test_same_bits_as_a_plain_loop():
+    net, streams = module(), Streams(5, CPU)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01, fused=True)
+    X_, y_ = torch.from_numpy(X), torch.from_numpy(y)
+    for _ in range(3):
+        for index in torch.randperm(100, generator=streams.loop).split(32):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(X_[index]), y_[index]).backward()
+            optimizer.step()
+    assert_same_bits(
+        weights(trained(seed=5)), [p.detach().numpy() for p in net.parameters()]
+    )
+
+
+class EveryBatch(Callback):
+    def on_train_begin(self, net, **kwargs):
+        self.batches = 0
+
+    def on_batch_end(self, net, batch=None, training=None, **kwargs):
+        self.batches += 1
+
+
+class OwnStep(Net):
+    def train_step(self, batch, **fit_params):
+        return super().train_step(batch, **fit_params)
+
+
+@pytest.mark.parametrize("options", [{}, {"gradient_clip": 0.1}, {"weight_decay": 0.1}])
+@pytest.mark.parametrize("schedule", [None, "step", "cosine", "one_cycle", "plateau"])
+def test_skorchs_own_loop_gives_the_same_bits(options, schedule):
+    options = {**options, "lr_schedule": schedule}
+    watcher = EveryBatch()
+    lean, slow = trained(**options), trained([watcher], **options)
+    assert watcher.batches == 12
+    assert_same_bits(weights(lean), weights(slow))
+    assert lean.history[:, "train_loss"] == slow.history[:, "train_loss"]
+    own = trained(net_class=OwnStep, **options)
+    assert_same_bits(weights(lean), weights(own))
+
+
+def test_the_lean_loop_runs_unless_asked_for_more():
+    assert trained()._is_lean(True)
+    assert trained([EpochScoring(lambda net, X, y: 0.0)])._is_lean(True)
+    assert not trained([EveryBatch()])._is_lean(True)
+    assert not trained(net_class=OwnStep)._is_lean(True)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "plain sgd"])
+def test_the_fused_step_is_the_optimizers_own(name, weight_decay):
+    momentum = 0.0 if name == "plain sgd" else 0.9
+    recipe = Recipe(
+        3, 32, 0.1, name.split()[-1], momentum, True, weight_decay=weight_decay
+    )
+    nets = [module(), module()]
+    optimizers = [make_optimizer(recipe, net.parameters()) for net in nets]
+    fused = FusedStep(optimizers[0])
+    for step in range(4):
+        for net in nets:
+            net.zero_grad()
+            net(torch.from_numpy(X)).square().mean().backward()
+        fused()
+        assert fused._steps is not None or step == 0
+        optimizers[1].step()
+    for a, b in zip(nets[0].parameters(), nets[1].parameters()):
+        assert torch.equal(a, b)
+
+
+def test_the_fused_step_leaves_hooks_to_the_optimizer():
+    net, called = module(), []
+    optimizer = make_optimizer(Recipe(3, 32, 0.1), net.parameters())
+    optimizer.register_step_post_hook(lambda *_: called.append(1))
+    fused = FusedStep(optimizer)
+    for _ in range(3):
+        net(torch.from_numpy(X)).sum().backward()
+        fused()
+    assert len(called) == 3
+
+
+class RecordRate(Callback):
+    def on_train_begin(self, net, **kwargs):
+        self.rates = []
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (None, [0.01] * 6),
+        ("step", [0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001]),
+        ("cosine", [0.01 * (1 + np.cos(np.pi * t / 6)) / 2 for t in range(6)]),
+    ],
+)
+def test_schedules_by_epoch(schedule, expected):
+    recorder = RecordRate()
+    trained([recorder], epochs=6, lr_schedule=schedule)
+    np.testing.assert_allclose(recorder.rates, expected)
+
+
+def test_one_cycle_rises_and_ends_near_zero():
+    recorder = RecordRate()
+    net = trained([recorder], epochs=10, lr_schedule="one_cycle")
+    assert recorder.rates[0] == pytest.approx(0.01 / 25)
+    assert max(recorder.rates) > 0.009
+    assert net.optimizer_.param_groups[0]["lr"] < 1e-5
+
+
+def test_a_schedule_that_ended_stays_there():
+    net = trained(epochs=3, lr_schedule="cosine")
+    before = weights(net)
+    net.train(samples(), epochs=2)
+    assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
+    assert_same_bits(before, weights(net))
+
+
+def test_plateau_halves_the_rate_when_the_loss_stalls():
+    net = FeedforwardClassifier(
+        lr_schedule="plateau", lr=1e-6, max_epochs=9, random_state=0
+    ).fit(np.zeros((30, 2)), [0, 1, 1] * 10)
+    assert net.net_.optimizer_.param_groups[0]["lr"] == 5e-7
+
+
+def test_weight_decay_spares_biases():
+    groups = make_optimizer(
+        Recipe(1, 32, 0.1, weight_decay=0.3), module().parameters()
+    ).param_groups
+    assert [(g["weight_decay"], len(g["params"])) for g in groups] == [(0.3, 2), (0, 2)]
+
+
+def test_early_stopping_ends_with_the_best_weights():
+    X, y = make_classification(200, 20, n_informative=2, flip_y=0.3, random_state=0)
+    net = FeedforwardClassifier(
+        early_stopping=True, lr=0.01, n_iter_no_change=3, random_state=0
+    ).fit(X, y)
+    losses = net.validation_loss_curve_
+    best = int(np.argmin(losses))
+    assert best < len(losses) - 1 < 99
+    shorter = FeedforwardClassifier(
+        early_stopping=True, lr=0.01, max_epochs=best + 1, random_state=0
+    ).fit(X, y)
+    np.testing.assert_array_equal(net.predict_proba(X), shorter.predict_proba(X))
+    assert len(net.validation_scores_) == net.n_iter_ == len(net.loss_curve_)
+
+
+def test_validation_scores_are_accuracy_and_r2():
+    X, y = load_digits(return_X_y=True)
+    net = FeedforwardClassifier(
+        early_stopping=True, max_epochs=3, random_state=0, validation_fraction=0.5
+    ).fit(X, y)
+    random = np.random.RandomState(0)
+    random.randint(np.iinfo(np.int32).max)
+    from sklearn.model_selection import train_test_split
+
+    _, valid = train_test_split(
+        np.arange(len(X)), test_size=899, random_state=random, stratify=y
+    )
+    assert net.validation_scores_[-1] == pytest.approx(net.score(X[valid], y[valid]))
+    reg = FeedforwardRegressor(early_stopping=True, max_epochs=5, random_state=0)
+    reg.fit(X, y.astype(float))
+    assert 0 < reg.validation_scores_[-1] <= 1
+
+
+def test_skorchs_early_stopping_stops_but_ctrl_c_propagates():
+    stop = EarlyStopping("train_loss", patience=2, threshold=10.0, sink=lambda *_: None)
+    net = FeedforwardClassifier(max_epochs=50, callbacks=[stop]).fit(X, y)
+    assert net.n_iter_ == 3
+
+    class CtrlC(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FeedforwardClassifier(callbacks=[CtrlC()]).fit(X, y)
+
+
+def test_skorch_callbacks_do_their_work():
+    scoring = EpochScoring("accuracy", name="acc", on_train=True, lower_is_better=False)
+    net = FeedforwardClassifier(
+        max_epochs=5,
+        lr=0.01,
+        random_state=0,
+        callbacks=[
+            scoring,
+            GradientNormClipping(0.5),
+            LRScheduler("StepLR", step_size=2, gamma=0.1),
+            ("freeze", Freezer("layers.1.bias")),
+        ],
+    ).fit(X, y)
+    assert 0.3 < net.net_.history[-1]["acc"] <= 1
+    assert net.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(1e-4)
+    assert not net.net_.module_.layers[1].bias.requires_grad
+
+
+def test_divergence_is_named_and_the_old_model_kept():
+    net = FeedforwardRegressor(max_epochs=3, random_state=0).fit(X, y)
+    expected = net.predict(X)
+    net.set_params(lr=1e30, optimizer="sgd", max_epochs=50)
+    with pytest.raises(DivergenceError, match="epoch 1: lower lr"):
+        net.fit(X * 1e6, y)
+    np.testing.assert_array_equal(net.predict(X), expected)
+    net.set_params(warm_start=True)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_partial_fit_is_undone(error):
+    class Fail(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise error
+
+    net = FeedforwardClassifier(max_epochs=3, dropout=0.5, random_state=0).fit(X, y)
+    twin = FeedforwardClassifier(max_epochs=3, dropout=0.5, random_state=0).fit(X, y)
+    net.set_params(callbacks=[Fail()])
+    with pytest.raises(error):
+        net.partial_fit(X, y)
+    net.set_params(callbacks=None)
+    assert net.n_iter_ == 3
+    np.testing.assert_array_equal(
+        net.partial_fit(X, y).predict_proba(X), twin.partial_fit(X, y).predict_proba(X)
+    )
+
+
+def test_warm_start_goes_on():
+    twice = FeedforwardClassifier(max_epochs=3, warm_start=True, random_state=0)
+    twice.fit(X, y).fit(X, y)
+    once = FeedforwardClassifier(max_epochs=6, random_state=0).fit(X, y)
+    assert twice.n_iter_ == 6
+    np.testing.assert_array_equal(twice.predict_proba(X), once.predict_proba(X))
+
+
+@pytest.mark.parametrize("n", [1, 2, 32, 33, 34, 65, 100])
+def test_batches_hold_every_row_once_and_no_single_row(n):
+    rows = torch.arange(n)[:, None].double()
+    for generator in (None, torch.Generator().manual_seed(0)):
+        batches = Batches(Samples(Rows(rows)), 32, generator)
+        parts = [x[:, 0] for x, _ in batches]
+        assert [len(part) for part in parts] == batches.sizes
+        assert len(parts) == 1 or min(batches.sizes) > 1
+        assert sorted(torch.cat(parts).tolist()) == list(range(n))
+
+
+def test_a_view_shares_the_rows():
+    whole = samples()
+    view = whole.view(torch.tensor([3, 5, 7])).view(torch.tensor([2, 0]))
+    x, target = view[slice(0, 2)]
+    np.testing.assert_array_equal(x.numpy(), X[[7, 3]])
+    assert target.tolist() == [y[7], y[3]] and view.x is whole.x
+
+
+def test_generator_mode_serves_every_layer_and_touches_nothing_global():
+    def build():
+        with GeneratorMode(torch.Generator().manual_seed(3)):
+            layers = [nn.LSTM(4, 5), nn.Conv2d(1, 2, 3), nn.Embedding(5, 3)]
+            layers += [nn.MultiheadAttention(4, 2), nn.TransformerEncoderLayer(4, 2)]
+            nn.init.orthogonal_(torch.empty(3, 3))
+            nn.init.trunc_normal_(torch.empty(3, 3))
+        return [p.detach() for layer in layers for p in layer.parameters()]
+
+    before = torch.get_rng_state()
+    expected = build()
+    found = {}
+    threads = [
+        threading.Thread(target=lambda i=i: found.update({i: build()}))
+        for i in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for parameters in found.values():
+        assert all(torch.equal(a, b) for a, b in zip(parameters, expected))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_dropout_keeps_the_expectation_and_its_own_stream():
+    layer = Dropout(0.25)
+    layer.generator = torch.Generator().manual_seed(0)
+    before = torch.get_rng_state()
+    out = layer(torch.ones(20_000))
+    assert out.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert out.mean() == pytest.approx(1, abs=0.02)
+    assert torch.equal(layer.eval()(torch.ones(3)), torch.ones(3))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_read_only_memory_is_shared_without_a_warning():
+    array = np.arange(12.0).reshape(4, 3)
+    array.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tensor = as_tensor(array)
+    assert tensor.data_ptr() == array.__array_interface__["data"][0]
+    for odd in (array[::-1], array.astype(">f8"), array[:, ::2]):
+        np.testing.assert_array_equal(as_tensor(odd).numpy(), odd)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_column_moments_equal_numpys_and_spare_X(dtype, weighted, monkeypatch):
+    monkeypatch.setattr("sknets._inputs.table._CHUNK_BYTES", 1000)
+    rng = np.random.RandomState(0)
+    X = (rng.randn(1000, 5) + [0, 1e3, -7, 0, 5]).astype(dtype)
+    X[:, 3] = 2.5
+    kept = X.copy()
+    w = rng.randint(0, 3, 1000).astype(float) if weighted else None
+    mean, scale = Rows(torch.from_numpy(X)).mean_and_scale(w)
+    rows = X if w is None else np.repeat(X, w.astype(int), axis=0)
+    np.testing.assert_allclose(mean, rows.mean(0, dtype=np.float64), rtol=1e-12)
+    expected = rows.std(0, dtype=np.float64)
+    expected[3] = 1
+    np.testing.assert_allclose(scale, expected, rtol=1e-10)
+    np.testing.assert_array_equal(X, kept)
+
+
+def test_precision():
+    digits, labels = load_digits(return_X_y=True)
+    for precision, dtype, given in [
+        ("auto", torch.float64, np.float64),
+        ("auto", torch.float32, np.float32),
+        ("float32", torch.float32, np.float64),
+        ("float64", torch.float64, np.float32),
+        ("bfloat16", torch.float32, np.float32),
+    ]:
+        net = FeedforwardClassifier(precision=precision, max_epochs=6, random_state=0)
+        net.fit(digits.astype(given), labels)
+        assert net.net_.dtype == dtype
+        assert net.score(digits, labels) > 0.95
+    assert compute_dtype("auto", torch.float64, torch.device("cuda")) == torch.float32
+
+
+def test_devices():
+    assert resolve_device("cpu", "Net") == CPU
+    assert resolve_device("auto", "Net").type in ("cpu", "cuda", "mps", "xpu")
+    for name in ("gpu", "cuda:x", "", "meta"):
+        with pytest.raises(ValueError, match=r"^Net\(device='.*'\): device must be"):
+            resolve_device(name, "Net")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_cuda_trains_and_moves_to_the_cpu(dropout):
+    import pickle
+
+    net = FeedforwardClassifier(
+        device="cuda", max_epochs=5, lr=0.01, dropout=dropout, random_state=0
+    )
+    p = net.fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(net.fit(X, y).predict_proba(X), p)
+    moved = pickle.loads(pickle.dumps(net.set_params(device="cpu")))
+    np.testing.assert_allclose(moved.predict_proba(X), p, atol=1e-5)
+
+
+def test_progress_bar_and_table(capsys):
+    FeedforwardClassifier(verbose=1, max_epochs=3, early_stopping=True).fit(X, y)
+    shown = capsys.readouterr().err.split("\r")[-1]
+    assert "FeedforwardClassifier: 100%" in shown and "valid_score=" in shown
+    FeedforwardClassifier(verbose=2, max_epochs=3).fit(X, y)
+    assert "train_loss" in capsys.readouterr().out
+    FeedforwardClassifier(max_epochs=3).fit(X, y)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_skorch_does_not_load_torch_geometric():
+    import subprocess
+
+    code = (
+        "import sys, sknets._engine.net as n; print('torch_geometric' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert out.stdout.strip() == "False", out.stderr
