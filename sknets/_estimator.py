@@ -58,7 +58,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         None keeps ``lr``. "step": a tenth after each third of ``max_epochs``; "cosine":
         to zero along half a cosine [3]_; "one_cycle": up to ``lr`` over the first
         three tenths, then down to nearly zero, step by step [4]_; "plateau": halved
-        after 5 epochs without a lower loss.
+        after 5 epochs without a lower loss. Epochs beyond ``max_epochs`` (`partial_fit`,
+        ``warm_start``) keep the rate that the schedule ended with.
     gradient_clip : float, default=None
         Largest norm of a step's gradient.
     early_stopping : bool, default=False
@@ -162,9 +163,18 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         raise NotImplementedError
 
     def _encode_target(
-        self, y: Any, n_samples: int, weight: np.ndarray | None, *, reset: bool
+        self,
+        y: Any,
+        n_samples: int,
+        weight: np.ndarray | None,
+        *,
+        reset: bool,
+        classes: Any = None,
     ) -> np.ndarray | None:
-        """y as the loss wants it; learns classes or scales when ``reset``."""
+        """y as the loss wants it; learns classes or scales when ``reset``.
+
+        ``classes`` are those that `partial_fit` announced, if the task has classes.
+        """
         return None
 
     def _class_weights(self, target: Any) -> np.ndarray | None:
@@ -213,7 +223,9 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 )
         return self
 
-    def _partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    def _partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None
+    ) -> Any:
         """Train for one epoch; as many calls as ``max_epochs`` are one `fit`."""
         with _AllOrNothing(self) as attempt:
             self._check_params()
@@ -227,7 +239,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             fresh = not self.__sklearn_is_fitted__()
             if not fresh:
                 attempt.snapshot()
-            samples = self._read(X, y, sample_weight, reset=fresh)
+            samples = self._read(X, y, sample_weight, reset=fresh, classes=classes)
             samples, _, seed = self._split(samples)
             net = self._make_net(samples, seed) if fresh else self.net_
             net.set_params(callbacks=self._callbacks(net, None, None, {}))
@@ -247,7 +259,9 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         parameters = net.module_.parameters()
         self.n_parameters_ = sum(p.numel() for p in parameters if p.requires_grad)
 
-    def _read(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Samples:
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
+    ) -> Samples:
         """Checked X, encoded y and effective weights, as the engine takes them."""
         device = resolve_device(self.device, type(self).__name__)
         x = self._check_input(X, reset=reset)
@@ -257,7 +271,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             weight = _check_sample_weight(
                 sample_weight, np.empty((n, 1)), ensure_non_negative=True
             )
-        target = self._encode_target(y, n, weight, reset=reset)
+        target = self._encode_target(y, n, weight, reset=reset, classes=classes)
         by_class = self._class_weights(target)
         if by_class is not None:
             weight = by_class if weight is None else weight * by_class

@@ -132,19 +132,20 @@ class Classifier(ClassifierMixin, Estimator):
             As `fit`; without ``classes`` at the first call; for a label that is not
             among them.
         """
-        self._announced = None if classes is None else np.unique(classes)
-        try:
-            if self.class_weight == "balanced":
-                raise ValueError(
-                    self._refusal(
-                        "class_weight",
-                        "partial_fit cannot know how frequent the classes are; give "
-                        "a dict of weights",
-                    )
+        if self.class_weight == "balanced":
+            raise ValueError(
+                self._refusal(
+                    "class_weight",
+                    "partial_fit cannot know how frequent the classes are; give a dict "
+                    "of weights",
                 )
-            return self._partial_fit(X, y, sample_weight)
-        finally:
-            del self._announced
+            )
+        if classes is None and np.ndim(y) == 1 and not self.__sklearn_is_fitted__():
+            raise ValueError(
+                f"{type(self).__name__}: classes must be passed on the first call to "
+                "partial_fit"
+            )
+        return self._partial_fit(X, y, sample_weight, classes)
 
     def predict(self, X):
         """Return the most probable class of each sample.
@@ -223,7 +224,7 @@ class Classifier(ClassifierMixin, Estimator):
         one_of_many = self._n_outputs > 1 and not self.multilabel_
         return CrossEntropy() if one_of_many else LogisticLoss()
 
-    def _encode_target(self, y, n_samples, weight, *, reset):
+    def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
         owner = type(self).__name__
         y = _given(y, owner, n_samples)
         if getattr(getattr(y, "dtype", None), "kind", "") == "f":
@@ -233,21 +234,15 @@ class Classifier(ClassifierMixin, Estimator):
             return self._encode_labels(y, reset)
         y = column_or_1d(y, warn=True)
         present = np.unique(y if weight is None else y[weight > 0])
-        announced = getattr(self, "_announced", None)
+        announced = None if classes is None else np.unique(classes)
         if reset:
-            if hasattr(self, "_announced") and announced is None:
+            found = present if announced is None else announced
+            if len(found) < 2:
                 raise ValueError(
-                    f"{owner}: classes must be passed on the first call to partial_fit"
+                    f"{owner} needs at least 2 classes with positive weight, got "
+                    f"{len(found)} class: {found.tolist()}"
                 )
-            classes = present if announced is None else announced
-            if len(classes) < 2:
-                raise ValueError(
-                    f"{owner} needs at least 2 classes with positive weight, got 1 "
-                    f"class: {classes.tolist()[0]!r}"
-                    if len(classes)
-                    else f"{owner} needs at least 2 classes, got none"
-                )
-            self.classes_, self.multilabel_ = classes, False
+            self.classes_, self.multilabel_ = found, False
         elif announced is not None and not np.array_equal(announced, self.classes_):
             raise ValueError(
                 f"{owner}: classes={announced.tolist()} differ from those of the first "
@@ -412,7 +407,7 @@ class Regressor(RegressorMixin, Estimator):
     def _criterion(self) -> nn.Module:
         return SquaredError()
 
-    def _encode_target(self, y, n_samples, weight, *, reset):
+    def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
         owner = type(self).__name__
         y = _given(y, owner, n_samples)
         y = check_array(

@@ -199,8 +199,8 @@ def global_random_state_is_left_alone(estimator, X, y):
 @_check
 def threads_do_not_disturb_each_other(estimator, X, y):
     expected = _outputs(clone(estimator).fit(X, y), X)
-    with ThreadPoolExecutor(4) as pool:
-        fits = [pool.submit(clone(estimator).fit, X, y) for _ in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        fits = [pool.submit(clone(estimator).fit, X, y) for _ in range(8)]
         for fit in fits:
             _assert_same(_outputs(fit.result(), X), expected)
 

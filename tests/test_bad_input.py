@@ -131,7 +131,7 @@ def test_text_where_numbers_belong(cls):
 
 def test_targets_of_a_classifier():
     net = FeedforwardClassifier(max_epochs=2)
-    refused("at least 2 classes .* got 1 class: 1", net.fit, X, np.ones(150, int))
+    refused("at least 2 classes .* got 1 class: .1", net.fit, X, np.ones(150, int))
     refused("Unknown label type: continuous", net.fit, X, y + 0.5)
     refused("Input y contains NaN", net.fit, X, np.where(y == 0, np.nan, y))
     one_left = np.where(y == 1, 1.0, 0.0)

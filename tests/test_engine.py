@@ -416,6 +416,13 @@ def test_precision():
         net.fit(digits.astype(given), labels)
         assert net.net_.dtype == dtype
         assert net.score(digits, labels) > 0.95
+        assert (
+            net.predict_proba(digits).dtype
+            == {
+                torch.float32: np.float32,
+                torch.float64: np.float64,
+            }[dtype]
+        )
     assert compute_dtype("auto", torch.float64, torch.device("cuda")) == torch.float32
 
 

@@ -65,7 +65,7 @@ def _take(tensor: torch.Tensor | None, index: slice | torch.Tensor):
         return None
     if isinstance(index, slice):
         return tensor[index]
-    return tensor.index_select(0, index)
+    return tensor.index_select(0, index.to(tensor.device))
 
 
 class Batches:

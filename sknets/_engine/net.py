@@ -365,16 +365,19 @@ class Net(NeuralNet):
         Batch by batch, in inference mode, without writing anything: threads may share
         a fitted net.
         """
-        function = function or self.module_
+        run = function or self.module_
         x = x.to(torch.device(self.device), self.dtype)
         size, n = self._recipe.predict_batch_size, len(x)
+
+        def batch(start: int) -> Tensor:
+            output = run(x.batch(slice(start, min(start + size, n))))
+            # numpy knows no bfloat16
+            return (output.float() if self._recipe.bfloat16 else output).cpu()
+
         with torch.inference_mode(), self._autocast():
             if n <= size:
-                return function(x.batch(slice(0, n))).cpu()
-            parts = [
-                function(x.batch(slice(i, i + size))).cpu() for i in range(0, n, size)
-            ]
-            return torch.cat(parts)
+                return batch(0)
+            return torch.cat([batch(start) for start in range(0, n, size)])
 
     def predict(self, X):
         """Encoded labels or values of a dataset, for skorch's scoring callbacks."""

@@ -42,12 +42,20 @@ class Rows:
         elif isinstance(index, slice):
             rows = self.values[index]
         else:
-            rows = self.values.index_select(0, index)
+            rows = self.values.index_select(0, index.to(self.values.device))
         return rows.to(self.device, self.dtype)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
-        """The same rows, whose batches come as this dtype on this device."""
-        return Rows(self.values, dtype, device)
+        """The same rows, whose batches come as this dtype on this device.
+
+        A dense table moves to an accelerator at once, if it fits there twice.
+        """
+        values = self.values
+        if device.type != "cpu" and not self.is_sparse:
+            size = values.numel() * dtype.itemsize
+            if device.type != "cuda" or 2 * size < torch.cuda.mem_get_info(device)[0]:
+                values = values.to(device, dtype)
+        return Rows(values, dtype, device)
 
     def mean_and_scale(
         self, weight: np.ndarray | None
@@ -79,7 +87,7 @@ def _mean_and_variance(X: torch.Tensor, weight: np.ndarray | None):
     total, mean, squares = 0.0, torch.zeros(n_columns).double(), torch.zeros(1).double()
     step = max(1, _CHUNK_BYTES // (8 * n_columns))
     for start in range(0, len(X), step):
-        piece = X[start : start + step].double()
+        piece = X[start : start + step].cpu().double()
         w = None if weight is None else torch.from_numpy(weight[start : start + step])
         if w is None:
             size = float(len(piece))
