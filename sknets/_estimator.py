@@ -58,7 +58,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         None keeps ``lr``. "step": a tenth after each third of ``max_epochs``; "cosine":
         to zero along half a cosine [3]_; "one_cycle": up to ``lr`` over the first
         three tenths, then down to nearly zero, step by step [4]_; "plateau": halved
-        after 5 epochs without a lower loss. Epochs beyond ``max_epochs`` (`partial_fit`,
+        after 5 epochs without a lower loss. Epochs past ``max_epochs`` (`partial_fit`,
         ``warm_start``) keep the rate that the schedule ended with.
     gradient_clip : float, default=None
         Largest norm of a step's gradient.

@@ -64,6 +64,9 @@ class _Feedforward(Estimator):
     categorical_features: Literal["from_dtype"] | list[Any] | None = param(
         default="from_dtype"
     )
+    # Small tables overfit with the shared defaults (benchmarks/accuracy_tables.py).
+    batch_size: int = param(default=100, at_least=1)
+    weight_decay: float = param(default=5e-3, at_least=0)
 
     def _learn_statistics(self, samples: Samples) -> None:
         if not self.standardize:
@@ -105,9 +108,9 @@ class FeedforwardClassifier(Classifier, _Feedforward):
     hidden_layer_sizes : int or tuple of int, default=(100,)
         Units of each hidden layer. ``()`` is the single-layer perceptron: a linear
         (logistic) model.
-    activation : {"relu", "tanh", "sigmoid", "identity", "leaky_relu", "elu", "gelu", \
-            "silu"}, default="relu"
-        Of the hidden layers.
+    activation : str, default="relu"
+        Of the hidden layers: "relu", "tanh", "sigmoid", "identity", "leaky_relu",
+        "elu", "gelu" or "silu".
     dropout : float, default=0.0
         The share of hidden units switched off at each step of training [2]_.
     normalization : {"batch", "layer"}, default=None
@@ -115,19 +118,17 @@ class FeedforwardClassifier(Classifier, _Feedforward):
     standardize : bool, default=True
         Centre and scale the columns of X by their (weighted) mean and standard
         deviation in `fit`, so that raw tables work; a sparse X is only scaled.
-    categorical_features : list of names or positions, mask, "from_dtype" or None, \
-            default="from_dtype"
-        Columns whose values are categories: each category gets a learned vector
-        (entity embeddings [5]_). "from_dtype" takes a DataFrame's columns of dtype
-        category. Unknown categories in `predict` count as none; missing ones are a
-        category of their own if `fit` saw any.
+    categorical_features : list, "from_dtype" or None, default="from_dtype"
+        Names or positions (or a mask) of the columns whose values are categories: each
+        category gets a learned vector (entity embeddings [5]_). "from_dtype" takes a
+        DataFrame's columns of dtype category. Unknown categories in `predict` count as
+        none; missing ones are a category of their own if `fit` saw any.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
-    max_epochs, batch_size, lr, optimizer, momentum, nesterov, weight_decay, \
-    lr_schedule, gradient_clip, early_stopping, validation_fraction, \
-    n_iter_no_change, tol, warm_start, shuffle, precision, device, random_state, \
-    verbose, callbacks
-        Training, the same for all estimators: see `sknets._estimator.Estimator`.
+    batch_size : int, default=100
+        Samples a step.
+    weight_decay : float, default=0.005
+        L2 penalty of weight matrices; biases and normalisations are left alone.
 
     Attributes
     ----------
@@ -141,12 +142,15 @@ class FeedforwardClassifier(Classifier, _Feedforward):
         Positions of the categorical columns, if there are any.
     categories_ : list of ndarray
         The categories of each of them, the last None if some were missing.
-    net_, n_iter_, loss_curve_, validation_loss_curve_, validation_scores_, \
-    n_parameters_, n_features_in_, feature_names_in_
-        See `sknets._estimator.Estimator`.
 
     Notes
     -----
+    Training is the same for all estimators: for ``max_epochs``, ``lr``, ``optimizer``,
+    ``lr_schedule``, ``early_stopping``, ``warm_start``, ``precision``, ``device``,
+    ``random_state``, ``verbose``, ``callbacks`` and the rest, and for ``net_``,
+    ``loss_curve_`` and the other attributes of training, see
+    `sknets._estimator.Estimator`.
+
     Two classes share one logit and the logistic loss, more classes use softmax and
     cross-entropy, several labels a logit and a logistic loss each.
 
@@ -181,9 +185,9 @@ class FeedforwardRegressor(Regressor, _Feedforward):
     ----------
     hidden_layer_sizes : int or tuple of int, default=(100,)
         Units of each hidden layer; ``()`` is linear regression.
-    activation : {"relu", "tanh", "sigmoid", "identity", "leaky_relu", "elu", "gelu", \
-            "silu"}, default="relu"
-        Of the hidden layers.
+    activation : str, default="relu"
+        Of the hidden layers: "relu", "tanh", "sigmoid", "identity", "leaky_relu",
+        "elu", "gelu" or "silu".
     dropout : float, default=0.0
         The share of hidden units switched off at each step of training [2]_.
     normalization : {"batch", "layer"}, default=None
@@ -191,17 +195,15 @@ class FeedforwardRegressor(Regressor, _Feedforward):
     standardize : bool, default=True
         Centre and scale the columns of X by their (weighted) mean and standard
         deviation in `fit`, so that raw tables work; a sparse X is only scaled.
-    categorical_features : list of names or positions, mask, "from_dtype" or None, \
-            default="from_dtype"
-        Columns whose values are categories: each category gets a learned vector
-        (entity embeddings [5]_). "from_dtype" takes a DataFrame's columns of dtype
-        category. Unknown categories in `predict` count as none; missing ones are a
-        category of their own if `fit` saw any.
-    max_epochs, batch_size, lr, optimizer, momentum, nesterov, weight_decay, \
-    lr_schedule, gradient_clip, early_stopping, validation_fraction, \
-    n_iter_no_change, tol, warm_start, shuffle, precision, device, random_state, \
-    verbose, callbacks
-        Training, the same for all estimators: see `sknets._estimator.Estimator`.
+    categorical_features : list, "from_dtype" or None, default="from_dtype"
+        Names or positions (or a mask) of the columns whose values are categories: each
+        category gets a learned vector (entity embeddings [5]_). "from_dtype" takes a
+        DataFrame's columns of dtype category. Unknown categories in `predict` count as
+        none; missing ones are a category of their own if `fit` saw any.
+    batch_size : int, default=100
+        Samples a step.
+    weight_decay : float, default=0.005
+        L2 penalty of weight matrices; biases and normalisations are left alone.
 
     Attributes
     ----------
@@ -215,9 +217,14 @@ class FeedforwardRegressor(Regressor, _Feedforward):
         Positions of the categorical columns, if there are any.
     categories_ : list of ndarray
         The categories of each of them, the last None if some were missing.
-    net_, n_iter_, loss_curve_, validation_loss_curve_, validation_scores_, \
-    n_parameters_, n_features_in_, feature_names_in_
-        See `sknets._estimator.Estimator`.
+
+    Notes
+    -----
+    Training is the same for all estimators: for ``max_epochs``, ``lr``, ``optimizer``,
+    ``lr_schedule``, ``early_stopping``, ``warm_start``, ``precision``, ``device``,
+    ``random_state``, ``verbose``, ``callbacks`` and the rest, and for ``net_``,
+    ``loss_curve_`` and the other attributes of training, see
+    `sknets._estimator.Estimator`.
 
     References
     ----------

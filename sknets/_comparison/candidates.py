@@ -1,0 +1,227 @@
+"""Which models `compare` runs for which kind of data, as a table to be read.
+
+A kind of data is one `Kind` in `KINDS`: how to recognise it, the classical models
+that practitioners try on it, and how X is prepared for each. The deep models of a
+kind need no row: they are found through `sknets.__all__` by their own `_inputs`
+(the first kind an estimator names is the one it is meant for).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+
+from sknets._comparison.preparation import is_frame, is_sparse
+
+# From here on a kernel machine (quadratic in rows) is approximated.
+LARGE = 10_000
+# Where a model needs dense input, sparse X is densified up to this many cells.
+DENSE_CELLS = 50_000_000
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A classical model of the table: how it is made and what it needs.
+
+    Attributes
+    ----------
+    name : str
+        Row of the leaderboard.
+    make : callable
+        Makes the estimator.
+    style : str
+        How X is prepared for it, as `preparation.table_preparation` says; empty: not
+        at all.
+    scaled : bool
+        Whether it needs columns on one scale even when X is a plain array.
+    dense, finite : bool
+        Whether it refuses sparse X, and NaN.
+    multi : bool
+        Whether it takes several targets itself; else one model is fitted for each.
+    scaled_target : bool
+        Whether a regression target has to be on a unit scale.
+    large : callable or None
+        What is made instead above `LARGE` rows.
+    """
+
+    name: str
+    make: Callable[[], Any]
+    style: str = "dense"
+    scaled: bool = False
+    dense: bool = False
+    finite: bool = True
+    multi: bool = True
+    scaled_target: bool = False
+    large: Callable[[], Any] | None = None
+
+
+def _kernel_machine(linear: Callable[..., Any]) -> Pipeline:
+    return make_pipeline(Nystroem(n_components=300), linear(dual="auto"))
+
+
+# Cheap models first: under a time limit these are the ones that finish.
+TABLE_CLASSIFIERS = (
+    Candidate("DummyClassifier", DummyClassifier, style="", finite=False),
+    Candidate("GaussianNB", GaussianNB, dense=True, multi=False),
+    Candidate(
+        "LogisticRegression",
+        partial(LogisticRegression, max_iter=2000),
+        style="linear",
+        scaled=True,
+        multi=False,
+    ),
+    Candidate("KNeighborsClassifier", KNeighborsClassifier, scaled=True),
+    Candidate(
+        "HistGradientBoostingClassifier",
+        partial(HistGradientBoostingClassifier, categorical_features="from_dtype"),
+        style="category",
+        dense=True,
+        finite=False,
+        multi=False,
+    ),
+    Candidate(
+        "RandomForestClassifier", RandomForestClassifier, style="ordinal", finite=False
+    ),
+    Candidate("MLPClassifier", partial(MLPClassifier, max_iter=500), scaled=True),
+    Candidate(
+        "SVC",
+        SVC,
+        scaled=True,
+        multi=False,
+        large=partial(_kernel_machine, LinearSVC),
+    ),
+)
+TABLE_REGRESSORS = (
+    Candidate("DummyRegressor", DummyRegressor, style="", finite=False),
+    Candidate(
+        "RidgeCV",
+        partial(RidgeCV, alphas=tuple(np.logspace(-2, 4, 13))),
+        style="linear",
+        scaled=True,
+    ),
+    Candidate("KNeighborsRegressor", KNeighborsRegressor, scaled=True),
+    Candidate(
+        "HistGradientBoostingRegressor",
+        partial(HistGradientBoostingRegressor, categorical_features="from_dtype"),
+        style="category",
+        dense=True,
+        finite=False,
+        multi=False,
+    ),
+    Candidate(
+        "RandomForestRegressor", RandomForestRegressor, style="ordinal", finite=False
+    ),
+    Candidate(
+        "MLPRegressor",
+        partial(MLPRegressor, max_iter=500),
+        scaled=True,
+        scaled_target=True,
+    ),
+    Candidate(
+        "SVR",
+        SVR,
+        scaled=True,
+        multi=False,
+        scaled_target=True,
+        large=partial(_kernel_machine, LinearSVR),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of data: how it is recognised and its classical models by task."""
+
+    accepts: Callable[[Any], bool]
+    classical: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    deep_style: str = "dense"
+
+
+def _is_table(X: Any) -> bool:
+    if is_sparse(X) or is_frame(X):
+        return True
+    if isinstance(X, np.ndarray) or hasattr(X, "__array__"):
+        return getattr(X, "ndim", np.ndim(X)) == 2
+    rows = X[0] if isinstance(X, (list, tuple)) and len(X) else None
+    if isinstance(rows, dict):
+        return all(np.isscalar(v) or v is None for v in rows.values())
+    return isinstance(rows, (list, tuple)) and all(
+        np.isscalar(v) or v is None for v in rows
+    )
+
+
+KINDS: dict[str, Kind] = {
+    "table": Kind(
+        _is_table,
+        {"classification": TABLE_CLASSIFIERS, "regression": TABLE_REGRESSORS},
+        deep_style="embedded",
+    ),
+}
+
+
+def guess_kind(X: Any) -> str:
+    """Return the name of the first kind of data that accepts X.
+
+    Raises
+    ------
+    ValueError
+        If none does: the sentence names the kinds and what X looks like.
+    """
+    for name, kind in KINDS.items():
+        if kind.accepts(X):
+            return name
+    shape = getattr(X, "shape", None)
+    seen = f"an array of shape {shape}" if shape is not None else f"{_describe(X)}"
+    hint = "; X.reshape(len(X), -1) makes a table of it" if shape and shape[1:] else ""
+    raise ValueError(
+        f"compare(X=...): X must be a {' or '.join(KINDS)} (rows and columns), "
+        f"got {seen}{hint}"
+    )
+
+
+def _describe(X: Any) -> str:
+    inside = f" of {type(X[0]).__name__}" if isinstance(X, list) and X else ""
+    empty = "an empty" if isinstance(X, list) and not X else "a"
+    return f"{empty} {type(X).__name__}{inside}"
+
+
+def deep_estimators() -> list[tuple[str, Any]]:
+    """Return every public estimator of this library as (name, class), sorted."""
+    import sknets
+    from sknets._estimator import Estimator
+
+    found = ((name, getattr(sknets, name)) for name in sorted(sknets.__all__))
+    return [
+        (name, item)
+        for name, item in found
+        if isinstance(item, type) and issubclass(item, Estimator)
+    ]
+
+
+def near_names(name: str, names: Iterable[str]) -> str:
+    """Return "did you mean ...?", or the legal names when none is near."""
+    legal = list(names)
+    folded = {n.lower(): n for n in legal}
+    near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(folded[n] for n in near)}?"
+    return f"the names are {', '.join(legal)}"

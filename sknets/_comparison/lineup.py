@@ -1,0 +1,247 @@
+"""The models that run: chosen by name or given, prepared for X, seeded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, StandardScaler
+
+from sknets._comparison.candidates import (
+    DENSE_CELLS,
+    KINDS,
+    LARGE,
+    TABLE_CLASSIFIERS,
+    TABLE_REGRESSORS,
+    Candidate,
+    deep_estimators,
+    near_names,
+)
+from sknets._comparison.preparation import table_preparation
+from sknets._comparison.problem import Problem
+
+
+@dataclass
+class Entry:
+    """One row of the leaderboard to come: the model as it will run, and remarks."""
+
+    model: Any
+    note: str = ""
+
+    @property
+    def family(self) -> str:
+        """Return "baseline", "deep" (a neural network) or "classical"."""
+        last = innermost(self.model)
+        home = type(last).__module__
+        if home.startswith("sklearn.dummy"):
+            return "baseline"
+        nets = ("sknets.", "skorch.", "sklearn.neural_network")
+        return "deep" if home.startswith(nets) else "classical"
+
+
+def innermost(model: Any) -> Any:
+    """Return the model inside pipelines and scikit-learn's wrappers."""
+    while True:
+        if isinstance(model, Pipeline):
+            model = model.steps[-1][1]
+            continue
+        inner = [
+            value
+            for name in ("estimator", "regressor", "classifier")
+            if hasattr(value := getattr(model, name, None), "fit")
+        ]
+        if not inner:
+            return model
+        model = inner[0]
+
+
+def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
+    """Return the rows to run, by name, in the order in which they run.
+
+    Parameters
+    ----------
+    models : "auto", str, list or dict
+        As in `sknets.compare`.
+    problem : Problem
+        What is known of X and y.
+    """
+    auto = {row.name: row for row in KINDS[problem.kind].classical[problem.task]}
+    deep = {
+        name: cls
+        for name, cls in deep_estimators()
+        if native_kind(cls) == problem.kind and cls._task == problem.task
+    }
+    if isinstance(models, str) and models != "auto":
+        models = [models]
+    if isinstance(models, dict):
+        wanted = list(models.items())
+    elif isinstance(models, (list, tuple)):
+        wanted = [("", item) for item in models]
+    elif isinstance(models, str):
+        wanted = [("", models)]
+    else:
+        raise ValueError(
+            "compare(models=...): models must be 'auto', a list of names and "
+            f"estimators, or a dict of them, got {type(models).__name__}"
+        )
+    if not wanted:
+        raise ValueError(f"compare(models={models!r}): models must name at least one")
+    chosen: dict[str, Entry] = {}
+    for label, item in wanted:
+        if isinstance(item, str) and item == "auto":
+            for name in _running_order(auto, deep):
+                chosen[name] = _entry(name, auto, deep, problem)
+        elif isinstance(item, str):
+            name = _find(item, [*auto, *deep])
+            chosen[_unused(label or name, chosen)] = _entry(name, auto, deep, problem)
+        else:
+            _check_given(item, problem)
+            name = label or type(innermost(item)).__name__
+            chosen[_unused(name, chosen)] = Entry(_prepare_given(item, problem))
+    return chosen
+
+
+def native_kind(cls: Any) -> str:
+    """Return the kind of data an estimator is meant for: the first it names."""
+    return cls._inputs[0].name
+
+
+def _running_order(auto: dict[str, Candidate], deep: dict[str, Any]) -> list[str]:
+    # Ours run before the two slowest classical models, the net and the kernel machine.
+    names = list(auto)
+    return [*names[:-2], *deep, *names[-2:]]
+
+
+def _find(name: str, names: list[str]) -> str:
+    def short(text: str) -> str:
+        return re.sub(r"[ _-]|(classifier|regressor)$", "", text.lower())
+
+    found = [n for n in names if short(n) == short(name)]
+    if not found:
+        raise ValueError(
+            f"compare(models={name!r}): there is no such model for this task; "
+            + near_names(name, names)
+        )
+    return found[0]
+
+
+def _unused(name: str, taken: dict[str, Entry]) -> str:
+    number = 2
+    fresh = name
+    while fresh in taken:
+        fresh, number = f"{name} {number}", number + 1
+    return fresh
+
+
+def _check_given(item: Any, problem: Problem) -> None:
+    if isinstance(item, type) or not (
+        hasattr(item, "fit") and hasattr(item, "predict")
+    ):
+        what = f"the class {item.__name__}" if isinstance(item, type) else repr(item)
+        fix = f": pass an instance, {item.__name__}()" if isinstance(item, type) else ""
+        raise ValueError(
+            "compare(models=...): each model must be a name or an estimator with fit "
+            f"and predict, got {what}{fix}"
+        )
+    wrong = {"classification": is_regressor, "regression": is_classifier}
+    if wrong[problem.task](item):
+        raise ValueError(
+            f"compare(models=...): {type(item).__name__} is not for {problem.task}; "
+            "the task can be set with task="
+        )
+
+
+def _entry(
+    name: str, auto: dict[str, Candidate], deep: dict[str, Any], problem: Problem
+) -> Entry:
+    if name in deep:
+        model = deep[name]()
+        legal = model.get_params(deep=False)
+        if "device" in legal:
+            model.set_params(device=problem.device)
+        if "standardize" in legal and "text" in (problem.roles or {}).values():
+            # The preparation scales all but the text's columns: at unit variance
+            # these many weak ones would drown the others.
+            model.set_params(standardize=False)
+        style = KINDS[problem.kind].deep_style
+        return Entry(_prepare(model, Candidate(name, deep[name], style), problem))
+    row, note = auto[name], ""
+    model = row.make()
+    if row.large is not None and problem.n_rows > LARGE:
+        model = row.large()
+        note = (
+            f"kernel approximated (Nystroem, 300 components): {problem.n_rows:,} rows"
+        )
+    if row.scaled_target:
+        model = TransformedTargetRegressor(model, transformer=StandardScaler())
+    if problem.n_targets > 1 and not row.multi:
+        several = {
+            "classification": MultiOutputClassifier,
+            "regression": MultiOutputRegressor,
+        }
+        model = several[problem.task](model)
+    return Entry(_prepare(model, row, problem), note)
+
+
+def _prepare_given(item: Any, problem: Problem) -> Any:
+    parts = [item, *item.get_params(deep=False).values()]
+    if any(isinstance(part, (Pipeline, ColumnTransformer)) for part in parts):
+        return _seeded(item, problem.seed)
+    if problem.roles is None and not problem.has_missing:
+        return _seeded(item, problem.seed)
+    style = {
+        type(row.make()): row.style for row in (*TABLE_CLASSIFIERS, *TABLE_REGRESSORS)
+    }
+    kind = type(innermost(item))
+    own = (
+        KINDS[problem.kind].deep_style if kind.__module__.startswith("sknets.") else ""
+    )
+    row = Candidate("", kind, own or style.get(kind, "dense"))
+    return _prepare(clone(item), row, problem)
+
+
+def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
+    """Put before a model what it needs to take this table."""
+    steps: list[Any] = []
+    if not row.style:
+        pass
+    elif problem.roles is not None:
+        steps = [table_preparation(problem.roles, row.style, problem.seed)]
+    elif problem.is_sparse:
+        if row.scaled:
+            steps = [MaxAbsScaler()]
+        if row.dense:
+            steps = [FunctionTransformer(_to_dense, accept_sparse=True)]
+    else:
+        if problem.has_missing and row.finite:
+            steps.append(SimpleImputer(strategy="median", add_indicator=True))
+        if row.scaled:
+            steps.append(StandardScaler())
+    return _seeded(make_pipeline(*steps, model) if steps else model, problem.seed)
+
+
+def _to_dense(X: Any) -> np.ndarray:
+    if X.shape[0] * X.shape[1] > DENSE_CELLS:
+        raise ValueError(
+            f"it needs dense input, and {X.shape[0]:,} x {X.shape[1]:,} cells are too "
+            "many"
+        )
+    return X.toarray()
+
+
+def _seeded(model: Any, seed: int) -> Any:
+    """Return a copy whose unset random states are all the same seed."""
+    model = clone(model)
+    unset = {
+        name: seed
+        for name, value in model.get_params(deep=True).items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    }
+    return model.set_params(**unset) if unset else model

@@ -1,0 +1,338 @@
+"""What `compare` is asked: the kind of data, the task, the splits, the metrics."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    check_cv,
+)
+
+from sknets._comparison.candidates import guess_kind, near_names
+from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
+from sknets._comparison.target import read_target
+
+TASKS = ("classification", "regression")
+# One class with a larger share makes accuracy look good for a useless model.
+IMBALANCED = 0.8
+
+Scorers = dict[str, tuple[Callable[..., float], int]]
+# Column of the table: (scikit-learn's scorer, sign that gives natural units).
+METRICS: dict[str, dict[str, tuple[str, int]]] = {
+    "binary": {
+        "accuracy": ("accuracy", 1),
+        "balanced_accuracy": ("balanced_accuracy", 1),
+        "f1_macro": ("f1_macro", 1),
+        "roc_auc": ("roc_auc", 1),
+        "log_loss": ("neg_log_loss", -1),
+    },
+    "multiclass": {
+        "accuracy": ("accuracy", 1),
+        "balanced_accuracy": ("balanced_accuracy", 1),
+        "f1_macro": ("f1_macro", 1),
+        "roc_auc_ovr": ("roc_auc_ovr", 1),
+        "log_loss": ("neg_log_loss", -1),
+    },
+    "multilabel": {
+        "f1_micro": ("f1_micro", 1),
+        "f1_macro": ("f1_macro", 1),
+        "exact_match": ("accuracy", 1),
+    },
+    "regression": {
+        "r2": ("r2", 1),
+        "rmse": ("neg_root_mean_squared_error", -1),
+        "mae": ("neg_mean_absolute_error", -1),
+    },
+}
+
+
+@dataclass
+class Problem:
+    """X and y understood: all that the choice and the run of models depend on.
+
+    Attributes
+    ----------
+    X, y : the data as they are cut into folds.
+    kind, task : what they are.
+    roles : dict or None
+        Column roles of a table that has to be prepared; None for plain numbers.
+    has_missing, is_sparse : bool
+        What plain numbers hold.
+    splits : list of (train, test) index arrays, the same for every model.
+    scorers : dict
+        Metric name to (scorer, sign); the first is the main score.
+    facts, notes : list of str
+        What was found and guessed (one line together), and what to know besides.
+    """
+
+    X: Any
+    y: np.ndarray
+    kind: str
+    task: str
+    roles: dict[str, str] | None
+    has_missing: bool
+    is_sparse: bool
+    seed: int
+    device: str
+    splits: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    scorers: Scorers = field(default_factory=dict)
+    facts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.y)
+
+    @property
+    def n_targets(self) -> int:
+        """Number of columns of y."""
+        return 1 if self.y.ndim == 1 else self.y.shape[1]
+
+    @property
+    def test_over_train(self) -> float:
+        """Mean number of test rows for each training row."""
+        return float(np.mean([len(test) / len(train) for train, test in self.splits]))
+
+
+def pose(
+    X: Any,
+    y: Any,
+    *,
+    task: str,
+    cv: Any,
+    scoring: Any,
+    groups: Any,
+    seed: int,
+    device: str,
+) -> Problem:
+    """Check what the user gave and turn it into a `Problem`, before any work."""
+    if task not in ("auto", *TASKS):
+        raise ValueError(
+            f"compare(task={task!r}): task must be 'auto', 'classification' or "
+            "'regression'"
+        )
+    kind = guess_kind(X)
+    X, roles, missing, facts, notes = read_table(X)
+    values, task, said = read_target(y, task)
+    n_rows = X.shape[0]
+    if n_rows != len(values):
+        raise ValueError(
+            "compare(X, y): X and y must have equal lengths, got "
+            f"{n_rows:,} and {len(values):,}"
+        )
+    problem = Problem(X, values, kind, task, roles, missing, is_sparse(X), seed, device)
+    problem.facts, problem.notes = [*facts, said], notes
+    problem.splits = make_splits(problem, cv, groups)
+    problem.scorers = make_scorers(problem, scoring)
+    problem.facts.append(f"{len(problem.splits)} folds")
+    problem.facts.append(f"ranked by {next(iter(problem.scorers))}")
+    return problem
+
+
+def read_table(
+    X: Any,
+) -> tuple[Any, dict[str, str] | None, bool, list[str], list[str]]:
+    """Return X, its column roles (None for plain numbers), missing?, facts, notes."""
+    if not is_sparse(X) and not is_frame(X):
+        plain = np.asarray(X) if not _holds_dicts(X) else np.empty(0, dtype=object)
+        X = plain if plain.dtype.kind in "biuf" else to_frame(X)
+    rows, width = X.shape
+    if not rows or not width:
+        raise ValueError(f"compare(X=...): X is empty, its shape is {(rows, width)}")
+    size = f"table of {rows:,} rows and {width:,} columns"
+    if is_sparse(X):
+        if not np.isfinite(X.data).all():
+            raise ValueError("compare(X=...): sparse X must be finite, without NaN")
+        return X.tocsr(), None, False, [f"sparse {size}"], []
+    if isinstance(X, np.ndarray):
+        if np.isinf(X).any():
+            raise ValueError(
+                f"compare(X=...): X holds {np.isinf(X).sum():,} infinite values: "
+                "replace them by NaN (then imputed) or by numbers"
+            )
+        missing = bool(np.isnan(X).any())
+        notes = ["missing values: imputed by the median, with an indicator"] * missing
+        return X, None, missing, [size], notes
+    try:
+        frame = to_frame(X)
+        roles = column_roles(frame)
+    except ValueError as error:
+        raise ValueError(f"compare(X=...): {error}") from None
+    counts = Counter(role for role in roles.values())
+    many = [
+        _count(counts[r], r)
+        for r in ("number", "category", "date", "text")
+        if counts[r]
+    ]
+    facts = [f"{size} ({', '.join(many)})"]
+    notes = []
+    for role, why in (("constant", "one value only"), ("identifier", "names rows")):
+        names = [repr(c) for c, r in roles.items() if r == role]
+        if names:
+            notes.append(f"left out {', '.join(names)}: {why}")
+    if not many:
+        raise ValueError(f"compare(X=...): no column is usable; {'; '.join(notes)}")
+    if frame.isna().any().any():
+        notes.append(
+            "missing values: imputed by the median with an indicator, or a "
+            "category of their own"
+        )
+    elif set(roles.values()) == {"number"} and not _object_columns(frame):
+        return X, None, False, facts, notes
+    return X, roles, False, facts, notes
+
+
+def _holds_dicts(X: Any) -> bool:
+    return isinstance(X, (list, tuple)) and isinstance(X[0], dict)
+
+
+def _object_columns(frame: pd.DataFrame) -> bool:
+    return any(dtype.kind not in "biuf" for dtype in frame.dtypes)
+
+
+def _count(n: int, word: str) -> str:
+    plural = {"category": "categories"}.get(word, f"{word}s")
+    return f"{n} {word if n == 1 else plural}"
+
+
+def make_splits(
+    problem: Problem, cv: Any, groups: Any
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the train and test rows of each fold, the same for every model."""
+    X, y, n_rows = problem.X, problem.y, problem.n_rows
+    if groups is not None and len(groups) != n_rows:
+        raise ValueError(
+            "compare(groups=...): groups must hold one value a row, got "
+            f"{len(groups):,} for {n_rows:,} rows"
+        )
+    stratify = problem.task == "classification" and problem.n_targets == 1
+    if isinstance(cv, Integral) and not isinstance(cv, bool):
+        cv = _fold_maker(problem, int(cv), groups, stratify)
+    elif not (hasattr(cv, "split") or isinstance(cv, Iterable)) or isinstance(cv, str):
+        raise ValueError(
+            f"compare(cv={cv!r}): cv must be a number of folds, a splitter, or "
+            "(train, test) pairs"
+        )
+    splits = list(check_cv(cv, y, classifier=stratify).split(X, y, groups))
+    if not splits:
+        raise ValueError("compare(cv=...): cv must give at least one split")
+    return splits
+
+
+def _fold_maker(problem: Problem, cv: int, groups: Any, stratify: bool) -> Any:
+    if not 2 <= cv <= problem.n_rows:
+        raise ValueError(
+            f"compare(cv={cv}): cv must be at least 2 and at most the number of rows, "
+            f"{problem.n_rows:,}"
+        )
+    seed = problem.seed
+    if groups is not None:
+        kinds = len(pd.unique(np.asarray(groups)))
+        if kinds < cv:
+            raise ValueError(
+                f"compare(cv={cv}): cv must be at most the number of groups, {kinds}"
+            )
+        make = StratifiedGroupKFold if stratify else GroupKFold
+        return make(cv, shuffle=True, random_state=seed)
+    if not stratify:
+        return KFold(cv, shuffle=True, random_state=seed)
+    classes, counts = np.unique(problem.y, return_counts=True)
+    rare, least = classes[counts.argmin()], int(counts.min())
+    if least < 2:
+        raise ValueError(
+            f"compare(y=...): class {rare!s} has one row, and each class needs at "
+            "least two (one to learn from, one to test): drop it, or merge it with "
+            "another"
+        )
+    if least < cv:
+        warnings.warn(
+            f"compare(cv={cv}): class {rare!s} has {least} rows, so {least} folds are "
+            "used",
+            stacklevel=5,
+        )
+        problem.notes.append(
+            f"{least} folds, not {cv}: class {rare!s} has {least} rows"
+        )
+    return StratifiedKFold(min(cv, least), shuffle=True, random_state=seed)
+
+
+def make_scorers(problem: Problem, scoring: Any) -> Scorers:
+    """Return the metrics by name, the main one first."""
+    if scoring is None:
+        chosen = dict(METRICS[_metric_kind(problem)])
+        if "accuracy" in chosen:
+            share = float(np.unique(problem.y, return_counts=True)[1].max())
+            share /= problem.n_rows
+            if share > IMBALANCED:
+                problem.notes.append(
+                    f"one class holds {share:.0%} of the rows: ranked by balanced "
+                    "accuracy"
+                )
+                chosen = {"balanced_accuracy": chosen["balanced_accuracy"], **chosen}
+        elif "r2" in chosen and min(len(test) for _, test in problem.splits) < 2:
+            raise ValueError(
+                "compare(cv=...): R² needs at least 2 test rows in each fold: use "
+                "fewer folds or scoring='neg_mean_absolute_error'"
+            )
+        return {
+            name: (_scorer(problem, scorer), sign)
+            for name, (scorer, sign) in chosen.items()
+        }
+    if isinstance(scoring, str):
+        scoring = {scoring: scoring}
+    elif callable(scoring):
+        scoring = {getattr(scoring, "__name__", "score"): scoring}
+    elif isinstance(scoring, (list, tuple)) and all(
+        isinstance(s, str) for s in scoring
+    ):
+        scoring = {name: name for name in scoring}
+    elif not isinstance(scoring, dict):
+        raise ValueError(
+            f"compare(scoring={scoring!r}): scoring must be a scorer's name, a "
+            "callable scorer(estimator, X, y), a list of names, or a dict of them"
+        )
+    if not scoring:
+        raise ValueError("compare(scoring=...): scoring must name at least one score")
+    return {str(name): (_scorer(problem, s), 1) for name, s in scoring.items()}
+
+
+def _metric_kind(problem: Problem) -> str:
+    if problem.task == "regression":
+        return "regression"
+    if problem.n_targets > 1:
+        return "multilabel"
+    return "binary" if len(np.unique(problem.y)) == 2 else "multiclass"
+
+
+def _scorer(problem: Problem, scoring: Any) -> Callable[..., float]:
+    dummy = DummyRegressor() if problem.task == "regression" else DummyClassifier()
+    if isinstance(scoring, str) and scoring not in get_scorer_names():
+        raise ValueError(
+            f"compare(scoring={scoring!r}): there is no such score; "
+            + near_names(scoring, get_scorer_names())
+        )
+    try:
+        scorer = check_scoring(dummy, scoring=scoring)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"compare(scoring={scoring!r}): {error}") from None
+    return scorer if isinstance(scoring, str) else partial(score_model, scorer)
+
+
+def score_model(scorer: Callable[..., float], measured: Any, X: Any, y: Any) -> float:
+    """Call a user's scorer with the fitted model itself, not with its meter."""
+    return scorer(measured.model_, X, y)

@@ -1,0 +1,167 @@
+"""The loop over models and folds, and the table of what it found."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import effective_n_jobs
+from tqdm.auto import tqdm
+
+from sknets._comparison.lineup import Entry
+from sknets._comparison.measuring import MEASURES, corrected_t_test, run_folds
+from sknets._comparison.problem import Problem
+
+
+class Run:
+    """The loop over models and folds, and what it has found so far."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        entries: dict[str, Entry],
+        n_jobs: int | None,
+        deadline: float | None,
+        verbose: int,
+    ) -> None:
+        self.problem, self.entries = problem, entries
+        self.n_jobs, self.deadline, self.verbose = n_jobs, deadline, verbose
+        self.main = next(iter(problem.scorers))
+        self.folds: dict[str, list[dict[str, float]]] = {name: [] for name in entries}
+        self.failed: dict[str, str] = {}
+        self.interrupted = False
+
+    def go(self) -> None:
+        """Run every model; keep what is finished when stopped."""
+        problem, total = self.problem, len(self.entries) * len(self.problem.splits)
+        with tqdm(total=total, unit="fold", disable=not self.verbose) as bar:
+            if self.verbose:
+                for line in ["; ".join(problem.facts), *problem.notes]:
+                    # Not to stdout, which is for the leaderboard.
+                    bar.write(f"compare: {line}", file=sys.stderr)
+            try:
+                for number, name in enumerate(self.entries, start=1):
+                    bar.set_description(name)
+                    for _ in self._model(name):
+                        bar.set_postfix_str(self._best_so_far(), refresh=False)
+                        bar.update()
+                    # A model that failed or ran out of time is done as well.
+                    bar.n = number * len(problem.splits)
+                    bar.refresh()
+            except KeyboardInterrupt:
+                self.interrupted = True
+
+    def _model(self, name: str) -> Iterator[None]:
+        splits = self.problem.splits
+        # As many folds at a time as run at once: between them is the moment to show
+        # progress and to look at the clock, and an interrupt loses only these.
+        step = min(effective_n_jobs(self.n_jobs), len(splits))
+        for start in range(0, len(splits), step):
+            if self.deadline is not None and time.monotonic() >= self.deadline:
+                return
+            try:
+                self.folds[name] += run_folds(
+                    self.entries[name].model,
+                    self.problem.X,
+                    self.problem.y,
+                    splits[start : start + step],
+                    self.problem.scorers,
+                    self.n_jobs,
+                )
+                if not np.isfinite(
+                    [fold[self.main] for fold in self.folds[name]]
+                ).all():
+                    raise ValueError(f"its {self.main} is not a number")
+            except Exception as error:
+                self.folds[name] = []
+                lines = str(error).strip().splitlines() or [""]
+                self.failed[name] = f"failed: {type(error).__name__}: {lines[0]}"
+                return
+            yield from [None] * len(splits[start : start + step])
+
+    def _best_so_far(self) -> str:
+        means = {
+            name: np.mean([fold[self.main] for fold in folds])
+            for name, folds in self.folds.items()
+            if folds
+        }
+        best = max(means, key=means.__getitem__)
+        return f"best {best} {means[best]:.4g}"
+
+    def scores(self) -> pd.DataFrame:
+        """Return every figure of every finished fold."""
+        rows = {
+            (name, number): fold
+            for name, folds in self.folds.items()
+            for number, fold in enumerate(folds)
+        }
+        index = pd.MultiIndex.from_tuples(list(rows), names=["model", "fold"])
+        columns = [*self.problem.scorers, *MEASURES]
+        return pd.DataFrame(list(rows.values()), index=index, columns=columns)
+
+    def table(self) -> pd.DataFrame:
+        """Return the leaderboard: complete models best first, then the others."""
+        full = len(self.problem.splits)
+        rows = {name: self._row(name) for name in self.entries}
+        order = sorted(
+            rows,
+            key=lambda name: (
+                len(self.folds[name]) < full,
+                not self.folds[name],
+                -rows[name][self.main] if self.folds[name] else 0.0,
+            ),
+        )
+        best = order[0]
+        for name in order:
+            rows[name]["p_value"] = self._p_value(name, best)
+        table = pd.DataFrame([rows[name] for name in order], index=order)
+        table.index.name = "model"
+        table["parameters"] = table["parameters"].astype("Int64")
+        return table
+
+    def _row(self, name: str) -> dict[str, Any]:
+        folds = pd.DataFrame(
+            self.folds[name], columns=[*self.problem.scorers, *MEASURES], dtype=float
+        )
+        row: dict[str, Any] = {}
+        for metric in self.problem.scorers:
+            row[metric] = folds[metric].mean(skipna=False)
+            row[f"{metric}_std"] = folds[metric].std(ddof=1, skipna=False)
+            if metric == self.main:
+                row["p_value"] = float("nan")
+        # Medians: the first fold in a process also loads libraries.
+        for measure in ("fit_seconds", "predict_seconds", "parameters"):
+            row[measure] = folds[measure].median()
+        row["parameters"] = np.rint(row["parameters"])
+        # The largest: later folds reuse memory that the first one had to ask for.
+        row["memory_mb"] = folds["memory_mb"].max()
+        row["family"] = self.entries[name].family
+        row["note"] = self._note(name, folds)
+        return row
+
+    def _note(self, name: str, folds: pd.DataFrame) -> str:
+        done, full = len(folds), len(self.problem.splits)
+        parts = [self.entries[name].note]
+        slow = int(folds["not_converged"].sum())
+        if slow:
+            parts.append(f"did not converge in {slow} of {done} folds")
+        if name in self.failed:
+            parts.append(self.failed[name])
+        elif done < full:
+            why = "interrupted" if self.interrupted else "time limit"
+            parts.append(
+                f"{why}: {done} of {full} folds" if done else f"not run: {why}"
+            )
+        return "; ".join(part for part in parts if part)
+
+    def _p_value(self, name: str, best: str) -> float:
+        both = [self.folds[name], self.folds[best]]
+        if name == best or any(len(f) < len(self.problem.splits) for f in both):
+            return float("nan")
+        ours, theirs = ([fold[self.main] for fold in folds] for folds in both)
+        difference = np.subtract(ours, theirs)
+        return corrected_t_test(difference, self.problem.test_over_train)

@@ -1,0 +1,307 @@
+"""Which algorithm for which case: deep and classical models on the same folds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+
+from sknets._comparison.candidates import deep_estimators
+from sknets._comparison.lineup import choose_models
+from sknets._comparison.problem import pose
+from sknets._comparison.run import Run
+from sknets.display import LeaderboardDisplay, leaderboard_html, leaderboard_text
+
+
+def all_estimators(
+    data: str | None = None, task: str | None = None
+) -> list[tuple[str, type]]:
+    """List the estimators of this library, by kind of data and task.
+
+    Parameters
+    ----------
+    data : str, default=None
+        Kind of X: "table", "images", ...; None for any. An estimator that takes
+        several kinds is listed under each.
+    task : str, default=None
+        "classification", "regression", ...; None for any.
+
+    Returns
+    -------
+    list of (name, class), sorted by name
+
+    Raises
+    ------
+    ValueError
+        If no estimator has such data or task; the sentence lists those there are.
+
+    Examples
+    --------
+    >>> from sknets import all_estimators
+    >>> [name for name, _ in all_estimators(data="table", task="regression")]
+    ['FeedforwardRegressor'...]
+    """
+    found = deep_estimators()
+    kinds = sorted({kind.name for _, cls in found for kind in cls._inputs})
+    tasks = sorted({cls._task for _, cls in found if cls._task})
+    for name, value, legal in (("data", data, kinds), ("task", task, tasks)):
+        if value is not None and value not in legal:
+            raise ValueError(
+                f"all_estimators({name}={value!r}): {name} must be one of "
+                f"{', '.join(map(repr, legal))}"
+            )
+    return [
+        (name, cls)
+        for name, cls in found
+        if (data is None or data in {kind.name for kind in cls._inputs})
+        and (task is None or task == cls._task)
+    ]
+
+
+def compare(
+    X: Any,
+    y: Any,
+    *,
+    models: Any = "auto",
+    task: str = "auto",
+    cv: Any = 5,
+    scoring: Any = None,
+    n_jobs: int | None = None,
+    time_limit: float | None = None,
+    random_state: Any = None,
+    groups: Any = None,
+    device: str = "cpu",
+    verbose: int = 1,
+) -> Comparison:
+    """Cross-validate deep and classical models on the same folds and rank them.
+
+    The kind of data and the task are guessed (and said), X is prepared for each model
+    inside its own pipeline, and every model goes through scikit-learn's
+    `cross_validate` on the same splits. A model that fails gets a row that says why.
+
+    Parameters
+    ----------
+    X : table
+        pandas or polars DataFrame, array, sparse matrix or list of rows. Columns may
+        hold numbers, strings, dates, free text and missing values; columns that are
+        constant or only name the rows (ids) are left out, and `notes` says which.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        Classes, numbers, several numbers, or 0/1 columns (multilabel). No missing
+        values.
+    models : "auto", list or dict, default="auto"
+        "auto": the networks made for this kind of data and their classical peers. A
+        list of names and estimators ("auto" may be among them), or a dict of name to
+        estimator. A given estimator is used as it is when X holds plain numbers;
+        otherwise X is prepared for it as for ours. One that contains a `Pipeline` or
+        a `ColumnTransformer` is always used as it is.
+    task : {"auto", "classification", "regression"}, default="auto"
+        "auto" takes strings, bools and at most 20 distinct whole numbers for classes.
+    cv : int, splitter or iterable of (train, test), default=5
+        A number of folds is shuffled and, for classes, stratified.
+    scoring : str, callable, list or dict, default=None
+        Scores as in scikit-learn, the first being the main one. None: accuracy
+        (balanced accuracy if one class holds over 80 % of the rows), balanced accuracy,
+        macro F1, ROC AUC and log loss; micro F1, macro F1 and exact match for
+        multilabel; R², RMSE and MAE for regression.
+    n_jobs : int, default=None
+        Folds run at once, in processes. Scores do not depend on it.
+    time_limit : float, default=None
+        Seconds for all the models together. Cheap ones run first; what is not done when
+        time is up says so in its row. A fold that has begun is finished.
+    random_state : int, RandomState or None, default=None
+        Seed of the folds and of every model whose own `random_state` is None.
+    groups : array-like of shape (n_samples,), default=None
+        Rows of one group are never on both sides of a split.
+    device : str, default="cpu"
+        Where this library's networks train.
+    verbose : int, default=1
+        0 is silent; 1 shows what was guessed and live progress.
+
+    Returns
+    -------
+    Comparison
+        With `table`, `plot()`, `best_`, ... After Ctrl-C too, with what is finished,
+        unless nothing is.
+
+    Raises
+    ------
+    ValueError
+        If X, y or a parameter is wrong, before any work starts.
+
+    Notes
+    -----
+    `p_value` is that of Nadeau and Bengio's corrected resampled t-test of a model's
+    main score against the best one's: a small one says that the gap is more than the
+    noise of the splits. It is not corrected for the number of models.
+
+    References
+    ----------
+    C. Nadeau and Y. Bengio, "Inference for the Generalization Error", Machine
+    Learning 52, 239-281, 2003.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sknets import compare
+    >>> X, y = load_iris(return_X_y=True)
+    >>> names = ["DummyClassifier", "LogisticRegression"]
+    >>> result = compare(X, y, models=names, random_state=0, verbose=0)
+    >>> result.best_name_
+    'LogisticRegression'
+    >>> result.best_.predict(X[:3])
+    array([0, 0, 0])
+    """
+    _check_run(n_jobs, time_limit)
+    seed = int(check_random_state(random_state).randint(2**31 - 1))
+    problem = pose(
+        X, y, task=task, cv=cv, scoring=scoring, groups=groups, seed=seed, device=device
+    )
+    entries = choose_models(models, problem)
+    # The clock starts with the models: loading libraries is not their time.
+    deadline = None if time_limit is None else time.monotonic() + time_limit
+    run = Run(problem, entries, n_jobs, deadline, verbose)
+    run.go()
+    if run.interrupted and not any(run.folds.values()):
+        raise KeyboardInterrupt
+    return Comparison(
+        scores=run.scores(),
+        table=run.table(),
+        models={name: entry.model for name, entry in entries.items()},
+        kind=problem.kind,
+        task=problem.task,
+        summary="; ".join(problem.facts),
+        notes=problem.notes,
+        interrupted=run.interrupted,
+        _X=X,
+        _y=problem.y,
+    )
+
+
+def _check_run(n_jobs: Any, time_limit: Any) -> None:
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise ValueError(
+            f"compare(n_jobs={n_jobs!r}): n_jobs must be None or a whole number, not 0"
+        )
+    if time_limit is not None and not (
+        isinstance(time_limit, Real) and float(time_limit) > 0
+    ):
+        raise ValueError(
+            f"compare(time_limit={time_limit!r}): time_limit must be above 0 seconds"
+        )
+
+
+@dataclass(repr=False, eq=False)
+class Comparison:
+    """What `compare` found: a leaderboard, every fold's scores, the best model.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a model, best first; rows that are not complete come last. Columns: the
+        main score's mean over the folds, its standard deviation, the p-value against
+        the best model, the other scores, `fit_seconds` and `predict_seconds` (of one
+        fold, median, preparation included), `parameters` (learned coefficients, missing
+        where there are none to count), `memory_mb` (largest rise of the process's
+        memory in a fit), `family` ("deep", "classical", "baseline") and `note` (such as
+        why a row is not complete).
+    scores : DataFrame
+        Figures of each model (first index level) and fold (second).
+    models : dict
+        Name to the unfitted estimator or pipeline that was run.
+    kind, task : str
+        What X and y were taken for.
+    summary : str
+        What was found and guessed, in one line.
+    notes : list of str
+        What was done to the data and to the folds.
+    interrupted : bool
+        Whether Ctrl-C stopped it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sknets import compare
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> result = compare(X, y, models=["RidgeCV"], task="regression", verbose=0)
+    >>> result.predict(X).shape
+    (442,)
+    """
+
+    scores: pd.DataFrame
+    table: pd.DataFrame
+    models: dict[str, Any]
+    kind: str
+    task: str
+    summary: str
+    notes: list[str]
+    interrupted: bool
+    _X: Any = field(repr=False)
+    _y: np.ndarray = field(repr=False)
+
+    @property
+    def main_score(self) -> str:
+        """Name of the score that ranks the models."""
+        return str(self.table.columns[0])
+
+    @property
+    def best_name_(self) -> str:
+        """Name of the best model.
+
+        Raises
+        ------
+        ValueError
+            If no model has a score.
+        """
+        if self.table[self.main_score].isna().all():
+            raise ValueError(
+                "this comparison has no best model, because none was finished: the "
+                "column 'note' of its table says why"
+            )
+        return str(self.table.index[0])
+
+    @cached_property
+    def best_(self) -> Any:
+        """The best model, refitted on all the data on first use."""
+        return clone(self.models[self.best_name_]).fit(self._X, self._y)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict with the best model, refitted on all the data on first use.
+
+        Parameters
+        ----------
+        X : table
+            As given to `compare`.
+
+        Returns
+        -------
+        ndarray
+        """
+        return self.best_.predict(X)
+
+    def plot(self, ax: Any = None) -> LeaderboardDisplay:
+        """Draw the leaderboard: every fold's score, means, ties with the best, time.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        LeaderboardDisplay
+            With `figure_` and `ax_`.
+        """
+        return LeaderboardDisplay.from_comparison(self).plot(ax=ax)
+
+    def __repr__(self) -> str:
+        return leaderboard_text(self.table, self.summary, self.notes)
+
+    def _repr_html_(self) -> str:
+        return leaderboard_html(self.table, self.summary, self.notes)

@@ -1,0 +1,328 @@
+"""Pictures and printed forms of results, as scikit-learn-style displays."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+# Okabe and Ito's palette, told apart with any colour vision.
+COLORS = {"deep": "#0072B2", "classical": "#D55E00", "baseline": "#808080"}
+# A gap with a p-value above this is taken for the noise of the splits.
+SIGNIFICANT = 0.05
+
+
+def pyplot() -> Any:
+    """Return matplotlib.pyplot, or say how to install it.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise ImportError(
+            "plotting needs matplotlib, which is not installed: pip install "
+            '"sknets[plot]"'
+        ) from None
+    return plt
+
+
+@dataclass
+class LeaderboardDisplay:
+    """Horizontal leaderboard of a comparison.
+
+    A dot is a fold's score, a marker with its bar the mean ± standard deviation. A
+    filled marker is a model whose gap to the best may be noise of the splits, a hollow
+    one is worse. Scores far below the others are arrows at the left edge.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `Comparison.table`; rows without a score are listed below the picture.
+    folds : dict
+        Model name to its scores, fold by fold.
+    title : str
+        Text above.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Set by `plot`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sknets import compare
+    >>> X, y = load_wine(return_X_y=True)
+    >>> result = compare(X, y, models=["GaussianNB", "SVC"], verbose=0)
+    >>> display = result.plot()
+    >>> display.figure_.savefig("leaderboard.png")  # doctest: +SKIP
+    """
+
+    table: pd.DataFrame
+    folds: dict[str, np.ndarray]
+    title: str = ""
+
+    @classmethod
+    def from_comparison(cls, comparison: Any) -> LeaderboardDisplay:
+        """Make the display of what `sknets.compare` returned."""
+        main = comparison.main_score
+        by_model = comparison.scores[main].groupby(level="model", sort=False)
+        folds = {str(name): scores.to_numpy() for name, scores in by_model}
+        size = comparison.summary.partition(" (")[0].partition(";")[0]
+        return cls(comparison.table, folds, f"{comparison.task.capitalize()}, {size}")
+
+    def plot(self, ax: Any = None) -> LeaderboardDisplay:
+        """Draw on `ax`, or on a figure of its own.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        LeaderboardDisplay
+            Itself, with `ax_` and `figure_` set.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If no model has a score.
+        """
+        main = str(self.table.columns[0])
+        shown = self.table[self.table[main].notna()]
+        if shown.empty:
+            raise ValueError("there is nothing to plot: no model has a score")
+        if ax is None:
+            height = 1.3 + 0.42 * len(shown)
+            _, ax = pyplot().subplots(figsize=(9, height), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        low, high = self._limits(shown, main)
+        ax.set_xlim(low, high)
+        self._write_beside(-0.85, "mean ± std", "fit", color="0.4")
+        for row, name in enumerate(shown.index):
+            self._draw_row(ax, row, str(name), shown.loc[name], main, low)
+        ax.set_yticks(range(len(shown)), [str(name) for name in shown.index])
+        ax.get_yticklabels()[0].set_fontweight("bold")
+        ax.set_ylim(len(shown) - 0.4, -0.6)
+        ax.set_xlabel(f"{main} (higher is better)")
+        ax.set_title(self.title, loc="left", fontsize=11, pad=18)
+        ax.grid(axis="x", color="0.9", linewidth=0.8)
+        ax.set_axisbelow(True)
+        ax.tick_params(axis="y", length=0)
+        for side in ("top", "right", "left"):
+            ax.spines[side].set_visible(False)
+        self._legend(ax, shown)
+        return self
+
+    def _limits(self, shown: pd.DataFrame, main: str) -> tuple[float, float]:
+        """Return the ends of the axis: far worse models do not squeeze the others."""
+        means = shown[main]
+        contenders = means[shown["family"] != "baseline"]
+        usual = float(np.median(contenders if len(contenders) else means))
+        spread = float(np.nan_to_num(shown[f"{main}_std"].iloc[0]))
+        near = 4 * max(float(means.iloc[0]) - usual, spread)
+        close = (means >= usual - near) | (near == 0) | (len(shown) < 3)
+        every = np.concatenate([self.folds[str(name)] for name in means.index[close]])
+        margin = 0.05 * float(np.ptp(every)) or 0.01
+        return every.min() - margin, every.max() + margin
+
+    def _draw_row(
+        self, ax: Any, row: int, name: str, figures: pd.Series, main: str, low: float
+    ) -> None:
+        color = COLORS[figures["family"]]
+        mean, std = float(figures[main]), float(figures[f"{main}_std"])
+        tied = row == 0 or figures["p_value"] > SIGNIFICANT
+        beside = ax.get_yaxis_transform()
+        if row == 0:
+            ax.axhspan(-0.45, 0.45, color=color, alpha=0.08, linewidth=0)
+            ax.axvline(mean, color=color, alpha=0.35, linewidth=1, linestyle=":")
+        if mean < low:
+            ax.text(
+                0.01, row, f"◂ {mean:.3g}", transform=beside, color=color, va="center"
+            )
+        else:
+            folds = self.folds[name]
+            # Below the bar, which would hide them.
+            ax.plot(folds, [row + 0.24] * len(folds), "o", ms=4, color=color, alpha=0.4)
+            ax.errorbar(
+                mean,
+                row,
+                xerr=0.0 if math.isnan(std) else std,
+                fmt="D",
+                ms=7,
+                color=color,
+                markerfacecolor=color if tied else "white",
+                capsize=3,
+                linewidth=1.6,
+            )
+        spread = "" if math.isnan(std) else f" ± {std:.3f}"
+        self._write_beside(
+            row,
+            f"{mean:.3f}{spread}",
+            seconds(figures["fit_seconds"]),
+            weight="bold" if row == 0 else "normal",
+        )
+
+    def _write_beside(
+        self,
+        row: float,
+        score: str,
+        time: str,
+        color: str = "k",
+        weight: str = "normal",
+    ) -> None:
+        # Right of the axes, by points: shares of its width would move with the layout.
+        for text, points, align in ((score, 8, "left"), (time, 140, "right")):
+            self.ax_.annotate(
+                text,
+                (1, row),
+                (points, 0),
+                xycoords=self.ax_.get_yaxis_transform(),
+                textcoords="offset points",
+                ha=align,
+                va="center",
+                fontsize=9,
+                color=color,
+                weight=weight,
+                annotation_clip=False,
+            )
+
+    def _legend(self, ax: Any, shown: pd.DataFrame) -> None:
+        from matplotlib.lines import Line2D
+
+        def marker(label: str, color: str, fill: str) -> Line2D:
+            dot = Line2D([], [], label=label, marker="D", linestyle="", color=color)
+            dot.set(markersize=7, markerfacecolor=fill)
+            return dot
+
+        families = [f for f in COLORS if (shown["family"] == f).any()]
+        handles = [marker(f, COLORS[f], COLORS[f]) for f in families]
+        fold = Line2D([], [], label="one fold", marker="o", linestyle="", color="0.3")
+        fold.set(markersize=4, alpha=0.5)
+        handles.append(fold)
+        if len(shown) > 1:
+            handles.append(marker("tied with the best", "0.3", "0.3"))
+            handles.append(marker(f"worse (p ≤ {SIGNIFICANT})", "0.3", "white"))
+        ax.figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=6,
+            frameon=False,
+            fontsize=9,
+        )
+
+
+def seconds(value: float) -> str:
+    """Return a time as people say it: "3 ms", "1.2 s", "4 min"."""
+    if math.isnan(value):
+        return ""
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 100 else f"{value / 60:.0f} min"
+
+
+def _number(value: Any, digits: int) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:,.{digits}f}"
+
+
+def _metrics(table: pd.DataFrame) -> list[str]:
+    return [str(c) for c in table.columns if f"{c}_std" in table.columns]
+
+
+def _cells(
+    table: pd.DataFrame, metrics: list[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and the texts of the printed leaderboard."""
+    heads = ["", *metrics, "p", "fit", "predict", "parameters", "MB"]
+    rows = []
+    for name, row in table.iterrows():
+        scores = [_number(row[m], 3) for m in metrics]
+        if scores[0] and pd.notna(row[f"{metrics[0]}_std"]):
+            scores[0] += f" ± {row[f'{metrics[0]}_std']:.3f}"
+        p = "" if pd.isna(row["p_value"]) else f"{row['p_value']:.3f}"
+        times = [seconds(row["fit_seconds"]), seconds(row["predict_seconds"])]
+        sizes = [_number(row["parameters"], 0), _number(row["memory_mb"], 1)]
+        rows.append([str(name), *scores, p, *times, *sizes])
+    return heads, rows
+
+
+def leaderboard_text(table: pd.DataFrame, summary: str, notes: list[str]) -> str:
+    """Return the leaderboard as lines of text, one model a line, remarks below.
+
+    The last metrics are left out where the terminal is too narrow for all.
+    """
+    metrics, room = _metrics(table), shutil.get_terminal_size((120, 24)).columns
+    while True:
+        heads, rows = _cells(table, metrics)
+        widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+        if len(metrics) == 1 or sum(widths) + 2 * len(widths) - 2 <= room:
+            break
+        metrics.pop()
+    lines = [summary, *notes, ""]
+    for cells in [heads, *rows]:
+        first, *rest = (
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        lines.append("  ".join([first, *rest]).rstrip())
+    noted = table["note"][table["note"] != ""]
+    remarks = [
+        f"{', '.join(map(str, names))}: {note}"
+        for note, names in noted.groupby(noted, sort=False).groups.items()
+    ]
+    lines += ["", *remarks] if remarks else []
+    if table["p_value"].notna().any():
+        lines += ["", P_VALUE_HELP]
+    return "\n".join(lines)
+
+
+P_VALUE_HELP = (
+    f"p: corrected resampled t-test against the best; above {SIGNIFICANT} the gap may "
+    "be noise of the splits."
+)
+
+
+def leaderboard_html(table: pd.DataFrame, summary: str, notes: list[str]) -> str:
+    """Return the leaderboard as an HTML table for notebooks."""
+    heads, rows = _cells(table, _metrics(table))
+    pad = "padding:2px 10px;white-space:nowrap;"
+    head = "".join(f'<th style="{pad}text-align:right">{escape(h)}</th>' for h in heads)
+    body = []
+    for number, (cells, (_, row)) in enumerate(
+        zip(rows, table.iterrows(), strict=True)
+    ):
+        color = COLORS[row["family"]]
+        tied = number == 0 or row["p_value"] > SIGNIFICANT
+        weight = "font-weight:bold;" if number == 0 else ""
+        mark = f'<span style="color:{color}">{"◆" if tied else "◇"}</span> '
+        first = (
+            f'<th style="{pad}{weight}text-align:left">{mark}{escape(cells[0])}</th>'
+        )
+        rest = "".join(
+            f'<td style="{pad}{weight}text-align:right">{escape(cell)}</td>'
+            for cell in cells[1:]
+        )
+        note = f'<td style="{pad}text-align:left;color:#777">{escape(row["note"])}</td>'
+        body.append(f"<tr>{first}{rest}{note}</tr>")
+    remarks = "".join(f"<div>{escape(text)}</div>" for text in notes)
+    return (
+        f"<div><strong>{escape(summary)}</strong>{remarks}"
+        '<table style="border-collapse:collapse">'
+        f"<thead><tr>{head}<th></th></tr></thead><tbody>{''.join(body)}</tbody></table>"
+        f'<div style="color:#777">{escape(P_VALUE_HELP)} '
+        f'<span style="color:{COLORS["deep"]}">◆ deep</span> '
+        f'<span style="color:{COLORS["classical"]}">◆ classical</span></div></div>'
+    )

@@ -1,0 +1,170 @@
+"""`python -m sknets`: the leaderboard from a shell, one sentence for what is wrong."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sknets
+from sknets.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A CSV with a date, a text, a category, numbers, holes; two targets."""
+    rng = np.random.default_rng(0)
+    n = 60
+    x = rng.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "order": pd.date_range("2021-01-01", periods=n).strftime("%Y-%m-%d"),
+            "remark": [
+                f"{rng.choice(['very good', 'quite bad'])} nr {i}" for i in range(n)
+            ],
+            "Land": rng.choice(["de", "fr", "it"], n),
+            "weight": x,
+            "price": 3 * x + rng.normal(scale=0.1, size=n),
+            "paid": np.where(x > 0, "yes", "no"),
+        }
+    )
+    frame.loc[::8, "weight"] = np.nan
+    frame.loc[:3, "price"] = np.nan
+    path = tmp_path_factory.mktemp("shop") / "shop.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def run(capsys, *words):
+    code = main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def compare(capsys, file, *words):
+    fast = ("--models", "dummy,ridgecv", "--cv", 3, "--quiet")
+    return run(capsys, "compare", file, "--target", "price", *fast, *words)
+
+
+def test_compare_prints_and_saves_the_leaderboard(shop, tmp_path, capsys):
+    table, picture = tmp_path / "table.csv", tmp_path / "out.png"
+    code, out, err = compare(capsys, shop, "--output", table, "--plot", picture)
+    assert code == 0
+    assert "4 rows without 'price' left out, of 60" in err
+    assert "1 date, 1 text" in out and "RidgeCV" in out
+    saved = pd.read_csv(table, index_col="model")
+    assert list(saved.index) == ["RidgeCV", "DummyRegressor"]
+    assert saved.columns[0] == "r2"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_command_gives_the_same_table(shop, tmp_path, capsys):
+    scores = []
+    for name in ("a.csv", "b.csv"):
+        compare(capsys, shop, "--output", tmp_path / name)
+        scores.append(pd.read_csv(tmp_path / name)[["model", "r2", "mae"]])
+    pd.testing.assert_frame_equal(*scores)
+
+
+def test_classes_and_networks_through_the_module(shop):
+    words = ["compare", shop, "--target", "paid", "--cv", 2, "--time-limit", 60]
+    words += ["--models", "feedforward,logisticregression"]
+    command = [sys.executable, "-m", "sknets", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "FeedforwardClassifier" in done.stdout
+    assert "classification of 'paid' guessed" in done.stdout
+    assert "best " in done.stderr  # live progress
+
+
+def test_list(capsys):
+    code, out, _ = run(capsys, "list", "--data", "table", "--task", "regression")
+    assert code == 0
+    assert "FeedforwardRegressor  table  regression" in " ".join(out.split("\n"))
+    assert "FeedforwardClassifier" not in out
+    code, out, err = run(capsys, "list", "--data", "tables")
+    assert (code, out) == (2, "")
+    assert "data must be one of" in err
+
+
+@pytest.mark.parametrize("sep", [";", "\t", "|"])
+def test_other_separators_are_found(shop, tmp_path, capsys, sep):
+    file = tmp_path / "other.csv"
+    decimal = "," if sep == ";" else "."
+    pd.read_csv(shop).to_csv(file, sep=sep, decimal=decimal, index=False)
+    _, expected, _ = compare(capsys, shop)
+    code, out, _ = compare(capsys, file)
+    assert code == 0
+    assert out.splitlines()[0] == expected.splitlines()[0]
+
+
+def test_latin_1(tmp_path, capsys):
+    file = tmp_path / "latin.csv"
+    lines = [f"{i},{'Köln' if i % 2 else 'Ulm'},{i % 2 + i / 100}" for i in range(30)]
+    file.write_bytes("\n".join(["a,town,price", *lines]).encode("latin-1"))
+    code, out, _ = compare(capsys, file)
+    assert code == 0 and "1 category" in out
+
+
+def test_wrong_use_gives_one_sentence_and_code_2(shop, tmp_path, capsys):
+    files = {
+        "empty.csv": "",
+        "header.csv": "a,price\n",
+        "single.csv": "price\n1\n2\n",
+        "broken.csv": 'a,price\n"1,2\n3,4',
+        "unknown.csv": "a,price\n1,\n2,\n",
+        "one.csv": "a,price\n1,x\n2,x\n3,x\n4,x\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    cases = [
+        (tmp_path / "no.csv", [], "there is no file"),
+        (tmp_path, [], "is a folder"),
+        (tmp_path / "empty.csv", [], "is empty"),
+        (tmp_path / "header.csv", [], "a header line but no rows"),
+        (tmp_path / "single.csv", [], "nothing is left to predict it from"),
+        (tmp_path / "broken.csv", [], "cannot be read as CSV"),
+        (tmp_path / "unknown.csv", [], "is empty in every row"),
+        (tmp_path / "one.csv", [], "one class only, x"),
+        (shop, ["--target", "pirce"], "did you mean 'price'?"),
+        (shop, ["--target", "zzz"], "it has 'order', 'remark', 'Land'"),
+        (shop, ["--models", "ridgcv"], "did you mean RidgeCV"),
+        (shop, ["--scoring", "r3"], "no such score"),
+        (shop, ["--cv", "1"], "--cv 1: cv must be at least 2"),
+        (shop, ["--time-limit", "-1"], "must be above 0 seconds"),
+        (shop, ["--target", "Land", "--task", "regression"], "must hold numbers"),
+        (shop, ["--output", str(tmp_path / "no" / "t.csv")], "there is no folder"),
+        (shop, ["--plot", "picture.foo"], "must end in one of"),
+    ]
+    for file, words, sentence in cases:
+        code, out, err = compare(capsys, file, *words)
+        said = [line for line in err.splitlines() if "left out, of 60" not in line]
+        assert (code, out, len(said)) == (2, "", 1), (words, out, err)
+        assert sentence in said[0] and said[0].startswith("sknets compare: ")
+
+
+def test_wrong_options_give_one_sentence_and_code_2(capsys):
+    for words in (["compare", "f.csv"], ["compare", "f", "--target", "a", "--cv", "x"]):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_interrupt(shop, capsys, monkeypatch):
+    def stop(*args, **settings):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sknets, "compare", stop)
+        code, _, err = compare(capsys, shop)
+    assert code == 130
+    assert err.splitlines()[-1] == "interrupted before anything was finished"
+
+    from sklearn.linear_model import RidgeCV
+
+    monkeypatch.setattr(RidgeCV, "fit", stop)
+    code, out, _ = compare(capsys, shop)
+    assert code == 130
+    assert "DummyRegressor" in out and "RidgeCV: not run: interrupted" in out

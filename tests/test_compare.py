@@ -1,0 +1,675 @@
+"""`compare`: the same folds for all, nothing leaks, nothing stops it, wrong input."""
+
+import math
+import pickle
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import sparse, stats
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.datasets import load_iris, make_classification, make_regression
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from sknets import all_estimators, compare
+from sknets._comparison.lineup import choose_models
+from sknets._comparison.measuring import (
+    Measured,
+    MemoryMeter,
+    corrected_t_test,
+    count_parameters,
+)
+from sknets._comparison.preparation import column_roles, table_preparation, to_frame
+from sknets._comparison.problem import pose
+from sknets._comparison.target import read_target
+
+FAST = ["dummy", "logisticregression"]
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return load_iris(return_X_y=True)
+
+
+def mixed_table(n=90):
+    """A number, a category, a date, a text, an id, a constant; holes; and y."""
+    rng = np.random.default_rng(0)
+    city = rng.choice(["Paris", "Oslo", "Rome"], n).astype(object)
+    x = rng.normal(size=n)
+    days = rng.integers(0, 700, n)
+    words = np.array(["red", "green", "blue", "old", "new", "big", "small"])
+    frame = pd.DataFrame(
+        {
+            "client_id": np.arange(n) + 1000,
+            "size": x,
+            "city": city,
+            "sold": (pd.Timestamp("2020-01-01") + pd.to_timedelta(days, "D")).astype(
+                str
+            ),
+            "story": [" ".join(rng.choice(words, 4)) + f" {i}" for i in range(n)],
+            "member": rng.random(n) < 0.5,
+            "currency": "EUR",
+        }
+    )
+    y = 2 * x + 3 * (city == "Oslo") + days / 300 + rng.normal(scale=0.1, size=n)
+    frame.loc[::9, "size"] = np.nan
+    frame.loc[::7, "city"] = None
+    frame.loc[::11, "sold"] = None
+    frame.loc[3, "city"] = "Reykjavik"  # in one fold only
+    return frame, y
+
+
+class Spy(ClassifierMixin, BaseEstimator):
+    """Notes which rows it was fitted on (X has one column: the row's number)."""
+
+    seen: dict = {}  # noqa: RUF012
+
+    def __init__(self, name="a"):
+        self.name = name
+
+    def fit(self, X, y):
+        self.seen.setdefault(self.name, []).append(np.asarray(X)[:, 0].tolist())
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+
+class Raises(Spy):
+    def __init__(self, error=None, name="r"):
+        self.error = error or ValueError("too hot\nto handle")
+        self.name = name
+
+    def __sklearn_clone__(self):
+        return self
+
+    def fit(self, X, y):
+        raise self.error
+
+
+class Slow(Spy):
+    """Takes a second by the clock of the test, whatever the machine is doing."""
+
+    now = 0.0
+
+    def fit(self, X, y):
+        Slow.now += 1
+        return super().fit(X, y)
+
+
+# The statistics
+
+
+def test_every_model_sees_the_same_folds():
+    Spy.seen.clear()
+    X, y = np.arange(40.0)[:, None], np.tile([0, 1], 20)
+    models = {"one": Spy("one"), "two": Spy("two")}
+    compare(X, y, models=models, cv=4, random_state=3, verbose=0)
+    assert len(Spy.seen["one"]) == 4
+    assert Spy.seen["one"] == Spy.seen["two"]
+    tested = [set(range(40)) - set(rows) for rows in Spy.seen["one"]]
+    assert sorted(set().union(*tested)) == list(range(40))
+    assert all(y[sorted(rows)].mean() == 0.5 for rows in tested)  # stratified
+    assert tested[0] != set(range(10))  # shuffled
+
+
+def test_scores_are_scikit_learns_own(iris):
+    X, y = iris
+    cv = KFold(4, shuffle=True, random_state=1)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    result = compare(X, y, models=["logisticregression"], cv=cv, verbose=0)
+    expected = cross_val_score(model, X, y, cv=cv)
+    np.testing.assert_allclose(result.scores["accuracy"], expected)
+    row = result.table.loc["LogisticRegression"]
+    assert row["accuracy"] == pytest.approx(expected.mean())
+    assert row["accuracy_std"] == pytest.approx(expected.std(ddof=1))
+    log_loss = -cross_val_score(model, X, y, cv=cv, scoring="neg_log_loss")
+    assert row["log_loss"] == pytest.approx(log_loss.mean())
+    assert result.table.columns[0] == result.main_score == "accuracy"
+
+
+def test_corrected_t_test_is_the_papers():
+    d = [0.02, -0.01, 0.03, 0.02, 0.05]
+    mean = math.fsum(d) / 5
+    variance = math.fsum((x - mean) ** 2 for x in d) / 4
+    t = mean / math.sqrt((1 / 5 + 1 / 4) * variance)
+    expected = 2 * (1 - stats.t(4).cdf(t))
+    assert corrected_t_test(np.array(d), 0.25) == pytest.approx(expected, rel=1e-9)
+    # Without the correction it is the plain paired test.
+    plain = stats.ttest_1samp(d, 0).pvalue
+    assert corrected_t_test(np.array(d), 0.0) == pytest.approx(plain)
+    assert corrected_t_test(np.array(d), 0.25) > plain
+    assert corrected_t_test(np.zeros(5), 0.25) == 1.0
+    assert corrected_t_test(np.full(5, 0.1), 0.25) == 0.0
+    assert math.isnan(corrected_t_test(np.array([0.1]), 0.25))
+
+
+def test_corrected_t_test_keeps_its_level():
+    # Two equal models: overlapping training sets make fold differences correlate
+    # by about n_test / n_train; the corrected test may err in some 5 % of cases.
+    rng = np.random.default_rng(0)
+    rho = 0.2
+    shared, own = rng.normal(size=(4000, 1)), rng.normal(size=(4000, 5))
+    folds = math.sqrt(rho) * shared + math.sqrt(1 - rho) * own
+    errors = np.mean([corrected_t_test(d, 0.25) < 0.05 for d in folds])
+    plain = np.mean(stats.ttest_1samp(folds, 0, axis=1).pvalue < 0.05)
+    assert errors < 0.07 < plain
+
+
+def test_p_values_of_the_table_follow_from_the_folds(iris):
+    X, y = iris
+    result = compare(X, y, models=[*FAST, "gaussiannb"], random_state=0, verbose=0)
+    wide = result.scores["accuracy"].unstack("model")
+    best, second, last = result.table.index
+    assert math.isnan(result.table.loc[best, "p_value"])
+    for name in (second, last):
+        expected = corrected_t_test((wide[name] - wide[best]).to_numpy(), 30 / 120)
+        assert result.table.loc[name, "p_value"] == pytest.approx(expected)
+    assert last == "DummyClassifier"
+    assert result.table.loc[last, "p_value"] < 0.001
+
+
+# Nothing stops it
+
+
+def test_a_failing_model_has_a_row_that_says_why(iris):
+    X, y = iris
+    models = {"bad": Raises(), "good": "logisticregression"}
+    result = compare(X, y, models=models, verbose=0)
+    assert list(result.table.index) == ["good", "bad"]
+    assert result.table.loc["bad", "note"] == "failed: ValueError: too hot"
+    assert result.table.loc["bad"].drop(["family", "note"]).isna().all()
+    assert result.table.loc["good", "note"] == ""
+    assert "bad: failed: ValueError: too hot" in repr(result)
+
+
+def test_all_failing_leaves_no_best_model(iris):
+    result = compare(*iris, models=[Raises()], verbose=0)
+    with pytest.raises(ValueError, match="column 'note' of its table says why"):
+        _ = result.best_
+    with pytest.raises(ValueError, match="nothing to plot"):
+        result.plot()
+    assert "too hot" in repr(result)
+
+
+def test_time_limit_keeps_what_is_finished(monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: Slow.now)
+    for module in ("sknets.comparison", "sknets._comparison.run"):
+        monkeypatch.setattr(f"{module}.time", clock)
+    X, y = np.arange(40.0)[:, None], np.tile([0, 1], 20)
+    models = {"quick": Spy(), "slow": Slow(), "never": Spy()}
+    result = compare(X, y, models=models, cv=10, time_limit=2.5, verbose=0)
+    assert list(result.table.index) == ["quick", "slow", "never"]
+    assert list(result.table["note"]) == [
+        "",
+        "time limit: 3 of 10 folds",  # the third had begun
+        "not run: time limit",
+    ]
+    assert len(result.scores.loc["slow"]) == 3
+    assert not result.interrupted
+
+
+def test_interrupt_keeps_what_is_finished(iris):
+    models = {"first": "dummy", "second": Raises(KeyboardInterrupt()), "third": Spy()}
+    result = compare(*iris, models=models, verbose=0)
+    assert result.interrupted
+    assert result.best_name_ == "first"
+    assert len(result.scores.loc["first"]) == 5
+    assert result.table.loc["third", "note"] == "not run: interrupted"
+    assert "second, third: not run: interrupted" in repr(result)
+    with pytest.raises(KeyboardInterrupt):
+        compare(*iris, models=[Raises(KeyboardInterrupt())], verbose=0)
+
+
+def test_a_metric_that_a_model_cannot_give_is_missing(iris):
+    result = compare(*iris, models=["svc"], verbose=0)
+    row = result.table.loc["SVC"]
+    assert math.isnan(row["log_loss"])
+    assert row["accuracy"] > 0.9
+
+
+# Reproducible
+
+
+def test_scores_do_not_depend_on_n_jobs():
+    X, y = mixed_table()
+    models = ["dummy", "ridgecv", RandomForestRegressor(10)]
+    settings = {"models": models, "cv": 3, "random_state": 7, "verbose": 0}
+    alone = compare(X, y, **settings)
+    both = compare(X, y, **settings, n_jobs=2)
+    metrics = ["r2", "rmse", "mae"]
+    pd.testing.assert_frame_equal(alone.scores[metrics], both.scores[metrics])
+    other = compare(X, y, **{**settings, "random_state": 8, "models": ["ridgecv"]})
+    assert (
+        other.scores["r2"].loc["RidgeCV"] != alone.scores["r2"].loc["RidgeCV"]
+    ).any()
+
+
+def test_every_unset_random_state_is_the_seed(iris):
+    given = {
+        "mine": RandomForestClassifier(),
+        "kept": DecisionTreeClassifier(random_state=5),
+    }
+    problem = pose(
+        *iris, task="auto", cv=3, scoring=None, groups=None, seed=42, device="cpu"
+    )
+    entries = choose_models({"a": "feedforward", "b": "mlp", **given}, problem)
+    found = {n: e.model.get_params() for n, e in entries.items()}
+    assert found["a"]["random_state"] == found["mine"]["random_state"] == 42
+    assert found["b"]["mlpclassifier__random_state"] == 42
+    assert found["kept"]["random_state"] == 5
+    assert given["mine"].random_state is None  # the user's own is not touched
+
+
+def test_best_is_the_winner_refitted_on_all_rows():
+    X, y = mixed_table()
+    result = compare(X, y, models=["dummy", "ridgecv"], random_state=0, verbose=0)
+    manual = clone(result.models["RidgeCV"]).fit(X, y)
+    assert result.best_name_ == "RidgeCV"
+    np.testing.assert_array_equal(result.predict(X), manual.predict(X))
+    assert result.best_ is result.best_
+    again = pickle.loads(pickle.dumps(result))
+    np.testing.assert_array_equal(again.predict(X), manual.predict(X))
+
+
+# Kinds of tables
+
+
+@pytest.fixture(scope="module")
+def on_mixed_table():
+    X, y = mixed_table()
+    return X, y, compare(X, y, cv=2, random_state=0, verbose=0)
+
+
+def test_every_model_takes_a_mixed_table(on_mixed_table):
+    _, _, result = on_mixed_table
+    assert (result.table["note"].str.contains("failed").sum()) == 0
+    table = result.table.drop("DummyRegressor")
+    assert (table["r2"] > 0).all(), table["r2"]
+    assert result.table.index[-1] == "DummyRegressor"
+    assert "left out 'currency': one value only" in result.notes
+    assert "left out 'client_id': names rows" in result.notes
+    assert "regression guessed" in result.summary
+    assert set(result.table["family"]) == {"deep", "classical", "baseline"}
+    assert result.table.loc["FeedforwardRegressor", "parameters"] > 1000
+    assert pd.isna(result.table.loc["RandomForestRegressor", "parameters"])
+
+
+def test_unseen_categories_dates_and_holes_at_predict(on_mixed_table):
+    X, y, result = on_mixed_table
+    new = X[:4].copy()
+    new["city"] = ["Atlantis", None, "Oslo", "Paris"]
+    new["sold"] = ["2031-05-01", "not a date", None, "2020-02-02"]
+    new["story"] = [None, "words never seen", "", "red"]
+    for name, model in result.models.items():
+        fitted = clone(model).fit(X, y)
+        assert np.isfinite(fitted.predict(new)).all(), name
+    with pytest.raises(ValueError, match="the table has no column 'city'"):
+        result.best_.predict(new.drop(columns="city"))
+
+
+def test_polars_gives_the_scores_of_pandas():
+    X, y = mixed_table()
+    names = ["ridgecv", "feedforward"]
+    settings = {"models": names, "cv": 3, "random_state": 0, "verbose": 0}
+    theirs = compare(X, y, **settings)
+    frame = pl.from_dict({c: X[c].replace({np.nan: None}).tolist() for c in X})
+    ours = compare(frame, pl.Series("y", y), **settings)
+    assert "'y'" in ours.summary
+    np.testing.assert_allclose(ours.scores["r2"], theirs.scores["r2"], rtol=1e-6)
+    np.testing.assert_allclose(ours.predict(frame), theirs.predict(X), rtol=1e-6)
+
+
+def test_sparse_X_stays_sparse_where_it_can():
+    X, y = make_classification(80, 12, n_informative=6, class_sep=3, random_state=0)
+    X[np.abs(X) < 0.8] = 0
+    names = ["gaussiannb", "logisticregression", "histgradientboosting", "feedforward"]
+    result = compare(sparse.csr_array(X), y, models=names, cv=3, verbose=0)
+    assert not result.table["note"].str.contains("failed").any(), result.table["note"]
+    assert result.table["accuracy"].min() > 0.6
+    assert result.summary.startswith("sparse table of 80 rows")
+
+
+def test_missing_numbers_in_an_array_are_imputed_inside_the_folds():
+    X, y = make_classification(80, 5, random_state=0)
+    X[::5, 0] = np.nan
+    result = compare(X, y, models=["logisticregression", SVC()], cv=3, verbose=0)
+    assert not result.table["note"].any()
+    for model in result.models.values():
+        assert isinstance(model[0], SimpleImputer)
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "numbers"])
+def test_several_targets(kind):
+    X, numbers = make_regression(60, 6, n_targets=2, random_state=0)
+    if kind == "numbers":
+        names = ["dummy", "ridgecv", "kneighbors", "histgradientboosting"]
+        names += ["randomforest", "svr", "feedforward"]
+        result = compare(X, numbers, models=names, cv=3, random_state=0, verbose=0)
+        assert result.table["r2"].iloc[0] > 0.9
+    else:
+        names = ["dummy", "gaussiannb", "logisticregression", "kneighbors", "svc"]
+        names += ["histgradientboosting", "randomforest", "feedforward"]
+        y = (numbers > 0).astype(int)
+        result = compare(X, y, models=names, cv=3, random_state=0, verbose=0)
+        assert result.table["f1_micro"].iloc[0] > 0.85
+        assert "multilabel" in result.summary
+    assert not result.table["note"].str.contains("failed").any(), result.table["note"]
+    assert result.predict(X).shape == (60, 2)
+
+
+def test_column_roles():
+    n = 40
+    frame = pd.DataFrame(
+        {
+            "number": np.linspace(0, 1, n),
+            "price": [f"{i}.5" for i in range(n - 1)] + ["?"],
+            "zip": [f"0{i % 30 + 10}" for i in range(n)],
+            "grade": [str(i % 3) for i in range(n)],
+            "flag": [True, False] * 20,
+            "when": pd.date_range("2020-01-01", periods=n, tz="Europe/Paris"),
+            "day_first": [f"{i % 28 + 1:02}/03/2020" for i in range(n)],
+            "kind": pd.Categorical(["a", "b"] * 20),
+            "text": [f"some words {i}" for i in range(n)],
+            "code": [f"K{i}" for i in range(n)],
+            "user_id": range(n),
+            "empty": [None] * n,
+            "took": pd.to_timedelta(range(n), "h"),
+        }
+    )
+    assert column_roles(frame) == {
+        "number": "number",
+        "price": "number",
+        "zip": "category",
+        "grade": "category",
+        "flag": "number",
+        "when": "date",
+        "day_first": "date",
+        "kind": "category",
+        "text": "text",
+        "code": "identifier",
+        "user_id": "identifier",
+        "empty": "constant",
+        "took": "number",
+    }
+    read = table_preparation(column_roles(frame), "dense")[0].fit(frame)
+    days = read.transform(frame)["day_first"]
+    assert days.dt.month.eq(3).all()
+    one = read.transform(frame.assign(day_first="04/05/2020")[:1])["day_first"]
+    assert one.iloc[0] == pd.Timestamp(2020, 5, 4)  # as the column was in fit
+
+
+def test_nothing_is_learned_from_the_test_rows():
+    X, _ = mixed_table()
+    model = table_preparation(column_roles(to_frame(X)), "dense", 0).fit(X[:60])
+    outlier = X.copy()
+    outlier.loc[60:, "size"] = 1e6
+    np.testing.assert_array_equal(
+        model.transform(X)[:60], model.transform(outlier)[:60]
+    )
+    np.testing.assert_array_equal(
+        clone(model).fit(outlier[:60]).transform(X[:60]), model.transform(X[:60])
+    )
+
+
+# Guesses and choices
+
+
+@pytest.mark.parametrize(
+    ("y", "task"),
+    [
+        (["a", "b"] * 10, "classification"),
+        ([True, False] * 10, "classification"),
+        ([0, 1, 2, 3] * 5, "classification"),
+        ([0.0, 1.0] * 10, "classification"),
+        (list(range(30)), "regression"),
+        (list(range(10)), "regression"),
+        ([0.5, 1.5] * 10, "regression"),
+        (pd.Series(["x", "y"] * 9, dtype="category"), "classification"),
+        (pd.Series([1, 2] * 9, dtype="Int64"), "classification"),
+        (pl.Series([1.5, 2.25] * 9), "regression"),
+        (np.eye(4, dtype=int), "classification"),
+        (np.random.default_rng(0).normal(size=(9, 2)), "regression"),
+    ],
+)
+def test_the_task_is_guessed(y, task):
+    _, found, said = read_target(y, "auto")
+    assert found == task
+    assert "guessed" in said
+
+
+def test_the_task_can_be_said(iris):
+    X, y = iris
+    result = compare(X, y, task="regression", models=["ridgecv"], verbose=0)
+    assert result.task == "regression"
+    assert "guessed" not in result.summary
+    assert result.table["r2"].iloc[0] > 0.9
+
+
+def test_imbalanced_classes_are_ranked_by_balanced_accuracy():
+    X, y = make_classification(200, weights=[0.9], flip_y=0, random_state=0)
+    result = compare(X, y, models=FAST, verbose=0)
+    assert result.main_score == "balanced_accuracy"
+    assert any("ranked by balanced accuracy" in note for note in result.notes)
+
+
+def test_rare_classes_reduce_the_folds(iris):
+    X, y = iris
+    with pytest.warns(UserWarning, match="class 2 has 3 rows, so 3 folds are used"):
+        result = compare(X[:103], y[:103], models=FAST, verbose=0)
+    assert len(result.scores.loc["DummyClassifier"]) == 3
+
+
+def test_groups_stay_together():
+    Spy.seen.clear()
+    X, y = np.arange(40.0)[:, None], np.tile([0, 1], 20)
+    groups = np.arange(40) // 4
+    compare(X, y, models={"spy": Spy("g")}, groups=groups, cv=5, verbose=0)
+    for rows in Spy.seen["g"]:
+        train = set(groups[np.asarray(rows, int)])
+        assert len(train) == 8 and len(rows) == 32
+
+
+def test_given_estimators_are_prepared_only_where_X_needs_it(iris):
+    plain = compare(*iris, models=[SVC()], verbose=0, random_state=0)
+    assert isinstance(plain.models["SVC"], SVC)
+    X, y = mixed_table()
+    y = y > 1
+    own = make_pipeline(
+        make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["city"])),
+        LogisticRegression(),
+    )
+    search = GridSearchCV(own, {"logisticregression__C": [1.0]}, cv=2)
+    models = [SVC(), own, search, HistGradientBoostingClassifier(max_iter=5), "dummy"]
+    result = compare(X, y, models=models, cv=3, verbose=0)
+    assert not result.table["note"].any(), result.table["note"]
+    assert list(result.models) == [
+        "SVC",
+        "LogisticRegression",
+        "LogisticRegression 2",
+        "HistGradientBoostingClassifier",
+        "DummyClassifier",
+    ]
+    assert isinstance(result.models["SVC"][0][1], ColumnTransformer)
+    assert isinstance(result.models["LogisticRegression"][0], ColumnTransformer)
+    assert isinstance(result.models["LogisticRegression 2"], GridSearchCV)
+
+
+def test_a_large_table_gets_an_approximate_kernel_machine(monkeypatch):
+    monkeypatch.setattr("sknets._comparison.lineup.LARGE", 500)
+    X, y = make_classification(501, class_sep=3, flip_y=0, random_state=0)
+    result = compare(X, y, models=["svc"], cv=3, verbose=0, random_state=0)
+    assert "Nystroem" in result.table.loc["SVC", "note"]
+    assert result.table.loc["SVC", "accuracy"] > 0.9
+
+
+def test_scoring(iris):
+    result = compare(*iris, models=FAST, scoring=["f1_macro", "accuracy"], verbose=0)
+    assert list(result.scores.columns[:2]) == ["f1_macro", "accuracy"]
+    assert result.main_score == "f1_macro"
+
+    def slopes(estimator, X, y):
+        return np.size(estimator.coef_)
+
+    models = [LogisticRegression(max_iter=2000)]
+    result = compare(*iris, models=models, scoring=slopes, verbose=0)
+    assert result.table["slopes"].tolist() == [12]
+    assert result.table["predict_seconds"].iloc[0] > 0
+
+
+def test_progress_names_the_model_and_the_best(iris, capfd):
+    compare(*iris, models=FAST, random_state=0)
+    out, err = capfd.readouterr()
+    assert "LogisticRegression: 100%" in err and "best LogisticRegression" in err
+    assert "classification guessed, 3 distinct whole numbers" in err
+    compare(*iris, models=FAST, verbose=0)
+    assert capfd.readouterr() == ("", "") and out == ""
+
+
+def test_all_estimators():
+    names = [name for name, _ in all_estimators(data="table", task="classification")]
+    assert "FeedforwardClassifier" in names and "FeedforwardRegressor" not in names
+    assert names == sorted(names)
+    assert set(names) < {name for name, _ in all_estimators()}
+    with pytest.raises(ValueError, match=r"data must be one of .*'table'"):
+        all_estimators(data="tables")
+    with pytest.raises(ValueError, match=r"task must be one of 'classification'"):
+        all_estimators(task="guessing")
+
+
+# Measured
+
+
+def test_memory_is_seen():
+    with MemoryMeter() as meter:
+        block = np.ones(8_000_000)
+        time.sleep(0.02)
+        del block
+    assert 55 < meter.mb < 75
+
+
+def test_predictions_are_made_once_for_all_metrics(iris):
+    X, y = iris
+    model = Measured(LogisticRegression(max_iter=500)).fit(X, y)
+    assert model.predict(X) is model.predict(X)
+    other = X[:5].copy()
+    assert len(model.predict(other)) == 5
+    assert model.predict_seconds_ > 0
+
+
+def test_parameters_are_counted(iris):
+    X, y = iris
+    linear = LogisticRegression(max_iter=500).fit(X, y)
+    assert count_parameters(linear) == 3 * 4 + 3
+    assert count_parameters(make_pipeline(StandardScaler(), linear)) == 15
+    assert math.isnan(count_parameters(SVC().fit(X, y)))
+    assert count_parameters(SVC(kernel="linear").fit(X, y)) == 3 * 4 + 3
+    assert math.isnan(count_parameters(RandomForestClassifier(3).fit(X, y)))
+
+
+# Shown
+
+
+def test_html_is_escaped(iris):
+    X, y = pd.DataFrame(iris[0]), pd.Series(iris[1], name="<script>y")
+    models = {"<b>x</b>": "dummy", "bad": Raises(ValueError("<img src=x>"))}
+    html = compare(X, y, models=models, verbose=0)._repr_html_()
+    assert "<b>x" not in html and "&lt;b&gt;x" in html
+    assert "<script>" not in html and "&lt;script&gt;y" in html
+    assert "<img" not in html and "&lt;img" in html
+
+
+def test_plot_shows_every_fold_the_best_and_the_ties(iris):
+    result = compare(*iris, models=[*FAST, "gaussiannb"], random_state=0, verbose=0)
+    display = result.plot()
+    ax = display.ax_
+    labels = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert labels == list(result.table.index) and labels[-1] == "DummyClassifier"
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    best = result.scores["accuracy"].loc[result.best_name_]
+    np.testing.assert_allclose(dots[0].get_xdata(), best)
+    # The dummy is far off: it does not stretch the axis, and is named at its edge.
+    assert len(dots) == 2
+    assert ax.get_xlim()[0] > result.table.loc["DummyClassifier", "accuracy"]
+    assert "◂ 0.333" in [text.get_text() for text in ax.texts]
+    markers = [line for line in ax.lines if line.get_marker() == "D"]
+    filled = [line.get_markerfacecolor() != "white" for line in markers]
+    p_values = result.table["p_value"].fillna(1)[:2]
+    assert filled == list(p_values > 0.05)
+    display.figure_.canvas.draw()
+    assert result.plot(ax=ax).ax_ is ax
+
+
+def test_plot_without_matplotlib_says_what_to_install(on_mixed_table, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r'pip install "sknets\[plot\]"'):
+        on_mixed_table[2].plot()
+
+
+# Wrong input: one sentence, before any work
+
+X3, Y3 = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
+WRONG = [
+    ({"y": [0, 1]}, r"equal lengths, got 6 and 2"),
+    ({"y": [1] * 6}, r"one class only, 1"),
+    ({"y": [2.5] * 6}, r"one value only, 2.5"),
+    ({"y": [0, 1, None, 0, 1, 0]}, r"y has 1 missing value: drop these rows"),
+    ({"y": [0, 1, "a", 0, 1, 0]}, r"strings or bools of one type, got int, str"),
+    (
+        {"y": ["a"] * 5 + ["b"]},
+        r"class b has one row, and each class needs at least two",
+    ),
+    ({"y": [0.5, 1, 2, 3, 4, np.inf]}, r"y holds infinite values"),
+    ({"y": pd.date_range("2020", periods=6)}, r"y holds dates"),
+    ({"y": [0.1, 0.2] * 3, "task": "classification"}, r"2 fractional numbers, not"),
+    ({"y": list("ababab"), "task": "regression"}, r"strings such as 'a'"),
+    ({"y": [], "X": np.empty((0, 2))}, r"X is empty, its shape is \(0, 2\)"),
+    ({"X": np.ones((6, 4, 4))}, r"shape \(6, 4, 4\); X.reshape"),
+    ({"X": list("abcdef")}, r"X must be a table .*, got a list of str"),
+    ({"X": np.full((6, 2), np.inf)}, r"X holds 12 infinite values"),
+    ({"X": pd.DataFrame({"a": [[1]] * 6})}, r"column 'a' holds a list in each cell"),
+    ({"X": pd.DataFrame({"a": ["x"] * 6})}, r"no column is usable; left out 'a'"),
+    ({"X": pd.DataFrame(X3, columns=["a", "a"])}, r"more than one column named 'a'"),
+    ({"cv": 1}, r"cv must be at least 2"),
+    ({"cv": 7}, r"at most the number of rows, 6"),
+    ({"cv": "five"}, r"cv must be a number of folds, a splitter, or"),
+    ({"task": "guess"}, r"task must be 'auto', 'classification' or 'regression'"),
+    ({"models": ["RandomForst"]}, r"no such model .* did you mean RandomForest"),
+    ({"models": []}, r"models must name at least one"),
+    ({"models": 3}, r"models must be 'auto', a list of names and estimators"),
+    ({"models": [SVC]}, r"the class SVC: pass an instance, SVC\(\)"),
+    ({"models": [Ridge()]}, r"Ridge is not for classification"),
+    ({"scoring": "acuracy"}, r"there is no such score; did you mean accuracy"),
+    ({"scoring": 3}, r"scoring must be a scorer's name"),
+    ({"time_limit": 0}, r"time_limit must be above 0 seconds"),
+    ({"n_jobs": 0}, r"n_jobs must be None or a whole number, not 0"),
+    ({"groups": [1, 2]}, r"one value a row, got 2 for 6 rows"),
+    ({"groups": [1, 2] * 3}, r"at most the number of groups, 2"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "sentence"), WRONG)
+def test_wrong_input_gives_one_sentence(wrong, sentence):
+    right = {"X": X3, "y": Y3, "cv": 3, "models": FAST, "verbose": 0}
+    compare(**right)
+    with pytest.raises(ValueError, match=sentence) as caught:
+        compare(**{**right, **wrong})
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("compare(")
