@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import make_classification, make_regression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import sknets
@@ -120,3 +124,19 @@ def test_other_workers_compute_the_same_bits(backend):
             found = run()
     for fitted, other in zip(found, expected):
         np.testing.assert_array_equal(fitted.predict_proba(X), other)
+
+
+def test_scikit_learns_progress_bar_reaches_from_the_search_to_the_epochs(capsys):
+    pytest.importorskip("rich")
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), sknets.FeedforwardClassifier(max_epochs=3)),
+        {"feedforwardclassifier__lr": [1e-3, 1e-2]},
+        cv=2,
+    )
+    monitor = ScoringMonitor(scoring="accuracy")
+    search.estimator.steps[-1][1].set_callbacks(monitor)
+    search.set_callbacks(ProgressBar(max_propagation_depth=None))
+    search.fit(*CASES["classification"])
+    assert "Pipeline - fit-final-estimator | Feedforward" in capsys.readouterr().out
+    tasks = [row["task_name"] for row in monitor.get_logs().data]
+    assert tasks.count("epoch") == 3 * 5  # four candidates' splits and the refit
