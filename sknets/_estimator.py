@@ -213,9 +213,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             samples = self._read(X, y, sample_weight, reset=fresh)
             samples, valid, seed = self._split(samples)
             net = self._make_net(samples, seed) if fresh else self.net_
-            net.set_params(callbacks=self._callbacks(net, valid, context, data))
-            net.initialize_callbacks()
-            net.train(samples, valid, epochs=self.max_epochs)
+            callbacks = self._callbacks(net, valid, context, data)
+            net.train(samples, valid, self.max_epochs, callbacks)
             self._finish(net)
             if context is not None:
                 context.call_on_fit_task_end(
@@ -242,9 +241,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             samples = self._read(X, y, sample_weight, reset=fresh, classes=classes)
             samples, _, seed = self._split(samples)
             net = self._make_net(samples, seed) if fresh else self.net_
-            net.set_params(callbacks=self._callbacks(net, None, None, {}))
-            net.initialize_callbacks()
-            net.train(samples, epochs=1)
+            net.train(samples, None, 1, self._callbacks(net, None, None, {}))
             self._finish(net)
         return self
 

@@ -7,7 +7,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_digits, make_classification
+from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNet
 from skorch.callbacks import (
     Callback,
@@ -467,3 +469,31 @@ def test_skorch_does_not_load_torch_geometric():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert out.stdout.strip() == "False", out.stderr
+
+
+def test_ctrl_c_stops_a_search():
+    class CtrlC(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    search = GridSearchCV(
+        FeedforwardClassifier(callbacks=[CtrlC()]), {"lr": [0.1, 0.01]}, cv=2
+    )
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, y)
+
+
+def test_a_fitted_net_does_not_hold_on_to_its_data():
+    import gc
+    import weakref
+
+    class Data(np.ndarray):
+        pass
+
+    array = X.copy().view(Data)
+    alive = weakref.ref(array)
+    net = FeedforwardClassifier(max_epochs=2, early_stopping=True, verbose=1)
+    net.set_callbacks(ScoringMonitor(scoring="accuracy")).fit(array, y)
+    del array
+    gc.collect()
+    assert alive() is None and net.n_iter_ == 2

@@ -97,5 +97,10 @@ class ScikitLearnCallbacks(Callback):
         if stop:
             raise StopTraining
 
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        # The net outlives the fit; the data that it saw need not.
+        self.data, self.task_ = {}, None
+        self.estimator = self.context = self.reconstruct = None
+
 
 __all__ = ["BestWeights", "Progress", "ScikitLearnCallbacks"]

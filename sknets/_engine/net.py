@@ -117,11 +117,18 @@ class Net(NeuralNet):
         return self
 
     def train(
-        self, samples: Samples, valid: Samples | None = None, epochs: int | None = None
+        self,
+        samples: Samples,
+        valid: Samples | None = None,
+        epochs: int | None = None,
+        callbacks: Any = None,
     ) -> None:
         """Train for so many epochs more; a real Ctrl-C propagates, unlike in skorch."""
         if not self.initialized_:
             self.initialize()
+        if callbacks is not None:
+            self.callbacks = callbacks
+            self.initialize_callbacks()
         self.train_split = None if valid is None else predefined_split(valid)
         self._plan_schedule(len(Batches(samples, self.batch_size)))
         self.notify("on_train_begin", X=samples, y=None)
