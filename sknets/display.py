@@ -35,7 +35,7 @@ def pyplot() -> Any:
     return plt
 
 
-@dataclass
+@dataclass(repr=False)
 class LeaderboardDisplay:
     """Horizontal leaderboard of a comparison.
 
