@@ -82,6 +82,8 @@ def contenders(name):
             batch_size=batch,
             max_epochs=epochs,
             standardize=False,
+            weight_decay=0.0,
+            lr_schedule=None,
             random_state=0,
             **options,
         ).fit(X, y)

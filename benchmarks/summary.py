@@ -21,12 +21,11 @@ def claim_row(claim: str, rows: list[dict], command: str) -> dict:
     """The range of a claim over its cases, and in how many its target is met."""
     values = [row["measured"] for row in rows]
     low, high, unit = short(min(values)), short(max(values)), rows[0]["unit"]
-    held = [row["met"] for row in rows if row["met"] is not None]
     return {
         "claim": claim,
         "target": rows[0]["target"],
-        "measured": f"{low} {unit}" if low == high else f"{low} to {high} {unit}",
-        "met": f"{sum(held)} of {len(held)}" if held else None,
+        "measured": (low if low == high else f"{low} to {high}") + f" {unit}".rstrip(),
+        "met": f"{sum(row['met'] for row in rows)} of {len(rows)}",
         "command": f"`python benchmarks/{command}.py`",
     }
 
@@ -39,7 +38,8 @@ def summary() -> str:
         machines.setdefault(line, []).append(path.stem)
         for claim in dict.fromkeys(row["claim"] for row in kept["rows"]):
             rows = [row for row in kept["rows"] if row["claim"] == claim]
-            if any(row["target"] for row in rows):
+            rows = [row for row in rows if row["target"]]
+            if rows:
                 found.append(claim_row(claim, rows, path.stem))
     lines = [table(found), ""]
     for line, names in machines.items():

@@ -184,6 +184,13 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     def _learn_statistics(self, samples: Samples) -> None:
         """Fitted attributes that `_build` needs and only X tells."""
 
+    def _penalty(self, samples: Samples | None) -> float:
+        """The L2 penalty.
+
+        Without samples any figure of the same sign: a rebuilt net's is in its state.
+        """
+        return self.weight_decay
+
     def _decode(self, output: Tensor) -> Tensor:
         """Encoded labels or values for the network's output."""
         return output
@@ -272,7 +279,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         by_class = self._class_weights(target)
         if by_class is not None:
             weight = by_class if weight is None else weight * by_class
-        rows = None
+        rows = total = None
         if weight is not None:
             kept = weight > 0
             if not kept.any():
@@ -282,6 +289,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 )
             # A weight of 0 is an absent row, and the learning rate keeps its meaning.
             rows = None if kept.all() else torch.from_numpy(np.flatnonzero(kept))
+            total = float(weight.sum())
             weight = weight / weight[kept].mean()
         precision = self.precision
         dtype = compute_dtype(precision, x.dtype, device) if reset else self.net_.dtype
@@ -290,6 +298,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             _target_tensor(target, dtype, device),
             _target_tensor(weight, dtype, device),
             rows,
+            total,
         )
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
@@ -346,7 +355,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             optimizer=self.optimizer,
             momentum=self.momentum,
             nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
+            weight_decay=self._penalty(samples),
             lr_schedule=self.lr_schedule,
             gradient_clip=self.gradient_clip,
             shuffle=self.shuffle,
@@ -389,10 +398,17 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     # -- predicting ------------------------------------------------------------------
 
     def _outputs(
-        self, X: Any, function: Callable[[Any], Tensor] | None = None
+        self, X: Any, then: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
-        """What the network gives for X, on the CPU."""
-        check_is_fitted(self)
+        """What the network gives for X, on the CPU.
+
+        ``then`` turns the output of a batch into what is wanted of it, while it is in
+        the cache.
+        """
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # raises; asking it first would cost as much as a net
+        module = self.net_.module_
+        function = module if then is None else lambda x: then(module(x))
         return self.net_.outputs(self._check_input(X, reset=False), function)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -56,6 +56,8 @@ class Declared:
 
     The fields become a keyword-only ``__init__`` that stores and does nothing else, so
     that scikit-learn's ``get_params``, ``clone`` and ``repr`` work on its signature.
+    A chapter's network stands left of the task among the bases: dataclasses let the
+    leftmost base decide, so that a default which the chapter redeclares is its own.
     """
 
     def __init_subclass__(cls) -> None:

@@ -158,7 +158,7 @@ class Classifier(ClassifierMixin, Estimator):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         """
-        encoded = self._decode(self._outputs(X)).numpy()
+        encoded = self._outputs(X, self._decode).numpy()
         return encoded if self.multilabel_ else self.classes_[encoded]
 
     def predict_proba(self, X):
@@ -173,12 +173,7 @@ class Classifier(ClassifierMixin, Estimator):
         p : ndarray of shape (n_samples, n_classes)
             Rows sum to 1, except for multilabel y: the probability of each label.
         """
-        output = self._outputs(X)
-        if self.multilabel_:
-            return torch.sigmoid(output).numpy()
-        if output.shape[1] == 1:
-            return torch.sigmoid(torch.cat([-output, output], 1)).numpy()
-        return torch.softmax(output, 1).numpy()
+        return self._outputs(X, self._probabilities).numpy()
 
     def predict_log_proba(self, X):
         """Return the logarithm of `predict_proba`, exact for tiny probabilities.
@@ -191,12 +186,7 @@ class Classifier(ClassifierMixin, Estimator):
         -------
         log_p : ndarray of shape (n_samples, n_classes)
         """
-        output = self._outputs(X)
-        if self.multilabel_:
-            return F.logsigmoid(output).numpy()
-        if output.shape[1] == 1:
-            return F.logsigmoid(torch.cat([-output, output], 1)).numpy()
-        return torch.log_softmax(output, 1).numpy()
+        return self._outputs(X, self._log_probabilities).numpy()
 
     def decision_function(self, X):
         """Return the network's raw scores (logits).
@@ -219,6 +209,22 @@ class Classifier(ClassifierMixin, Estimator):
         """One logit decides between two classes."""
         n = len(self.classes_)
         return n if self.multilabel_ or n > 2 else 1
+
+    def _probabilities(self, output: Tensor) -> Tensor:
+        if self.multilabel_:
+            return torch.sigmoid(output)
+        if output.shape[1] == 1:
+            return torch.sigmoid(torch.cat([-output, output], 1))
+        # torch.softmax over a few columns is not vectorised: four times as slow.
+        powers = (output - output.amax(1, keepdim=True)).exp_()
+        return powers.div_(powers.sum(1, keepdim=True))
+
+    def _log_probabilities(self, output: Tensor) -> Tensor:
+        if self.multilabel_:
+            return F.logsigmoid(output)
+        if output.shape[1] == 1:
+            return F.logsigmoid(torch.cat([-output, output], 1))
+        return torch.log_softmax(output, 1)
 
     def _criterion(self) -> nn.Module:
         one_of_many = self._n_outputs > 1 and not self.multilabel_

@@ -53,6 +53,7 @@ class _Feedforward(Estimator):
     """The network of this chapter, whatever the task."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
+    _predict_batch_size: ClassVar[int] = 2048
 
     hidden_layer_sizes: int | tuple[int, ...] = param(default=(100,), at_least=1)
     activation: Literal[
@@ -64,9 +65,12 @@ class _Feedforward(Estimator):
     categorical_features: Literal["from_dtype"] | list[Any] | None = param(
         default="from_dtype"
     )
-    # Small tables overfit with the shared defaults (benchmarks/accuracy_tables.py).
+    alpha: float = param(default=5.0, at_least=0)
     batch_size: int = param(default=100, at_least=1)
-    weight_decay: float = param(default=5e-3, at_least=0)
+
+    def _penalty(self, samples: Samples | None) -> float:
+        n = 1 if samples is None else samples.total_weight
+        return self.weight_decay + self.alpha / n
 
     def _learn_statistics(self, samples: Samples) -> None:
         if not self.standardize:
@@ -100,7 +104,7 @@ class _Feedforward(Estimator):
         )
 
 
-class FeedforwardClassifier(Classifier, _Feedforward):
+class FeedforwardClassifier(_Feedforward, Classifier):
     """Multilayer perceptron that predicts classes, trained by backpropagation [1]_.
 
     Parameters
@@ -125,10 +129,12 @@ class FeedforwardClassifier(Classifier, _Feedforward):
         none; missing ones are a category of their own if `fit` saw any.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
+    alpha : float, default=5.0
+        L2 penalty of the weight matrices, divided by the number of samples (the sum of
+        their weights): like a prior, it matters less the more data there are. It adds
+        to ``weight_decay``, which does not depend on the number of samples.
     batch_size : int, default=100
         Samples a step.
-    weight_decay : float, default=0.005
-        L2 penalty of weight matrices; biases and normalisations are left alone.
 
     Attributes
     ----------
@@ -178,7 +184,7 @@ class FeedforwardClassifier(Classifier, _Feedforward):
     """
 
 
-class FeedforwardRegressor(Regressor, _Feedforward):
+class FeedforwardRegressor(_Feedforward, Regressor):
     """Multilayer perceptron that predicts numbers, trained by backpropagation [1]_.
 
     Parameters
@@ -200,10 +206,12 @@ class FeedforwardRegressor(Regressor, _Feedforward):
         category gets a learned vector (entity embeddings [5]_). "from_dtype" takes a
         DataFrame's columns of dtype category. Unknown categories in `predict` count as
         none; missing ones are a category of their own if `fit` saw any.
+    alpha : float, default=5.0
+        L2 penalty of the weight matrices, divided by the number of samples (the sum of
+        their weights): like a prior, it matters less the more data there are. It adds
+        to ``weight_decay``, which does not depend on the number of samples.
     batch_size : int, default=100
         Samples a step.
-    weight_decay : float, default=0.005
-        L2 penalty of weight matrices; biases and normalisations are left alone.
 
     Attributes
     ----------

@@ -196,3 +196,22 @@ def test_a_missing_device_warns_once_per_call():
     ) as caught:
         FeedforwardClassifier(device="cuda", max_epochs=1).fit(X, y)
     assert len(caught) == 1
+
+
+def test_arrays_that_skip_scikit_learns_checks_are_those_that_would_pass():
+    """Predicting takes a short way for plain arrays: nothing wrong may use it."""
+    net = FeedforwardRegressor(max_epochs=2, random_state=0).fit(X, y)
+    expected = net.predict(X)
+    for good in (X.copy(order="F"), X[::-1][::-1], X.tolist(), pd.DataFrame(X).values):
+        np.testing.assert_allclose(net.predict(good), expected)
+    np.testing.assert_allclose(net.predict(X.astype(np.float32)), expected, rtol=1e-5)
+    np.testing.assert_allclose(net.predict(X.astype(">f8")), expected)
+    # A sum that overflows is not an infinite value.
+    assert np.isfinite(net.predict(np.full((2, 4), 1e38, dtype=np.float32))).all()
+    refused("Input X contains NaN", net.predict, with_one(np.nan))
+    refused("Input X contains infinity", net.predict, with_one(-np.inf))
+    refused("0 sample", net.predict, X[:0])
+    refused("Expected 2D array", net.predict, X[0])
+    net.fit(pd.DataFrame(X, columns=list("abcd")), y)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        net.predict(X)

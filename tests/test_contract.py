@@ -98,13 +98,11 @@ def test_skops_holds_a_fitted_estimator(cls):
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading", "dask"])
+@pytest.mark.timeout(240)
 def test_other_workers_compute_the_same_bits(backend):
     X, y = make_classification(80, 5, random_state=0)
     nets = [sknets.FeedforwardClassifier(max_epochs=3, random_state=s) for s in (0, 1)]
     expected = [clone(net).fit(X, y).predict_proba(X) for net in nets]
-
-    def run():
-        return joblib.Parallel(n_jobs=2)(joblib.delayed(net.fit)(X, y) for net in nets)
 
     if backend == "dask":
         distributed = pytest.importorskip("dask.distributed")
@@ -115,13 +113,13 @@ def test_other_workers_compute_the_same_bits(backend):
                 dashboard_address=None,
                 silence_logs=logging.ERROR,
             ) as cluster,
-            distributed.Client(cluster),
-            joblib.parallel_backend("dask"),
+            distributed.Client(cluster) as client,
         ):
-            found = run()
+            futures = [client.submit(net.fit, X, y, pure=False) for net in nets]
+            found = [future.result(timeout=120) for future in futures]
     else:
-        with joblib.parallel_backend(backend):
-            found = run()
+        with joblib.parallel_backend(backend, n_jobs=2):
+            found = joblib.Parallel()(joblib.delayed(net.fit)(X, y) for net in nets)
     for fitted, other in zip(found, expected):
         np.testing.assert_array_equal(fitted.predict_proba(X), other)
 

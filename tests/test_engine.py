@@ -289,10 +289,9 @@ def test_divergence_is_named_and_the_old_model_kept():
     net = FeedforwardRegressor(max_epochs=3, random_state=0).fit(X, y)
     expected = net.predict(X)
     net.set_params(lr=1e30, optimizer="sgd", max_epochs=50)
-    with pytest.raises(DivergenceError, match="epoch 1: lower lr"):
+    with pytest.raises(DivergenceError, match=r"epoch \d+: lower lr"):
         net.fit(X * 1e6, y)
     np.testing.assert_array_equal(net.predict(X), expected)
-    net.set_params(warm_start=True)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -392,7 +391,7 @@ def test_read_only_memory_is_shared_without_a_warning():
 def test_column_moments_equal_numpys_and_spare_X(dtype, weighted, monkeypatch):
     monkeypatch.setattr("sknets._inputs.table._CHUNK_BYTES", 1000)
     rng = np.random.RandomState(0)
-    X = (rng.randn(1000, 5) + [0, 1e3, -7, 0, 5]).astype(dtype)
+    X = (rng.randn(1000, 5) + np.array([0, 1e3, -7, 0, 5])).astype(dtype)
     X[:, 3] = 2.5
     kept = X.copy()
     w = rng.randint(0, 3, 1000).astype(float) if weighted else None
@@ -414,7 +413,7 @@ def test_precision():
         ("float64", torch.float64, np.float32),
         ("bfloat16", torch.float32, np.float32),
     ]:
-        net = FeedforwardClassifier(precision=precision, max_epochs=6, random_state=0)
+        net = FeedforwardClassifier(precision=precision, max_epochs=12, random_state=0)
         net.fit(digits.astype(given), labels)
         assert net.net_.dtype == dtype
         assert net.score(digits, labels) > 0.95
@@ -461,14 +460,23 @@ def test_progress_bar_and_table(capsys):
     assert captured.out == captured.err == ""
 
 
-def test_skorch_does_not_load_torch_geometric():
+def test_a_first_fit_loads_neither_torch_geometric_nor_torchs_compiler():
     import subprocess
 
     code = (
-        "import sys, sknets._engine.net as n; print('torch_geometric' in sys.modules)"
+        "import sys, sknets, numpy as np\n"
+        "sknets.FeedforwardRegressor(max_epochs=1).fit(np.eye(9), np.arange(9.0))\n"
+        "print([n for n in ('torch_geometric', 'torch._dynamo') if n in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert out.stdout.strip() == "False", out.stderr
+    assert out.stdout.strip() == "[]", out.stdout + out.stderr
+
+
+def test_torchs_compiler_still_finds_the_optimizers_unmarked():
+    make_optimizer(Recipe(1, 32, 0.1), module().parameters())
+    methods = vars(torch.optim.Optimizer).values()
+    inner = [m.__wrapped__ for m in methods if hasattr(m, "__wrapped__")]
+    assert inner and not any(vars(f).get("__dynamo_disable") is f for f in inner)
 
 
 def test_ctrl_c_stops_a_search():

@@ -122,6 +122,18 @@ def test_every_field_is_documented(cls):
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
+def test_documented_defaults_are_the_defaults(cls):
+    documented = {}
+    for doc in (inspect.getdoc(Estimator), inspect.getdoc(cls)):
+        for line in re.findall(r"^\w+ : .*default=.+$", doc, re.MULTILINE):
+            name, _, rest = line.partition(" : ")
+            documented[name] = ast.literal_eval(rest.partition("default=")[2])
+    for field in dataclasses.fields(cls):
+        assert documented[field.name] == field.default, field.name
+    assert len(documented) == len(dataclasses.fields(cls))
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
 def test_every_class_cites_its_source_and_shows_an_example(cls):
     doc = inspect.getdoc(cls)
     assert "References\n----------" in doc and re.search(r"\b(19|20)\d\d\b", doc)

@@ -21,6 +21,9 @@ class Samples(Dataset):
     rows : tensor of int64 or None
         The rows that belong to this set; None means all. A validation split is two
         such views of one container: X is never copied.
+    total_weight : float or None
+        What the weights summed to before they were scaled to a mean of 1; None stands
+        for the number of rows.
     """
 
     def __init__(
@@ -29,16 +32,19 @@ class Samples(Dataset):
         y: torch.Tensor | None = None,
         weight: torch.Tensor | None = None,
         rows: torch.Tensor | None = None,
+        total_weight: float | None = None,
     ):
         self.x, self.y, self.weight, self.rows = x, y, weight, rows
+        self.total_weight = len(self) if total_weight is None else total_weight
 
     def __len__(self) -> int:
         return len(self.x) if self.rows is None else len(self.rows)
 
     def view(self, rows: torch.Tensor) -> Samples:
         """The same samples, of these rows only."""
+        share = self.total_weight * len(rows) / len(self)
         rows = rows if self.rows is None else self.rows[rows]
-        return Samples(self.x, self.y, self.weight, rows)
+        return Samples(self.x, self.y, self.weight, rows, share)
 
     def __getitem__(self, index: slice | torch.Tensor) -> tuple[Any, Any]:
         """A batch: X and its target, with the weights beside it if there are any."""

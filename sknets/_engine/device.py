@@ -157,6 +157,11 @@ class GeneratorMode(TorchDispatchMode):
         super().__init__()
         self._generator = generator
 
+    @classmethod
+    def _should_skip_dynamo(cls):
+        """False: to be skipped by torch's compiler would import it, over a second."""
+        return False
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         if func not in self._overloads:

@@ -92,7 +92,7 @@ class Net(NeuralNet):
             verbose=verbose,
             device=str(device),
         )
-        self._recipe, self._streams = recipe, streams
+        self._recipe, self._streams, self._device = recipe, streams, device
         self._score, self._decode = score, decode
         self._schedule: Schedule | None = None
         self._saved_schedule: dict[str, Any] | None = None
@@ -109,6 +109,8 @@ class Net(NeuralNet):
     def initialize_module(self):
         super().initialize_module()
         self._streams.bind(self.module_)
+        # The dtype of the weights is that of a batch.
+        self.dtype = next(self.module_.parameters()).dtype
         return self
 
     def initialize_optimizer(self, triggered_directly=None):
@@ -209,7 +211,7 @@ class Net(NeuralNet):
     def _autocast(self):
         if not self._recipe.bfloat16:
             return contextlib.nullcontext()
-        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
+        return torch.autocast(self._device.type, torch.bfloat16)
 
     def train_step(self, batch, **fit_params):
         step = super().train_step(batch, **fit_params)
@@ -359,11 +361,6 @@ class Net(NeuralNet):
 
     # -- prediction ----------------------------------------------------------------
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the weights, which is that of a batch."""
-        return next(self.module_.parameters()).dtype
-
     def outputs(
         self, x: Any, function: Callable[[Any], Tensor] | None = None
     ) -> Tensor:
@@ -373,18 +370,25 @@ class Net(NeuralNet):
         a fitted net.
         """
         run = function or self.module_
-        x = x.to(torch.device(self.device), self.dtype)
+        x = x.to(self._device, self.dtype)
         size, n = self._recipe.predict_batch_size, len(x)
 
         def batch(start: int) -> Tensor:
             output = run(x.batch(slice(start, min(start + size, n))))
             # numpy knows no bfloat16
-            return (output.float() if self._recipe.bfloat16 else output).cpu()
+            return (output.float() if output.dtype == torch.bfloat16 else output).cpu()
 
         with torch.inference_mode(), self._autocast():
+            first = batch(0)
             if n <= size:
-                return batch(0)
-            return torch.cat([batch(start) for start in range(0, n, size)])
+                return first
+            # Kept parts of the output between the activations would split the heap:
+            # each batch would take new memory, in the end as much as X.
+            outputs = first.new_empty((n, *first.shape[1:]))
+            outputs[:size] = first
+            for start in range(size, n, size):
+                outputs[start : start + size] = batch(start)
+            return outputs
 
     def predict(self, X):
         """Encoded labels or values of a dataset, for skorch's scoring callbacks."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -52,9 +54,33 @@ def make_optimizer(
         {"params": others, "weight_decay": 0.0},
     ]
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
-    return OPTIMIZERS[recipe.optimizer](
-        [group for group in groups if group["params"]], fused=fused or None, **options
-    )
+    with _without_compiler():
+        return OPTIMIZERS[recipe.optimizer](
+            [group for group in groups if group["params"]],
+            fused=fused or None,
+            **options,
+        )
+
+
+@contextlib.contextmanager
+def _without_compiler():
+    """torch's optimisers import its compiler, over a second, only to be skipped by it.
+
+    Inside the block their methods look as if they had been; where torch changes the
+    mark, the import is back and nothing else.
+    """
+    marked = []
+    if "torch._dynamo" not in sys.modules:
+        for method in vars(torch.optim.Optimizer).values():
+            inner = getattr(method, "__wrapped__", None)
+            if inner is not None and not hasattr(inner, "__dynamo_disable"):
+                vars(inner)["__dynamo_disable"] = inner
+                marked.append(inner)
+    try:
+        yield
+    finally:
+        for inner in marked:
+            vars(inner).pop("__dynamo_disable", None)
 
 
 def make_schedule(
@@ -128,12 +154,23 @@ class FusedStep:
 
     def __call__(self) -> None:
         if self._steps is None:
+            self._make_state()
+            self._steps = self._prepare()
+        if self._steps is None:
             self.optimizer.step()
             self._steps = self._prepare()
         else:
             with torch.no_grad():
                 for step in self._steps:
                     step()
+
+    def _make_state(self) -> None:
+        """Adam's state; its own first `step` would import torch's compiler."""
+        optimizer: Any = self.optimizer
+        if type(optimizer) in (torch.optim.Adam, torch.optim.AdamW):
+            with contextlib.suppress(AttributeError, TypeError):
+                for group in optimizer.param_groups if not optimizer.state else ():
+                    optimizer._init_group(group, [], [], [], [], [], [])
 
     def _prepare(self) -> list[Callable[[], None]] | None:
         optimizer = self.optimizer
@@ -164,7 +201,6 @@ class FusedStep:
 def _adam(kernel_name: str):
     def make(group, parameters, states):
         kernel = getattr(torch, kernel_name, None)
-        # The first step goes through the optimiser, which makes its state.
         if kernel is None or group["amsgrad"] or not all(states):
             return None
         means = [state["exp_avg"] for state in states]
