@@ -72,7 +72,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     tol : float, default=1e-4
         The fall in validation loss that counts as an improvement.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit instead of starting anew.
+        Whether `fit` goes on from the last fit instead of starting anew, with the
+        network, the optimiser and the batch size that it has.
     shuffle : bool, default=True
         Whether each epoch takes the samples in a new order.
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
@@ -460,6 +461,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         ------
         NotFittedError
             Before `fit`.
+        FileNotFoundError
+            When the folder does not exist.
         ValueError
             When a parameter is something that only Python can hold, such as a
             callback.

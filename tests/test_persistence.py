@@ -145,6 +145,11 @@ def test_what_only_python_can_hold_is_refused_and_nothing_lost(file):
     assert [p.name for p in file.parent.iterdir()] == [file.name]
 
 
+def test_saving_into_no_folder(file, tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere$"):
+        sknets.load(file).save(tmp_path / "nowhere" / "net")
+
+
 def test_pickles_hold_numpy_only(file):
     data = pickle.dumps(sknets.load(file))
     assert b"torch" not in data
