@@ -27,7 +27,9 @@ def write(path: Any, class_name: str, state: dict[str, Any]) -> None:
     text = json.dumps({"format": FORMAT, "class": class_name, "state": described})
     path = Path(path)
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"save({str(path)!r}): there is no folder {path.parent}")
+        raise FileNotFoundError(
+            f"save({str(path)!r}): there is no folder {path.parent}"
+        )
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     os.close(handle)
     try:

@@ -42,6 +42,22 @@ class CrossEntropy(nn.Module):
             return F.cross_entropy(output, target)
         return (F.cross_entropy(output, target, reduction="none") * weight).mean()
 
+    def value_and_gradient(self, output, target, weight=None):
+        """The loss, and the softmax less one at the class, for each sample."""
+        target = target[:, None]
+        # Written out: torch's softmax over a few columns is not vectorised.
+        score = output - output.amax(1, keepdim=True)
+        own_score = score.gather(1, target)
+        error = score.exp_()
+        total = error.sum(1, keepdim=True)
+        losses = total.log() - own_score
+        error.div_(total)
+        error.scatter_add_(1, target, error.new_full((len(error), 1), -1.0))
+        if weight is not None:
+            losses = losses * weight[:, None]
+            error.mul_(weight[:, None])
+        return losses.mean(), error.div_(len(error))
+
 
 class LogisticLoss(nn.Module):
     """Binary cross-entropy of logits, a mean over labels; output and target (B, L)."""
@@ -51,6 +67,13 @@ class LogisticLoss(nn.Module):
             weight = weight[:, None]
         return F.binary_cross_entropy_with_logits(output, target, weight)
 
+    def value_and_gradient(self, output, target, weight=None):
+        """The loss, and probability less label, for each sample and label."""
+        error = torch.sigmoid(output).sub_(target)
+        if weight is not None:
+            error.mul_(weight[:, None])
+        return self(output, target, weight), error.div_(error.numel())
+
 
 class SquaredError(nn.Module):
     """Mean squared error over outputs; output and target (B, T)."""
@@ -59,6 +82,13 @@ class SquaredError(nn.Module):
         if weight is None:
             return F.mse_loss(output, target)
         return ((output - target).square().mean(1) * weight).mean()
+
+    def value_and_gradient(self, output, target, weight=None):
+        """The loss, and twice the difference, for each sample and output."""
+        error = output - target
+        if weight is not None:
+            error.mul_(weight[:, None])
+        return self(output, target, weight), error.mul_(2 / error.numel())
 
 
 class Classifier(ClassifierMixin, Estimator):

@@ -48,6 +48,15 @@ class FeedforwardNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, K)
         return self.layers(x)
 
+    def plain_layers(self) -> tuple[Any, list[Any], list[Any]] | None:
+        """The parts of a net of linear layers and activations alone, else None."""
+        layers = list(self.layers)
+        prepare = layers.pop(0) if isinstance(layers[0], Standardize) else None
+        linear, activations = layers[::2], layers[1::2]
+        if not all(isinstance(layer, nn.Linear) for layer in linear):
+            return None
+        return prepare, linear, activations
+
 
 class _Feedforward(Estimator):
     """The network of this chapter, whatever the task."""
@@ -156,6 +165,9 @@ class FeedforwardClassifier(_Feedforward, Classifier):
     ``random_state``, ``verbose``, ``callbacks`` and the rest, and for ``net_``,
     ``loss_curve_`` and the other attributes of training, see
     `sknets._estimator.Estimator`.
+
+    A net of linear layers and "relu", "tanh", "sigmoid" or "identity" alone is trained
+    by gradients derived by hand (`sknets._engine.dense`), all others by autograd.
 
     Two classes share one logit and the logistic loss, more classes use softmax and
     cross-entropy, several labels a logit and a logistic loss each.

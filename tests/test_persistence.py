@@ -146,7 +146,7 @@ def test_what_only_python_can_hold_is_refused_and_nothing_lost(file):
 
 
 def test_saving_into_no_folder(file, tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere$"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere$"):
         sknets.load(file).save(tmp_path / "nowhere" / "net")
 
 

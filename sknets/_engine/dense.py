@@ -60,6 +60,7 @@ class Backpropagation:
         self.prepare, self.loss = prepare, loss
         self.layers = layers
         self.weights = [layer.weight.detach() for layer in layers]
+        self.transposed = [weight.t() for weight in self.weights]
         self.biases = [layer.bias.detach() for layer in layers]
         self.forwards = [FORWARD[type(activation)] for activation in activations]
         self.backwards = [BACKWARD[type(activation)] for activation in activations]
@@ -69,19 +70,39 @@ class Backpropagation:
 
     def __call__(self, x: Tensor, target: Any, weight: Tensor | None) -> Tensor:
         """Leave the gradients of a batch in the parameters and return its loss."""
-        a = x if self.prepare is None else self.prepare(x)
-        activations = [a]
-        for W, b, activate in zip(self.weights, self.biases, self.forwards):
-            a = activate(torch.addmm(b, a, W.t()))  # (B, out)
-            activations.append(a)
-        output = torch.addmm(self.biases[-1], a, self.weights[-1].t())
+        with torch.inference_mode():
+            a = x if self.prepare is None else self.prepare(x)
+            activations = [a]
+            for W, b, activate in zip(self.transposed, self.biases, self.forwards):
+                a = activate(torch.addmm(b, a, W))  # (B, out)
+                activations.append(a)
+            output = torch.addmm(self.biases[-1], a, self.transposed[-1])
 
-        loss, error = self.loss(output, target, weight)
-        for layer in range(len(self.layers) - 1, -1, -1):
-            linear, a = self.layers[layer], activations[layer]
-            torch.mm(error.t(), a, out=linear.weight.grad)  # (out, in)
-            torch.sum(error, 0, out=linear.bias.grad)
-            if layer:
-                error = error.mm(self.weights[layer])  # (B, in)
-                error = self.backwards[layer - 1](error, a)
-        return loss
+            loss, error = self.loss(output, target, weight)
+            for layer in range(len(self.layers) - 1, -1, -1):
+                linear, a = self.layers[layer], activations[layer]
+                torch.mm(error.t(), a, out=linear.weight.grad)  # (out, in)
+                torch.sum(error, 0, out=linear.bias.grad)
+                if layer:
+                    error = error.mm(self.weights[layer])  # (B, in)
+                    error = self.backwards[layer - 1](error, a)
+            return loss
+
+
+def backpropagation_for(module: nn.Module, criterion: nn.Module) -> Any:
+    """Return the `Backpropagation` of a net, None if it is more than plain and dense.
+
+    A module that may be plain has ``plain_layers()``, giving what comes before the
+    first layer, the layers and the activations, or None; a criterion with known
+    derivative has ``value_and_gradient``.
+    """
+    plain = getattr(module, "plain_layers", lambda: None)()
+    derivative = getattr(criterion, "value_and_gradient", None)
+    if plain is None or derivative is None:
+        return None
+    prepare, layers, activations = plain
+    if any(type(activation) not in FORWARD for activation in activations):
+        return None
+    if not all(p.requires_grad for p in module.parameters()):
+        return None
+    return Backpropagation(prepare, layers, activations, derivative)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sknets._engine.batching import Batches, Samples
+from sknets._engine.dense import backpropagation_for
 from sknets._engine.device import Streams, to_numpy, to_torch
 from sknets._engine.optim import (
     OPTIMIZERS,
@@ -174,15 +175,13 @@ class Net(NeuralNet):
             )
 
     def _epoch_loss(self, prefix: str) -> float:
-        batches = self.history[-1]["batches"]
-        sizes = [
-            row[f"{prefix}_batch_size"] for row in batches if f"{prefix}_loss" in row
-        ]
-        losses = [row[f"{prefix}_loss"] for row in batches if f"{prefix}_loss" in row]
-        return float(np.average(losses, weights=sizes))
+        loss, size = f"{prefix}_loss", f"{prefix}_batch_size"
+        rows = [row for row in self.history[-1]["batches"] if loss in row]
+        weights = [row[size] for row in rows]
+        return float(np.average([row[loss] for row in rows], weights=weights))
 
     def _guard(self) -> None:
-        loss = self._epoch_loss("train")
+        loss = sum(row.get("train_loss", 0.0) for row in self.history[-1]["batches"])
         if not math.isfinite(loss):
             raise DivergenceError(
                 f"The training loss became {loss} in epoch {len(self.history)}: lower "
@@ -300,18 +299,24 @@ class Net(NeuralNet):
         collectors = self._overriding("on_batch_end")
         observers = self._overriding("on_grad_computed")
         losses = []
+        by_hand = None
+        if not (amp or collectors) and self._recipe.backpropagate_by_hand:
+            by_hand = backpropagation_for(module, criterion)
         for x, y in batches:
             target, weight = _split(y, x)
-            if amp:
+            if by_hand is not None:
+                loss = by_hand(x, target, weight)
+            elif amp:
                 with autocast():
                     output = module(x)
                     loss = criterion(output, target, weight)
             else:
                 output = module(x)
                 loss = criterion(output, target, weight)
-            for parameter in parameters:
-                parameter.grad = None
-            loss.backward()
+            if by_hand is None:
+                for parameter in parameters:
+                    parameter.grad = None
+                loss.backward()
             if clip:
                 self._clip(parameters)
             for callback in observers:

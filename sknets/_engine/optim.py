@@ -34,6 +34,7 @@ class Recipe:
     shuffle: bool = True
     bfloat16: bool = False
     predict_batch_size: int = 1024
+    backpropagate_by_hand: bool = True
 
 
 def make_optimizer(
