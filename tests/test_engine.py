@@ -1,5 +1,6 @@
 """The lean engine against stock skorch, plain torch and numpy."""
 
+import pickle
 import sys
 import threading
 import warnings
@@ -7,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_digits, make_classification
 from sklearn.model_selection import GridSearchCV
@@ -205,6 +207,21 @@ def test_a_schedule_that_ended_stays_there():
     net.train(samples(), epochs=2)
     assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
     assert_same_bits(before, weights(net))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["step", "cosine", "one_cycle", "plateau"])
+def test_a_schedule_goes_on_after_pickling(schedule, optimizer):
+    options = {"max_epochs": 6, "batch_size": 32, "lr": 0.02, "random_state": 0}
+    net = FeedforwardClassifier(
+        lr_schedule=schedule, optimizer=optimizer, dropout=0.3, **options
+    )
+    whole = clone(net).fit(X, y)
+    for epoch in range(6):
+        net.partial_fit(X, y, classes=np.unique(y))
+        if epoch in (1, 3):
+            net = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(net.predict_proba(X), whole.predict_proba(X))
 
 
 def test_plateau_halves_the_rate_when_the_loss_stalls():
@@ -438,8 +455,6 @@ def test_devices():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_cuda_trains_and_moves_to_the_cpu(dropout):
-    import pickle
-
     net = FeedforwardClassifier(
         device="cuda", max_epochs=5, lr=0.01, dropout=dropout, random_state=0
     )

@@ -26,7 +26,6 @@ from sknets._engine.optim import (
     Recipe,
     Schedule,
     make_optimizer,
-    make_schedule,
 )
 from sknets._engine.stock import (
     Callback,
@@ -149,10 +148,8 @@ class Net(NeuralNet):
         name = self._recipe.lr_schedule
         if name is None or self._schedule is not None:
             return
-        scheduler = make_schedule(name, self.optimizer_, self._recipe.max_epochs, steps)
-        self._schedule = Schedule(name, scheduler)
-        if self._saved_schedule is not None:
-            self._schedule.restore(self._saved_schedule)
+        epochs, saved = self._recipe.max_epochs, self._saved_schedule
+        self._schedule = Schedule(name, self.optimizer_, epochs, steps, saved)
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """As skorch's, telling its EarlyStopping signal from a real Ctrl-C."""

@@ -85,14 +85,12 @@ def _without_compiler():
 
 
 def make_schedule(
-    name: str | None, optimizer: torch.optim.Optimizer, epochs: int, steps: int
+    name: str, optimizer: torch.optim.Optimizer, epochs: int, steps: int
 ) -> Any:
     """Return torch's scheduler of that name over a fit of so many epochs and steps.
 
     "one_cycle" moves every step, the others once an epoch (`Schedule.advance`).
     """
-    if name is None:
-        return None
     lr = optimizer.param_groups[0]["lr"]
     if name == "step":
         return lr_scheduler.StepLR(optimizer, max(1, -(-epochs // 3)), 0.1)
@@ -109,8 +107,21 @@ def make_schedule(
 class Schedule:
     """A learning-rate schedule that can be saved, and stays at its end when it ends."""
 
-    def __init__(self, name: str | None, scheduler: Any):
-        self.scheduler = scheduler
+    def __init__(
+        self,
+        name: str,
+        optimizer: torch.optim.Optimizer,
+        epochs: int,
+        steps: int,
+        saved: dict[str, Any] | None = None,
+    ):
+        groups = [dict(group) for group in optimizer.param_groups]
+        self.scheduler = make_schedule(name, optimizer, epochs, steps)
+        if saved is not None:
+            self.restore(saved)
+            # To make a scheduler starts it: the rates go back to where they were.
+            for group, kept in zip(optimizer.param_groups, groups):
+                group.update(kept)
         self.every_step = name == "one_cycle"
         self.on_plateau = name == "plateau"
 
