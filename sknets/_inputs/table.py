@@ -14,9 +14,9 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_array, validate_data
 
 from sknets._engine.device import as_tensor
+from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
 
 _FLOATS = [np.float64, np.float32]
-_CHUNK_BYTES = 2**20
 
 
 class Rows:
@@ -69,41 +69,17 @@ class Rows:
         if self.is_sparse:
             mean, variance = mean_variance_axis(self.values, axis=0, weights=weight)
         else:
-            mean, variance = _mean_and_variance(self.values, weight)
-        # scikit-learn's rule: a variance within the error of its own computation.
-        eps = np.finfo(np.float64 if self.dtype == torch.float64 else np.float32).eps
-        constant = (
-            variance <= len(self) * eps * variance + (len(self) * mean * eps) ** 2
-        )
-        scale = np.where(constant, 1.0, np.sqrt(variance))
+            n_columns = self.values.shape[1]
+            mean, variance = mean_and_variance(self._pieces(weight), n_columns)
+        scale = scale_of(mean, variance, len(self), self.dtype)
         return (np.zeros_like(mean) if self.is_sparse else mean), scale
 
-
-def _mean_and_variance(X: torch.Tensor, weight: np.ndarray | None):
-    """Merge the moments of pieces that fit the cache [Chan, Golub, LeVeque 1979].
-
-    Also a memory-mapped X is then read once and never held at once.
-    """
-    n_columns = X.shape[1]
-    total, mean, squares = 0.0, torch.zeros(n_columns).double(), torch.zeros(1).double()
-    step = max(1, _CHUNK_BYTES // (8 * n_columns))
-    for start in range(0, len(X), step):
-        piece = X[start : start + step].cpu().double()
-        w = None if weight is None else torch.from_numpy(weight[start : start + step])
-        if w is None:
-            size = float(len(piece))
-            center = piece.mean(0)
-            spread = (piece - center).square_().sum(0)
-        else:
-            size = float(w.sum())
-            if size == 0:
-                continue
-            center = (w.double() @ piece) / size
-            spread = w.double() @ (piece - center).square_()
-        delta, total = center - mean, total + size
-        mean = mean + delta * (size / total)
-        squares = squares + spread + delta.square() * (size * (total - size) / total)
-    return mean.numpy(), (squares / total).numpy()
+    def _pieces(self, weight: np.ndarray | None):
+        step = max(1, PIECE_BYTES // (8 * self.values.shape[1]))
+        for start in range(0, len(self), step):
+            w = weight if weight is None else weight[start : start + step]
+            piece = self.values[start : start + step].cpu().double()
+            yield piece, None if w is None else torch.from_numpy(w)
 
 
 class Table:
