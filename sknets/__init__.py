@@ -18,6 +18,9 @@ _HOME = {
     # 1. Feedforward networks
     "FeedforwardClassifier": "feedforward",
     "FeedforwardRegressor": "feedforward",
+    # 2. Convolutional networks
+    "CNNClassifier": "convolutional",
+    "CNNRegressor": "convolutional",
 }
 
 __all__ = [*_HOME, "__version__"]

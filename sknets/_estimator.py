@@ -185,6 +185,9 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     def _learn_statistics(self, samples: Samples) -> None:
         """Fitted attributes that `_build` needs and only X tells."""
 
+    def _start_from(self, module: nn.Module) -> None:
+        """Give a fresh network weights from elsewhere, if there are any."""
+
     def _penalty(self, samples: Samples | None) -> float:
         """The L2 penalty.
 
@@ -349,6 +352,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         streams = Streams(seed, device)
         with GeneratorMode(streams.initial):
             module = self._build().to(dtype)
+        if samples is not None:
+            self._start_from(module)
         recipe = Recipe(
             max_epochs=self.max_epochs,
             batch_size=self.batch_size,
@@ -399,9 +404,13 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     # -- predicting ------------------------------------------------------------------
 
     def _outputs(
-        self, X: Any, then: Callable[[Tensor], Tensor] | None = None
+        self,
+        X: Any,
+        then: Callable[[Tensor], Tensor] | None = None,
+        *,
+        features: bool = False,
     ) -> Tensor:
-        """What the network gives for X, on the CPU.
+        """What the network (or its part before the last layer) gives for X, on the CPU.
 
         ``then`` turns the output of a batch into what is wanted of it, while it is in
         the cache.
@@ -409,7 +418,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)  # raises; asking it first would cost as much as a net
         module = self.net_.module_
-        function = module if then is None else lambda x: then(module(x))
+        run = module.features if features else module
+        function = run if then is None else lambda x: then(run(x))
         return self.net_.outputs(self._check_input(X, reset=False), function)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sknets._engine.device import GeneratorMode
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     # In place: neither a linear layer nor a normalisation needs its output afterwards.
@@ -42,6 +46,26 @@ class Dropout(nn.Module):
         return x * mask.div_(keep)
 
 
+class StochasticDepth(nn.Module):
+    """Residual branches left out at random [Huang et al. 2016], with an own generator.
+
+    ``mode`` is torchvision's: "row" decides for each sample, "batch" for all.
+    """
+
+    def __init__(self, p: float, mode: str):
+        super().__init__()
+        self.p, self.mode = p, mode
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        shape = [len(x) if self.mode == "row" else 1] + [1] * (x.ndim - 1)
+        keep = 1 - self.p
+        mask = x.new_empty(shape).bernoulli_(keep, generator=self.generator)
+        return x * (mask.div_(keep) if keep > 0 else mask)
+
+
 class Standardize(nn.Module):
     """``(x - mean) / scale`` column by column, as the first layer of a net.
 
@@ -61,6 +85,71 @@ class Standardize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.addcmul(self.shift, x, self.factor)
+
+
+class Augment(nn.Module):
+    """Random changes of the training images (B, C, *size), drawn for each anew.
+
+    Parameters
+    ----------
+    kinds : list of str and callables
+        "flip": mirrored left to right, every second one; "shift": moved by up to a
+        tenth of each side, the edge filled with zeros; "crop": a window of at least
+        four fifths of each side, stretched to the whole; or a function of one image
+        (C, *size) that returns another of that shape.
+    """
+
+    def __init__(self, kinds: list[Any]):
+        super().__init__()
+        self.kinds = kinds
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        for kind in self.kinds:
+            x = getattr(self, kind)(x) if isinstance(kind, str) else self._each(kind, x)
+        return x
+
+    def _uniform(self, x: Tensor, *shape: int) -> Tensor:
+        return torch.rand(len(x), *shape, generator=self.generator, device=x.device)
+
+    def flip(self, x: Tensor) -> Tensor:
+        chosen = self._uniform(x) < 0.5
+        return torch.where(chosen.view(-1, *[1] * (x.ndim - 1)), x.flip(-1), x)
+
+    def shift(self, x: Tensor) -> Tensor:
+        rows = torch.arange(len(x), device=x.device)
+        x = x.movedim(1, -1)  # gathering whole pixels is faster, and channels last
+        for axis in range(1, x.ndim - 1):
+            side = x.shape[axis]
+            reach = (side + 5) // 10
+            if reach == 0:
+                continue
+            moves = (self._uniform(x) * (2 * reach + 1)).long() - reach
+            source = torch.arange(side, device=x.device) + moves[:, None]
+            inside = (source >= 0) & (source < side)
+            x = x.movedim(axis, 1)
+            x = x[rows[:, None], source.clamp_(0, side - 1)]
+            x = x * inside.view(*inside.shape, *[1] * (x.ndim - 2))
+            x = x.movedim(1, axis)
+        return x.movedim(-1, 1)
+
+    def crop(self, x: Tensor) -> Tensor:
+        dims = x.ndim - 2
+        extent = 1 - 0.2 * self._uniform(x, dims)
+        center = (1 - extent) * (2 * self._uniform(x, dims) - 1)
+        # affine_grid counts axes from the last one.
+        matrix = torch.cat(
+            [torch.diag_embed(extent.flip(1)), center.flip(1)[..., None]], 2
+        )
+        grid = F.affine_grid(matrix.to(x.dtype), list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+    def _each(self, function: Any, x: Tensor) -> Tensor:
+        # torchvision's transforms draw from the global stream, once for a whole batch.
+        with GeneratorMode(self.generator or torch.default_generator):
+            return torch.stack([function(image) for image in x])
 
 
 class ColumnEmbedding(nn.Module):

@@ -13,11 +13,11 @@ from sklearn.datasets import make_classification, make_regression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import sknets
 from sknets._estimator import Estimator
-from sknets._inputs import Table
 from sknets.testing import check_estimator_on, checks_on
 
 torch.set_num_threads(1)
@@ -37,7 +37,25 @@ ESTIMATORS = [
     for value in (getattr(sknets, name) for name in sknets.__all__)
     if isinstance(value, type) and issubclass(value, Estimator)
 ]
-TABULAR = [cls for cls in ESTIMATORS if Table in cls._inputs]
+TABULAR = [cls for cls in ESTIMATORS if get_tags(cls()).input_tags.two_d_array]
+
+# Each kind of input besides tables, for the estimators that take it.
+bars = np.zeros((48, 6, 8, 3), dtype=np.uint8)
+widths = np.arange(48) % 4 + 2
+bars[np.arange(8) < widths[:, None, None] * np.ones((6, 1))] = (200, 100, 50)
+bars += np.random.default_rng(0).integers(0, 30, bars.shape, dtype=np.uint8)
+KINDS = {
+    "images": {
+        "classification": (bars, labels[widths // 2 - 1]),
+        "regression": (bars, widths * 1.0),
+    },
+    "images of unequal size": {
+        "classification": (
+            [image[: 4 + i % 3] for i, image in enumerate(bars)],
+            labels[widths // 2 - 1],
+        )
+    },
+}
 
 
 def scikit_learn_checks():
@@ -64,6 +82,11 @@ def own_checks():
         estimator = cls(max_epochs=4, lr=1e-2)
         for name, check in checks_on(estimator, *CASES[cls._task]):
             yield pytest.param(check, id=f"{cls.__name__}-{name}")
+        for kind, cases in KINDS.items():
+            takes = kind.partition(" ")[0] in {kind.name for kind in cls._inputs}
+            if takes and cls._task in cases:
+                for name, check in checks_on(estimator, *cases[cls._task]):
+                    yield pytest.param(check, id=f"{cls.__name__}-{kind}-{name}")
 
 
 @pytest.mark.parametrize("check", list(own_checks()))

@@ -25,6 +25,7 @@ from sknets._engine.optim import (
     FusedStep,
     Recipe,
     Schedule,
+    align_moments,
     make_optimizer,
 )
 from sknets._engine.stock import (
@@ -114,7 +115,7 @@ class Net(NeuralNet):
         return self
 
     def initialize_optimizer(self, triggered_directly=None):
-        parameters = [p for _, p in self.get_all_learnable_params()]
+        parameters = [p for _, p in self.get_all_learnable_params() if p.requires_grad]
         self.optimizer_ = make_optimizer(self._recipe, parameters)
         return self
 
@@ -417,6 +418,7 @@ class Net(NeuralNet):
         """Go back to a state of this net, or take over that of an equal one."""
         self.module_.load_state_dict(to_torch(state["weights"]), strict=True)
         self.optimizer_.load_state_dict(to_torch(state["optimizer"]))
+        align_moments(self.optimizer_)
         self._saved_schedule = state["schedule"]
         if self._schedule is not None and self._saved_schedule is not None:
             self._schedule.restore(self._saved_schedule)

@@ -63,6 +63,14 @@ def make_optimizer(
         )
 
 
+def align_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Lay loaded moments out in memory as their weights are, which fused steps need."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter).copy_(value)
+
+
 @contextlib.contextmanager
 def _without_compiler():
     """torch's optimisers import its compiler, over a second, only to be skipped by it.

@@ -1,0 +1,255 @@
+"""Images, signals and volumes: arrays of pixels on a grid, one array a sample."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_array, validate_data
+from torch import Tensor
+
+from sknets._engine.device import as_tensor
+from sknets._inputs.layout import Layout, learn_layout
+from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
+from sknets._inputs.resizing import resized_array, resized_list
+
+
+class Pixels:
+    """The canonical container: samples as given, cut into batches (B, C, *size).
+
+    Integers stay integers until a batch is made of them, and a memory-mapped array is
+    streamed.
+    """
+
+    def __init__(
+        self,
+        values: Tensor,
+        layout: Layout,
+        divisor: float | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
+    ):
+        self.values, self.layout, self.divisor = values, layout, divisor
+        self.dtype, self.device = dtype, device
+
+    def __len__(self) -> int:
+        return self.values.shape[0]
+
+    def batch(self, index: slice | Tensor) -> Tensor:
+        if isinstance(index, slice):
+            samples = self.values[index]
+        else:
+            samples = self.values.index_select(0, index.to(self.values.device))
+        samples = samples.to(self.device, self.dtype)
+        if self.divisor is not None:  # of integers, so this is a copy already
+            samples = samples.div_(self.divisor)
+        return self.layout.grid(samples)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Pixels:
+        """The same samples, whose batches come as this dtype on this device.
+
+        They move to an accelerator at once, as they are, if they fit there twice.
+        """
+        values = self.values
+        if device.type != "cpu":
+            size = values.numel() * values.element_size()
+            if device.type != "cuda" or 2 * size < torch.cuda.mem_get_info(device)[0]:
+                values = values.to(device)
+        return Pixels(values, self.layout, self.divisor, dtype, device)
+
+    def mean_and_scale(
+        self, weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The (weighted) mean and standard deviation of each channel, as float64."""
+        n_channels = self.layout.channels(tuple(self.values.shape[1:]))
+        pieces = self._pieces(weight, n_channels)
+        mean, variance = mean_and_variance(pieces, n_channels)
+        return mean, scale_of(mean, variance, self.values.numel(), self.dtype)
+
+    def _pieces(self, weight: np.ndarray | None, n_channels: int):
+        step = max(1, PIECE_BYTES // (8 * self.values[0].numel()))
+        for start in range(0, len(self), step):
+            piece = self.values[start : start + step].cpu().double()
+            grid = self.layout.grid(piece.div_(self.divisor) if self.divisor else piece)
+            w = None
+            if weight is not None:
+                w = torch.from_numpy(weight[start : start + step])
+                w = w.repeat_interleave(grid[0, 0].numel())
+            yield grid.movedim(1, -1).reshape(-1, n_channels), w
+
+
+class Images:
+    """Arrays of 2 to 5 axes, or a list of arrays of unequal size.
+
+    Parameters of the estimator that are read: ``image_shape``, ``spatial_dims``,
+    ``channel_order`` and ``resize``. Learned when ``reset``:
+
+    sample_shape_ : tuple or None
+        Shape of a sample as given; None where samples may differ in size.
+    image_size_ : tuple
+        Extent of what the network sees, without channels.
+    n_channels_, spatial_dims_, channel_axis_ : int
+    pixel_unit_ : {"byte", "unit", "raw"}
+        uint8, floats within [0, 1], or any other numbers.
+    """
+
+    name: ClassVar[str] = "images"
+
+    @staticmethod
+    def accepts(X: Any) -> bool:
+        return isinstance(X, list | tuple) or 2 <= getattr(X, "ndim", 2) <= 5
+
+    @staticmethod
+    def check(estimator: Any, X: Any, *, reset: bool) -> Pixels:
+        owner = type(estimator).__name__
+        X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+        items = _items(owner, X)
+        rows = items is None and _axes(X) == 2
+        if reset and not rows and estimator.image_shape is not None:
+            raise ValueError(
+                estimator._refusal(
+                    "image_shape",
+                    "image_shape is for X of flat rows (n_samples, n_pixels), and X "
+                    f"has samples of shape {_shape_of(items, X)} already",
+                )
+            )
+        if items is None:
+            array = _read_rows(estimator, X, reset) if rows else _read(estimator, X)
+        first = tuple(array.shape[1:]) if items is None else items[0].shape
+        if reset:
+            learn_layout(estimator, first, plain=rows and len(first) == 1)
+            any_size = items is not None or estimator.resize is not None
+            estimator.sample_shape_ = None if any_size else first
+        layout = Layout(estimator.spatial_dims_, estimator.channel_axis_)
+        if items is None:
+            array = resized_array(estimator, array, layout, reset)
+        else:
+            array = resized_list(estimator, items, layout, reset)
+        if reset:
+            estimator.n_channels_ = layout.channels(array.shape[1:])
+            estimator.image_size_ = layout.size(array.shape[1:])
+            estimator.pixel_unit_ = _unit(owner, array, layout)
+        divisor = _divisor(estimator, array)
+        # Tables are computed in their own dtype, as scikit-learn does.
+        table = array.ndim == 2 and array.dtype == np.float64
+        dtype = torch.float64 if table else torch.float32
+        return Pixels(as_tensor(array), layout, divisor, dtype)
+
+
+def _items(owner: str, X: Any) -> list[np.ndarray] | None:
+    """The samples of a list of images, None for what is one array."""
+    listed = isinstance(X, list | tuple) or getattr(X, "dtype", None) == np.object_
+    if not listed or hasattr(X, "columns") or not len(X) or _axes(X[0]) < 2:
+        return None
+    items = []
+    for i, item in enumerate(X):
+        item = np.asarray(item)
+        if item.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{owner}: X[{i}] must be an array of numbers, got dtype {item.dtype}"
+            )
+        if not item.size or not (2 <= item.ndim <= 4):
+            raise ValueError(
+                f"{owner}: X[{i}] must be one image, with 2 to 4 axes, got shape "
+                f"{item.shape}"
+            )
+        if item.dtype.kind == "f" and not np.isfinite(item).all():
+            raise ValueError(f"{owner}: X[{i}] contains NaN or infinity")
+        items.append(_bytes_or_floats(item))
+    return items
+
+
+def _bytes_or_floats(array: np.ndarray) -> np.ndarray:
+    """Whole numbers from 0 to 255 as bytes, whatever type they came in."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if array.dtype == np.uint8 or (kind == "f" and size in (4, 8)):
+        return array
+    small = kind in "iu" and array.size and array.min() >= 0 and array.max() <= 255
+    return array.astype(np.uint8 if small else np.float32)
+
+
+def _axes(X: Any) -> int:
+    """How many axes an array or nested list has, without converting it."""
+    if isinstance(X, list | tuple):
+        return 1 + _axes(X[0]) if len(X) else 1
+    if hasattr(X, "ndim"):
+        return X.ndim
+    return np.asarray(X).ndim
+
+
+def _shape_of(items: list[np.ndarray] | None, X: Any) -> tuple[int, ...]:
+    return items[0].shape if items is not None else np.shape(X)[1:]
+
+
+def _read(estimator: Any, X: Any) -> np.ndarray:
+    """X of three to five axes."""
+    owner = type(estimator).__name__
+    array = check_array(X, allow_nd=True, ensure_all_finite=False, estimator=estimator)
+    if not 3 <= array.ndim <= 5:
+        raise ValueError(
+            f"{owner}: X must have 2 to 5 axes (samples, extents, channels), got shape "
+            f"{array.shape}"
+        )
+    if array.dtype.kind == "f" and not math.isfinite(array.sum(dtype=np.float64)):
+        raise ValueError(f"{owner}: X contains NaN or infinity")
+    return _bytes_or_floats(array)
+
+
+def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
+    """Two-dimensional X: flat images, or every row a signal of one channel."""
+    shape = estimator.image_shape
+    dtypes = [np.float64, np.float32] if shape is None else "numeric"
+    array = validate_data(estimator, X, reset=reset, dtype=dtypes)
+    if shape is None:
+        return array
+    array = _bytes_or_floats(array)
+    if math.prod(shape) != array.shape[1]:
+        raise ValueError(
+            estimator._refusal(
+                "image_shape",
+                f"image_shape has {math.prod(shape)} pixels, but the rows of X have "
+                f"{array.shape[1]} columns",
+            )
+        )
+    return array.reshape(len(array), *shape)
+
+
+def _unit(owner: str, array: np.ndarray, layout: Layout) -> str:
+    if array.dtype == np.uint8:
+        return "byte"
+    if layout.spatial_dims != 2:
+        return "raw"
+    low, high = float(array.min()), float(array.max())
+    if low >= 0 and high <= 1:
+        return "unit"
+    warnings.warn(
+        f"{owner}: X holds float images with values from {low:.4g} to {high:.4g}, "
+        "outside [0, 1]: they are taken as they are, every channel centred and scaled "
+        "by its own mean and standard deviation",
+        UserWarning,
+        stacklevel=6,
+    )
+    return "raw"
+
+
+def _divisor(estimator: Any, array: np.ndarray) -> float | None:
+    """What brings pixels to the unit of the first fit, refusing what cannot be it."""
+    unit, owner = estimator.pixel_unit_, type(estimator).__name__
+    if array.dtype == np.uint8:
+        return None if unit == "raw" else 255.0
+    if unit == "raw":
+        return None
+    # Interpolation and noise overshoot a little.
+    if float(array.max()) > 2:
+        was = "uint8" if unit == "byte" else "floats within [0, 1]"
+        raise ValueError(
+            f"{owner}: X holds floats up to {array.max():.4g}, but fit had {was}: "
+            "divide X by 255, or give uint8"
+        )
+    return None
+
+
+__all__ = ["Images", "Pixels"]

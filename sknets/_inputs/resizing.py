@@ -1,0 +1,121 @@
+"""Samples brought to one size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+
+from sknets._engine.device import as_tensor
+from sknets._inputs.layout import NOUN, Layout
+
+
+def resized_list(
+    estimator: Any, items: list[np.ndarray], layout: Layout, reset: bool
+) -> np.ndarray:
+    """The items as one array of one size, that of the first fit."""
+    owner = type(estimator).__name__
+    known = layout.channels(items[0].shape) if reset else estimator.n_channels_
+    axes = layout.spatial_dims + (layout.channel_axis is not None)
+    for i, item in enumerate(items):
+        found = layout.channels(item.shape) if item.ndim == axes else None
+        if found != known:
+            got = f"{found} channels" if found else f"shape {item.shape}"
+            raise ValueError(
+                f"{owner}: X[{i}] has {got}, but {'X[0]' if reset else 'fit'} had "
+                f"{_channels(known)}, {axes} axes a sample: convert all images to one "
+                "kind"
+            )
+    unequal = len({item.shape for item in items}) > 1
+    if reset and estimator.resize is None:
+        sizes = np.array([layout.size(item.shape) for item in items])
+        size = tuple(np.median(sizes, axis=0).round().astype(int).tolist())
+    else:
+        size = _target_size(estimator, layout)
+    # One dtype for all: a list may mix bytes and floats only by mistake.
+    kinds = {item.dtype.kind for item in items}
+    if len(kinds) > 1:
+        odd = next(i for i, x in enumerate(items) if x.dtype != items[0].dtype)
+        raise ValueError(
+            f"{owner}: X[{odd}] is {items[odd].dtype} and X[0] is {items[0].dtype}: "
+            "convert all images to one dtype"
+        )
+    if unequal or layout.size(items[0].shape) != size:
+        items = [_resize(item[None], layout, size)[0] for item in items]
+    return np.stack(items)
+
+
+def resized_array(
+    estimator: Any, array: np.ndarray, layout: Layout, reset: bool
+) -> np.ndarray:
+    """An array as it is, or resized where ``resize`` says so or fit saw a list."""
+    owner = type(estimator).__name__
+    shape = tuple(array.shape[1:])
+    if not reset:
+        axes = layout.spatial_dims + (layout.channel_axis is not None)
+        found = layout.channels(shape) if len(shape) == axes else None
+        if found is not None and found != estimator.n_channels_:
+            raise ValueError(
+                f"{owner}: X has {_channels(found)}, but fit had "
+                f"{_channels(estimator.n_channels_)}"
+            )
+        fixed = estimator.sample_shape_
+        if found is None or (fixed is not None and shape != fixed):
+            known = f"samples of shape {fixed}" if fixed else f"samples of {axes} axes"
+            fix = f"; set resize={shape[:2]} to take any size" if found else ""
+            raise ValueError(
+                f"{owner}: X has samples of shape {shape}, but fit had {known}{fix}"
+            )
+        if fixed is not None:
+            return array
+    elif estimator.resize is None:
+        return array
+    size = _target_size(estimator, layout)
+    if layout.size(shape) == size:
+        return array
+    parts = [_resize(array[i : i + 64], layout, size) for i in range(0, len(array), 64)]
+    return np.concatenate(parts)
+
+
+def _target_size(estimator: Any, layout: Layout) -> tuple[int, ...]:
+    if estimator.resize is None:
+        return tuple(estimator.image_size_)
+    size = estimator.resize
+    size = (int(size),) * layout.spatial_dims if np.ndim(size) == 0 else tuple(size)
+    if len(size) != layout.spatial_dims:
+        raise ValueError(
+            estimator._refusal(
+                "resize",
+                f"resize must be a number or {layout.spatial_dims} numbers for a "
+                f"{NOUN[layout.spatial_dims]}",
+            )
+        )
+    return size
+
+
+def _resize(samples: np.ndarray, layout: Layout, size: tuple[int, ...]) -> np.ndarray:
+    """Linear interpolation, smoothed where it shrinks (but for volumes)."""
+    grid = layout.grid(as_tensor(np.ascontiguousarray(samples)))
+    if layout.spatial_dims == 3:
+        resized = F.interpolate(grid.float(), size, mode="trilinear")
+        resized = (
+            resized.round().to(grid.dtype) if samples.dtype == np.uint8 else resized
+        )
+    else:
+        # Its first import takes a second.
+        from torchvision.transforms.v2 import functional as operators
+
+        target = [1, *size] if layout.spatial_dims == 1 else list(size)
+        resized = operators.resize(grid, target, antialias=True)
+    resized = resized.squeeze(2) if layout.spatial_dims == 1 else resized
+    if layout.channel_axis is None:
+        return resized.squeeze(1).numpy()
+    return resized.movedim(1, -1 if layout.channel_axis == -1 else 1).numpy()
+
+
+def _channels(n: int) -> str:
+    return f"{n} channel{'' if n == 1 else 's'}"
+
+
+__all__ = ["resized_array", "resized_list"]
