@@ -88,10 +88,13 @@ def compare(
 
     Parameters
     ----------
-    X : table
-        pandas or polars DataFrame, array, sparse matrix or list of rows. Columns may
-        hold numbers, strings, dates, free text and missing values; columns that are
+    X : table or images
+        Table: pandas or polars DataFrame, array, sparse matrix or list of rows. Columns
+        may hold numbers, strings, dates, free text and missing values; columns that are
         constant or only name the rows (ids) are left out, and `notes` says which.
+        Images (or signals, or volumes): an array of 3 to 5 axes or a list of arrays, of
+        unequal size too, as `CNNClassifier` takes them. Models of tables get them as
+        flat rows of pixels, shrunk to 32 pixels a side where they are larger.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         Classes, numbers, several numbers, or 0/1 columns (multilabel). No missing
         values.
@@ -276,7 +279,7 @@ class Comparison:
 
         Parameters
         ----------
-        X : table
+        X : table or images
             As given to `compare`.
 
         Returns

@@ -4,6 +4,7 @@ import math
 import pickle
 import sys
 import time
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -623,6 +624,58 @@ def test_plot_without_matplotlib_says_what_to_install(on_mixed_table, monkeypatc
         on_mixed_table[2].plot()
 
 
+# Images
+
+BARS = np.zeros((60, 10, 12, 3), dtype=np.uint8)
+BAR_WIDTHS = np.arange(60) % 3 + 3
+BARS[np.arange(12) < BAR_WIDTHS[:, None, None] * np.ones((10, 1))] = 200
+
+
+def test_images_meet_networks_made_for_them_and_flat_classical_models():
+    result = compare(
+        BARS, BAR_WIDTHS, task="classification", cv=2, random_state=0, verbose=0
+    )
+    assert result.kind == "images"
+    assert "60 images of 10 x 12, 3 channels" in result.summary
+    assert {"CNNClassifier", "FeedforwardClassifier", "SVC"} <= set(result.table.index)
+    assert result.table["note"].eq("").all()
+    assert result.table.loc["SVC", "accuracy"] > 0.9
+    assert result.predict(BARS[:3]).tolist() == [3, 4, 5]
+    numbers = compare(BARS, BAR_WIDTHS * 1.0, task="regression", cv=2, verbose=0)
+    assert "CNNRegressor" in numbers.table.index
+
+
+def test_unequal_images_of_a_list_are_brought_to_one_size_for_each_model():
+    images = [image[: 8 + i % 3] for i, image in enumerate(BARS)]
+    models = ["svc", "cnn", RandomForestClassifier(n_estimators=10)]
+    result = compare(
+        images, BAR_WIDTHS > 3, models=models, cv=2, random_state=0, verbose=0
+    )
+    assert "images of unequal size (median 9 x 12)" in result.summary
+    assert result.table["accuracy"].min() > 0.9
+    assert result.predict(images[:3]).tolist() == [False, True, True]
+
+
+def test_large_images_are_shrunk_for_classical_models_alone():
+    large = np.kron(BARS, np.ones((1, 5, 5, 1), np.uint8))
+    result = compare(
+        large, BAR_WIDTHS > 3, models=["logisticregression", "cnn"], cv=2, verbose=0
+    )
+    assert "classical models see the images at 32 pixels" in result.notes[0]
+    assert result.models["LogisticRegression"][0].fit_transform(large).shape[1] == (
+        27 * 32 * 3
+    )
+
+
+def test_float_images_outside_the_unit_interval_are_noted_once():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = compare(
+            BARS * 1.0, BAR_WIDTHS > 3, models=["cnn", "svc"], cv=2, verbose=0
+        )
+    assert [n for n in result.notes if "from 0 to 200, outside [0, 1]" in n]
+
+
 # Wrong input: one sentence, before any work
 
 X3, Y3 = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
@@ -641,7 +694,10 @@ WRONG = [
     ({"y": [0.1, 0.2] * 3, "task": "classification"}, r"2 fractional numbers, not"),
     ({"y": list("ababab"), "task": "regression"}, r"strings such as 'a'"),
     ({"y": [], "X": np.empty((0, 2))}, r"X is empty, its shape is \(0, 2\)"),
-    ({"X": np.ones((6, 4, 4))}, r"shape \(6, 4, 4\); X.reshape"),
+    ({"X": np.ones((6, 2, 2, 2, 2, 2))}, r"shape \(6, 2, 2, 2, 2, 2\); X.reshape"),
+    ({"X": np.full((6, 4, 4), np.nan)}, r"X contains NaN or infinity"),
+    ({"X": np.ones((6, 9, 8, 7))}, r"do not tell which axis holds the channels"),
+    ({"X": [*np.ones((5, 4, 4)), np.ones((4, 4, 3))]}, r"X\[5\] has shape"),
     ({"X": list("abcdef")}, r"X must be a table .*, got a list of str"),
     ({"X": np.full((6, 2), np.inf)}, r"X holds 12 infinite values"),
     ({"X": pd.DataFrame({"a": [[1]] * 6})}, r"column 'a' holds a list in each cell"),

@@ -406,7 +406,7 @@ def test_read_only_memory_is_shared_without_a_warning():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_column_moments_equal_numpys_and_spare_X(dtype, weighted, monkeypatch):
-    monkeypatch.setattr("sknets._inputs.table._CHUNK_BYTES", 1000)
+    monkeypatch.setattr("sknets._inputs.table.PIECE_BYTES", 1000)
     rng = np.random.RandomState(0)
     X = (rng.randn(1000, 5) + np.array([0, 1e3, -7, 0, 5])).astype(dtype)
     X[:, 3] = 2.5

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -147,13 +147,62 @@ TABLE_REGRESSORS = (
 )
 
 
+def _on_pixels(
+    rows: Iterable[Candidate], names: Iterable[str]
+) -> tuple[Candidate, ...]:
+    """Models of tables for flat images: all pixels are on one scale already."""
+    return tuple(
+        replace(row, style="pixels" if row.style else "", scaled=False)
+        for row in rows
+        if row.name in names
+    )
+
+
+# Not the boosted trees: hundreds of pixels take them minutes.
+IMAGE_CLASSIFIERS = _on_pixels(
+    TABLE_CLASSIFIERS,
+    (
+        "DummyClassifier",
+        "LogisticRegression",
+        "KNeighborsClassifier",
+        "RandomForestClassifier",
+        "MLPClassifier",
+        "SVC",
+    ),
+)
+IMAGE_REGRESSORS = _on_pixels(
+    TABLE_REGRESSORS,
+    (
+        "DummyRegressor",
+        "RidgeCV",
+        "KNeighborsRegressor",
+        "RandomForestRegressor",
+        "MLPRegressor",
+        "SVR",
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Kind:
-    """One kind of data: how it is recognised and its classical models by task."""
+    """One kind of data: how it is recognised and its models.
+
+    Attributes
+    ----------
+    accepts : callable
+        Whether X is of this kind.
+    classical : dict
+        Classical models by task.
+    deep_style : str
+        How X is prepared for the networks made for it.
+    table_style : str
+        How X is made a table for the networks of tables; empty: they are left out.
+    """
 
     accepts: Callable[[Any], bool]
     classical: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
     deep_style: str = "dense"
+    table_style: str = ""
 
 
 def _is_table(X: Any) -> bool:
@@ -169,11 +218,25 @@ def _is_table(X: Any) -> bool:
     )
 
 
+def _are_images(X: Any) -> bool:
+    axes = getattr(X, "ndim", None)
+    if axes is not None and axes > 1:
+        return 3 <= axes <= 5
+    items = isinstance(X, (list, tuple)) or getattr(X, "dtype", None) == np.object_
+    return items and len(X) > 0 and 2 <= getattr(np.asarray(X[0]), "ndim", 0) <= 4
+
+
 KINDS: dict[str, Kind] = {
     "table": Kind(
         _is_table,
         {"classification": TABLE_CLASSIFIERS, "regression": TABLE_REGRESSORS},
         deep_style="embedded",
+    ),
+    "images": Kind(
+        _are_images,
+        {"classification": IMAGE_CLASSIFIERS, "regression": IMAGE_REGRESSORS},
+        deep_style="",
+        table_style="pixels",
     ),
 }
 
@@ -193,8 +256,8 @@ def guess_kind(X: Any) -> str:
     seen = f"an array of shape {shape}" if shape is not None else f"{_describe(X)}"
     hint = "; X.reshape(len(X), -1) makes a table of it" if shape and shape[1:] else ""
     raise ValueError(
-        f"compare(X=...): X must be a {' or '.join(KINDS)} (rows and columns), "
-        f"got {seen}{hint}"
+        "compare(X=...): X must be a table (rows and columns) or images (an array of 3 "
+        f"to 5 axes, or a list of arrays), got {seen}{hint}"
     )
 
 

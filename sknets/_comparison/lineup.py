@@ -24,6 +24,7 @@ from sknets._comparison.candidates import (
     deep_estimators,
     near_names,
 )
+from sknets._comparison.pictures import FlatPixels
 from sknets._comparison.preparation import table_preparation
 from sknets._comparison.problem import Problem
 
@@ -73,10 +74,13 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
         What is known of X and y.
     """
     auto = {row.name: row for row in KINDS[problem.kind].classical[problem.task]}
+    kinds = (
+        {problem.kind, "table"} if KINDS[problem.kind].table_style else {problem.kind}
+    )
     deep = {
         name: cls
         for name, cls in deep_estimators()
-        if native_kind(cls) == problem.kind and cls._task == problem.task
+        if native_kind(cls) in kinds and cls._task == problem.task
     }
     if isinstance(models, str) and models != "auto":
         models = [models]
@@ -170,7 +174,7 @@ def _entry(
             # The preparation scales all but the text's columns: at unit variance
             # these many weak ones would drown the others.
             model.set_params(standardize=False)
-        style = KINDS[problem.kind].deep_style
+        style = _style_for(deep[name], problem)
         return Entry(_prepare(model, Candidate(name, deep[name], style), problem))
     row, note = auto[name], ""
     model = row.make()
@@ -194,12 +198,15 @@ def _prepare_given(item: Any, problem: Problem) -> Any:
     parts = [item, *item.get_params(deep=False).values()]
     if any(isinstance(part, (Pipeline, ColumnTransformer)) for part in parts):
         return _seeded(item, problem.seed)
+    kind = type(innermost(item))
+    if problem.kind != "table":
+        row = Candidate("", kind, _style_for(kind, problem))
+        return _prepare(clone(item), row, problem)
     if problem.roles is None and not problem.has_missing:
         return _seeded(item, problem.seed)
     style = {
         type(row.make()): row.style for row in (*TABLE_CLASSIFIERS, *TABLE_REGRESSORS)
     }
-    kind = type(innermost(item))
     own = (
         KINDS[problem.kind].deep_style if kind.__module__.startswith("sknets.") else ""
     )
@@ -207,11 +214,20 @@ def _prepare_given(item: Any, problem: Problem) -> Any:
     return _prepare(clone(item), row, problem)
 
 
+def _style_for(cls: Any, problem: Problem) -> str:
+    """How X is prepared for an estimator: as it is, if it is made for such data."""
+    kind = KINDS[problem.kind]
+    takes = {kind.name for kind in getattr(cls, "_inputs", ())}
+    return kind.deep_style if problem.kind in takes else kind.table_style
+
+
 def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
     """Put before a model what it needs to take this table."""
     steps: list[Any] = []
     if not row.style:
         pass
+    elif row.style == "pixels":
+        steps = [FlatPixels()]
     elif problem.roles is not None:
         steps = [table_preparation(problem.roles, row.style, problem.seed)]
     elif problem.is_sparse:

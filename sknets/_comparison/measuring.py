@@ -19,6 +19,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 
 from sknets._comparison.lineup import innermost
+from sknets._inputs.images import PixelUnitWarning
 
 # What is measured beside the metrics, by column of `Comparison.scores`.
 MEASURES = (
@@ -127,6 +128,8 @@ class Measured(MetaEstimatorMixin, BaseEstimator):
         self._asked: Any = None
         with warnings.catch_warnings(record=True) as caught, MemoryMeter() as memory:
             warnings.simplefilter("always", ConvergenceWarning)
+            # Said once, in the notes of the problem.
+            warnings.simplefilter("ignore", PixelUnitWarning)
             begin = time.perf_counter()
             self.model_.fit(X, y)
             self.fit_seconds_ = time.perf_counter() - begin

@@ -21,8 +21,10 @@ from sklearn.model_selection import (
     StratifiedKFold,
     check_cv,
 )
+from sklearn.utils.validation import _num_samples
 
 from sknets._comparison.candidates import guess_kind, near_names
+from sknets._comparison.pictures import read_images
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
 from sknets._comparison.target import read_target
 
@@ -127,9 +129,12 @@ def pose(
             "'regression'"
         )
     kind = guess_kind(X)
-    X, roles, missing, facts, notes = read_table(X)
+    if kind == "images":
+        roles, missing, (facts, notes) = None, False, read_images(X)
+    else:
+        X, roles, missing, facts, notes = read_table(X)
     values, task, said = read_target(y, task)
-    n_rows = X.shape[0]
+    n_rows = _num_samples(X)
     if n_rows != len(values):
         raise ValueError(
             "compare(X, y): X and y must have equal lengths, got "

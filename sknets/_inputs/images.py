@@ -17,6 +17,10 @@ from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
 from sknets._inputs.resizing import resized_array, resized_list
 
 
+class PixelUnitWarning(UserWarning):
+    """The unit of float images had to be assumed."""
+
+
 class Pixels:
     """The canonical container: samples as given, cut into batches (B, C, *size).
 
@@ -229,7 +233,7 @@ def _unit(owner: str, array: np.ndarray, layout: Layout) -> str:
         f"{owner}: X holds float images with values from {low:.4g} to {high:.4g}, "
         "outside [0, 1]: they are taken as they are, every channel centred and scaled "
         "by its own mean and standard deviation",
-        UserWarning,
+        PixelUnitWarning,
         stacklevel=6,
     )
     return "raw"
@@ -252,4 +256,4 @@ def _divisor(estimator: Any, array: np.ndarray) -> float | None:
     return None
 
 
-__all__ = ["Images", "Pixels"]
+__all__ = ["Images", "PixelUnitWarning", "Pixels"]
