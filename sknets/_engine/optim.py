@@ -84,6 +84,18 @@ def _without_compiler():
             vars(inner).pop("__dynamo_disable", None)
 
 
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return ``optimizer.state_dict()``."""
+    with _without_compiler():
+        return optimizer.state_dict()
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Do ``optimizer.load_state_dict(state)``."""
+    with _without_compiler():
+        optimizer.load_state_dict(state)
+
+
 def make_schedule(
     name: str, optimizer: torch.optim.Optimizer, epochs: int, steps: int
 ) -> Any:
