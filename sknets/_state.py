@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -66,13 +67,21 @@ def write(
         try:
             save_file(arrays, temporary, metadata=metadata)
         except SafetensorError as error:
-            raise OSError(str(error)) from error
+            raise _as_os_error(error, path) from error
         _sync(temporary)
         if previous is not None and path.exists():
             second_name(path, previous)
         os.replace(temporary, path)
     with contextlib.suppress(OSError):  # not every system can
         _sync(path.parent)
+
+
+def _as_os_error(error: SafetensorError, path: Path) -> OSError:
+    """The operating system's own error, which safetensors only quotes."""
+    code = re.search(r"os error (\d+)", str(error))
+    if code is None:
+        return OSError(f"{path}: {error}")
+    return OSError(int(code[1]), os.strerror(int(code[1])), str(path))
 
 
 def second_name(path: Path, name: Path) -> None:

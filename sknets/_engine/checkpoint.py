@@ -52,6 +52,7 @@ class Checkpoint(Callback):
         self.estimator: Any = estimator
         self.identity: dict[str, Any] = {}
         self.saved: dict[str, Any] | None = None
+        self.gathered: dict[str, Any] | None = None
         self.random: dict[str, Any] | None = None
         self.last: int | None = None
         self.warned = False
@@ -118,24 +119,23 @@ class Checkpoint(Callback):
         named = [item for item in callbacks if isinstance(item, tuple)]
         self.kept = {n: c for n, c in named if isinstance(c, Resumable)}
         try:
-            if self.saved is not None:
-                self._restore(net, self.saved)
-            if self.saved is None or not self.saved["finished"]:
+            if not self._restore(net):
                 left = epochs - self._done(net)
                 net.train(samples, valid, left, [*callbacks, ("checkpoint", self)])
                 self._write(net, finished=True)
         finally:
             # The net outlives the fit and holds its callbacks.
-            self.estimator, self.saved, self.before = None, None, {}
+            self.estimator, self.before, self.kept = None, {}, {}
 
     # -- what skorch calls -----------------------------------------------------------
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         # Last of all callbacks: the others have just begun anew.
-        if self.saved is None:
+        gathered, self.gathered = self.gathered, None
+        if gathered is None:
             self._write(net)
         else:
-            for name, state in self.saved["callbacks"].items():
+            for name, state in gathered.items():
                 self.kept[name].restore(state)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
@@ -183,17 +183,21 @@ class Checkpoint(Callback):
             )
         return state
 
-    def _restore(self, net: Any, saved: dict[str, Any]) -> None:
+    def _restore(self, net: Any) -> bool:
+        """Bring back what was found, if anything; whether that fit had finished."""
+        saved, self.saved = self.saved, None
+        if saved is None:
+            return False
         net.restore({**saved["net"], "history": _rows(saved["net"]["history"])})
         vars(self.estimator).update(saved["fitted"])
-        self.last = saved["done"]
-        if saved["finished"] or not self.estimator.callbacks:
-            return
-        reason = (
-            f"training resumes after epoch {self.last}, but a checkpoint holds nothing "
-            "of the skorch callbacks in callbacks: they begin anew"
-        )
-        warnings.warn(self._sentence(reason), RuntimeWarning, stacklevel=2)
+        self.last, self.gathered = saved["done"], saved["callbacks"]
+        if self.estimator.callbacks and not saved["finished"]:
+            reason = (
+                f"training resumes after epoch {self.last}, but a checkpoint holds "
+                "nothing of the skorch callbacks in callbacks: they begin anew"
+            )
+            warnings.warn(self._sentence(reason), RuntimeWarning, stacklevel=2)
+        return bool(saved["finished"])
 
     # -- writing ---------------------------------------------------------------------
 
