@@ -101,7 +101,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         and ends with the same bits; a finished one returns at once. In a folder (one
         that exists, or a path that ends with a slash) each fit has a file of its own,
         as cross-validation and searches need. A file of another fit is an error. The
-        skorch callbacks in ``callbacks`` begin anew when a fit resumes.
+        skorch callbacks in ``callbacks`` begin anew when a fit resumes. `partial_fit`
+        keeps no such file.
 
     Attributes
     ----------

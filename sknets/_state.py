@@ -72,8 +72,10 @@ def write(
         if previous is not None and path.exists():
             second_name(path, previous)
         os.replace(temporary, path)
-    with contextlib.suppress(OSError):  # not every system can
-        _sync(path.parent)
+    if previous is None:
+        # Without it a power cut may bring back the file before, as good to resume from.
+        with contextlib.suppress(OSError):  # not every system can
+            _sync(path.parent)
 
 
 def _as_os_error(error: SafetensorError, path: Path) -> OSError:

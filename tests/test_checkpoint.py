@@ -7,6 +7,7 @@ fit, so that the libraries are imported once.
 import glob
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,7 +213,8 @@ def run_out_of_disk(path):
 
 def main(folder):
     torch.set_num_threads(1)
-    classifier(max_epochs=1, dropout=0.1).fit(X, y)  # what it imports lazily, once
+    # What they import lazily (SGD: torch's compiler) is imported once.
+    classifier(max_epochs=1, dropout=0.1, optimizer="sgd").fit(X, y)
     for name in [*FITS, "full_disk"]:
         if name == "full_disk":
             assert (
@@ -286,13 +288,13 @@ def epochs(monkeypatch):
 
 def interrupt(net, epoch, X=X, y=y):
     """Fit and press Ctrl-C after so many epochs."""
-    net = sknets_clone(net).set_params(callbacks=[At(epoch + 1, ctrl_c)])
+    net = fresh(net).set_params(callbacks=[At(epoch + 1, ctrl_c)])
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, y)
     assert not net.__sklearn_is_fitted__()
 
 
-def sknets_clone(net):
+def fresh(net):
     return type(net)(**net.get_params())
 
 
@@ -322,7 +324,7 @@ def test_ctrl_c_within_an_epoch(path):
     net = classifier(checkpoint=path, dropout=0.2)
     late = [At(4, ctrl_c, "on_epoch_end")]
     with pytest.raises(KeyboardInterrupt):
-        sknets_clone(net).set_params(callbacks=late).fit(X, y)
+        fresh(net).set_params(callbacks=late).fit(X, y)
     assert _state.read(path, FORMAT)[1]["done"] == 3
     same(result(net.fit(X, y), X, y, None), fit_of(classifier(dropout=0.2)))
 
@@ -497,14 +499,10 @@ def search(net, **params):
     return GridSearchCV(net, grid, cv=cv, error_score="raise", **params)
 
 
-def stop_in_the_third_fit(net):
-    if net.lr == 0.01 and len(net.history) == 5:
-        raise KeyboardInterrupt
-
-
 class InThirdFit(Callback):
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        stop_in_the_third_fit(net)
+        if net.lr == 0.01 and len(net.history) == 5:
+            raise KeyboardInterrupt
 
 
 def test_a_search_that_was_killed_goes_on(tmp_path, epochs):
@@ -524,7 +522,8 @@ def test_a_search_that_was_killed_goes_on(tmp_path, epochs):
 
 def test_a_search_in_two_processes(tmp_path, epochs):
     expected = search(classifier()).fit(X, y)
-    epochs.clear()
+    with pytest.raises(KeyboardInterrupt):
+        search(classifier(checkpoint=tmp_path, callbacks=[InThirdFit()])).fit(X, y)
     found = search(classifier(checkpoint=tmp_path), n_jobs=2).fit(X, y)
     key = "mean_test_score"
     np.testing.assert_array_equal(found.cv_results_[key], expected.cv_results_[key])
@@ -612,6 +611,45 @@ def test_a_diverging_fit_keeps_the_last_good_state(path):
     state = _state.read(path, FORMAT)[1]
     assert not state["finished"]
     assert all(np.isfinite(w).all() for w in state["net"]["weights"].values())
+
+
+def test_a_folder_that_vanishes(tmp_path):
+    folder = tmp_path / "fits"
+    folder.mkdir()
+    path = folder / "fit"
+    net = classifier(checkpoint=path)
+    net.set_params(callbacks=[At(3, lambda: shutil.rmtree(folder))])
+    with pytest.warns(RuntimeWarning, match="none is kept yet, training") as caught:
+        net.fit(X, y)
+    assert len(caught) == 1 and net.n_iter_ == 8
+
+
+def test_what_is_learnt_before_training_need_not_be_written(path, epochs):
+    class Odd(FeedforwardClassifier):
+        def _encode_target(self, *args, **kwargs):
+            encoded = super()._encode_target(*args, **kwargs)
+            self.odd_ = len  # before training: made again in the next fit
+            return encoded
+
+    Odd(max_epochs=2, checkpoint=path).fit(X, y)
+    Odd(max_epochs=2, checkpoint=path).fit(X, y)
+    assert len(epochs) == 2
+
+
+def test_fitted_attributes_that_training_sets_are_kept(path):
+    class Learns(FeedforwardClassifier):
+        def _callbacks(self, *args):
+            class Learn(Callback):
+                def on_epoch_end(_, net, **kwargs):
+                    past = getattr(self, "total_", np.zeros(1))
+                    self.total_ = past + net.history[-1, "train_loss"]
+
+            return [("learn", Learn()), *super()._callbacks(*args)]
+
+    expected = Learns(max_epochs=8, random_state=0).fit(X, y)
+    net = Learns(max_epochs=8, random_state=0, checkpoint=path)
+    interrupt(net, 5)
+    np.testing.assert_array_equal(net.fit(X, y).total_, expected.total_)
 
 
 def test_save_and_load_with_a_path(path, tmp_path):

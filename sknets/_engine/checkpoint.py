@@ -235,12 +235,12 @@ class Checkpoint(Callback):
             return
         self.warned = True
         kept = "none is kept yet"
-        if self.last is not None:
+        if self.last is not None and self.path.exists():
             kept = f"the state after epoch {self.last} is kept"
         reason = (
             f"the state after epoch {done} could not be written to {self.path} "
             f"({error.strerror or error}); {kept}, training goes on and tries again "
-            "after each epoch: make room on the disk"
+            "after each epoch: make room on the disk, or bring back the folder"
         )
         warnings.warn(self._sentence(reason), RuntimeWarning, stacklevel=2)
 
