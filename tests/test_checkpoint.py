@@ -449,7 +449,7 @@ def test_errors_before_any_work(tmp_path, epochs):
         (f"{tmp_path}/no/where/", FileNotFoundError, "there is no folder"),
         (tmp_path / "file" / "fit", FileNotFoundError, "there is no folder"),
         (tmp_path / ("long" * 99), OSError, r"no file can be written there \(File n"),
-        (os.devnull, ValueError, "neither a file nor a folder"),
+        (os.devnull, ValueError, "neither a file that can be read nor a"),
         (3, ValueError, "checkpoint must be a string or a path or None"),
     ]:
         with pytest.raises(error, match=match) as caught:

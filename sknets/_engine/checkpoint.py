@@ -45,7 +45,7 @@ class Checkpoint(Callback):
     OSError
         When the folder is missing or cannot be written to.
     ValueError
-        When the path is something else than a file or a folder.
+        When the path is something else than a readable file or a folder.
     """
 
     def __init__(self, estimator: Any):
@@ -65,8 +65,10 @@ class Checkpoint(Callback):
             raise FileNotFoundError(
                 self._sentence(f"there is no folder {needed}; make it first")
             )
-        if not self.is_folder and os.path.exists(given) and not os.path.isfile(given):
-            raise ValueError(self._sentence("it is neither a file nor a folder"))
+        readable = os.path.isfile(given) and os.access(given, os.R_OK)
+        if not self.is_folder and os.path.exists(given) and not readable:
+            reason = "it is neither a file that can be read nor a folder"
+            raise ValueError(self._sentence(reason))
         try:
             if self.is_folder:
                 folder.mkdir(exist_ok=True)
@@ -202,11 +204,6 @@ class Checkpoint(Callback):
     # -- writing ---------------------------------------------------------------------
 
     def _write(self, net: Any, finished: bool = False) -> None:
-        if self._mark() != self.mark:
-            # Another fit may have begun with the same file since: nothing of it is
-            # overwritten.
-            with contextlib.suppress(_state.ModelFileError, FileNotFoundError):
-                self._read(self.path)
         done = self._done(net)
         net_state = net.state()
         state = {
@@ -224,11 +221,15 @@ class Checkpoint(Callback):
         }
         name = self.identity["class"]
         try:
+            if self._mark() != self.mark:
+                # Another fit may have begun with the same file since: nothing of it
+                # is overwritten.
+                with contextlib.suppress(_state.ModelFileError, FileNotFoundError):
+                    self._read(self.path)
             _state.write(self.path, name, state, FORMAT, self.previous)
+            self.last, self.mark = done, self._mark()
         except OSError as error:
             self._warn_of(error, done)
-        else:
-            self.last, self.mark = done, self._mark()
 
     def _warn_of(self, error: OSError, done: int) -> None:
         if self.warned:
