@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,8 +18,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
 from sknets import _state
+from sknets._attempt import AllOrNothing
 from sknets._engine.batching import Samples
 from sknets._engine.callbacks import BestWeights, Progress, ScikitLearnCallbacks
+from sknets._engine.checkpoint import Checkpoint
 from sknets._engine.device import (
     GeneratorMode,
     Streams,
@@ -91,6 +95,15 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     callbacks : list, default=None
         skorch callbacks; they are cloned, so yours are left as they are. scikit-learn's
         own callbacks are set with ``set_callbacks``.
+    checkpoint : str or path-like, default=None
+        A file that keeps the whole state of `fit` after every epoch (and, with the
+        suffix ``.previous``, that of the epoch before). A fit that was killed or
+        interrupted resumes from it when it is run again with equal parameters and data,
+        and ends with the same bits; a finished one returns at once. In a folder (one
+        that exists, or a path that ends with a slash) each fit has a file of its own,
+        as cross-validation and searches need. A file of another fit is an error. The
+        skorch callbacks in ``callbacks`` begin anew when a fit resumes. `partial_fit`
+        keeps no such file.
 
     Attributes
     ----------
@@ -149,6 +162,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     random_state: int | np.random.RandomState | None = param(default=None, at_least=0)
     verbose: int = param(default=0, at_least=0)
     callbacks: list[Any] | None = param(default=None)
+    checkpoint: str | os.PathLike[str] | None = param(default=None)
 
     # -- what a task or a chapter supplies -----------------------------------------
 
@@ -213,19 +227,27 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
 
     def _fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Train for ``max_epochs``, from the start unless ``warm_start``."""
-        with _AllOrNothing(self) as attempt:
+        with AllOrNothing(self) as attempt:
             self._check_params()
             fresh = not (self.warm_start and self.__sklearn_is_fitted__())
             if fresh:
                 attempt.forget()
             else:
                 attempt.snapshot()
+            checkpoint = None if self.checkpoint is None else Checkpoint(self)
             context, data = self._root_task(X, y, sample_weight)
             samples = self._read(X, y, sample_weight, reset=fresh)
-            samples, valid, seed = self._split(samples)
+            random = check_random_state(self.random_state)
+            if checkpoint is not None:
+                start = None if fresh else self.net_
+                random = checkpoint.open(samples, random, start)
+            samples, valid, seed = self._split(samples, random)
             net = self._make_net(samples, seed) if fresh else self.net_
             callbacks = self._callbacks(net, valid, context, data)
-            net.train(samples, valid, self.max_epochs, callbacks)
+            if checkpoint is None:
+                net.train(samples, valid, self.max_epochs, callbacks)
+            else:
+                checkpoint.train(net, samples, valid, self.max_epochs, callbacks)
             self._finish(net)
             if context is not None:
                 context.call_on_fit_task_end(
@@ -237,7 +259,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None
     ) -> Any:
         """Train for one epoch; as many calls as ``max_epochs`` are one `fit`."""
-        with _AllOrNothing(self) as attempt:
+        with AllOrNothing(self) as attempt:
             self._check_params()
             if self.early_stopping:
                 raise ValueError(
@@ -246,11 +268,15 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                         "partial_fit sees one epoch at a time and cannot stop early",
                     )
                 )
+            if self.checkpoint is not None:
+                sentence = "partial_fit keeps no state in files, use save after it"
+                raise ValueError(self._refusal("checkpoint", sentence))
             fresh = not self.__sklearn_is_fitted__()
             if not fresh:
                 attempt.snapshot()
             samples = self._read(X, y, sample_weight, reset=fresh, classes=classes)
-            samples, _, seed = self._split(samples)
+            random = check_random_state(self.random_state)
+            samples, _, seed = self._split(samples, random)
             net = self._make_net(samples, seed) if fresh else self.net_
             net.train(samples, None, 1, self._callbacks(net, None, None, {}))
             self._finish(net)
@@ -315,9 +341,10 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         kind = next(k for k in self._inputs if k.name == self.input_kind_)
         return kind.check(self, X, reset=reset)
 
-    def _split(self, samples: Samples) -> tuple[Samples, Samples | None, int]:
+    def _split(
+        self, samples: Samples, random: np.random.RandomState
+    ) -> tuple[Samples, Samples | None, int]:
         """Training and validation samples, and the seed of the net's streams."""
-        random = check_random_state(self.random_state)
         seed = int(random.randint(np.iinfo(np.int32).max))
         if not self.early_stopping:
             return samples, None, seed
@@ -384,7 +411,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         if valid is not None:
             callbacks.append(("best", BestWeights(self.n_iter_no_change, self.tol)))
         if self.verbose == 1:
-            bar = Progress(type(self).__name__, self.max_epochs)
+            bar = Progress(type(self).__name__, self.max_epochs, len(net.history))
             callbacks.append(("progress", bar))
         if context is not None:
             bridge = ScikitLearnCallbacks(self, context, data, lambda: {"net_": net})
@@ -473,56 +500,20 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             Before `fit`.
         FileNotFoundError
             When the folder does not exist.
+        OSError
+            When the disk is full or the file may not be written; it is as it was.
         ValueError
             When a parameter is something that only Python can hold, such as a
             callback.
         """
         check_is_fitted(self)
+        folder = Path(path).parent
+        if not folder.is_dir():
+            sentence = f"save({str(path)!r}): there is no folder {folder}"
+            raise FileNotFoundError(sentence)
         state = self.__getstate__()
         state = {k: v for k, v in state.items() if not k.startswith("_")}
         _state.write(path, type(self).__name__, state)
-
-
-class _AllOrNothing:
-    """A fit that fails leaves the estimator as it was, never half new.
-
-    After Ctrl-C in a fit from the start it is unfitted: nobody wants to mistake the
-    old model for the new one.
-    """
-
-    def __init__(self, estimator: Estimator):
-        self.estimator = estimator
-        self.before = self._fitted()
-        self.net_state: dict[str, Any] | None = None
-
-    def _fitted(self) -> dict[str, Any]:
-        attributes = vars(self.estimator)
-        return {k: v for k, v in attributes.items() if _is_fitted_name(k)}
-
-    def forget(self) -> None:
-        for name in self._fitted():
-            delattr(self.estimator, name)
-
-    def snapshot(self) -> None:
-        """Training goes on in place: keep what it changes."""
-        self.net_state = self.estimator.net_.state()
-
-    def __enter__(self) -> _AllOrNothing:
-        return self
-
-    def __exit__(self, kind, error, traceback) -> None:
-        if kind is None:
-            return
-        self.forget()
-        if self.net_state is not None:
-            self.before["net_"].restore(self.net_state)
-        elif issubclass(kind, KeyboardInterrupt):
-            return
-        self.estimator.__dict__.update(self.before)
-
-
-def _is_fitted_name(name: str) -> bool:
-    return name.endswith("_") and not name.startswith("_")
 
 
 def _target_tensor(values: Any, dtype: torch.dtype, device: torch.device):

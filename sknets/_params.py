@@ -7,6 +7,7 @@ import difflib
 import functools
 import inspect
 import math
+import os
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -177,6 +178,7 @@ _NAMES: dict[Any, str] = {
     dict: "a dict",
     type(None): "None",
     np.random.RandomState: "a numpy RandomState",
+    os.PathLike: "a path",
 }
 
 

@@ -6,6 +6,7 @@ these checks ask the same of all: tables, images, sequences, text, graphs, trees
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import io
@@ -296,8 +297,28 @@ def an_interrupted_fit_is_unfitted(estimator, X, y):
 
 
 class _Interrupt(Callback):
+    def __init__(self, epoch=1):
+        self.epoch = epoch
+
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        raise KeyboardInterrupt
+        if len(net.history) == self.epoch:
+            raise KeyboardInterrupt
+
+
+@_check
+def an_interrupted_fit_resumes_from_its_checkpoint(estimator, X, y):
+    expected = _outputs(clone(estimator).fit(X, y), X)
+    with tempfile.TemporaryDirectory() as folder:
+        estimator.set_params(checkpoint=f"{folder}/fit")
+        first = clone(estimator).set_params(
+            callbacks=[_Interrupt(estimator.max_epochs)]
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            first.fit(X, y)
+            raise AssertionError("Ctrl-C is swallowed")
+        resumed = estimator.fit(X, y)
+        _assert_same(_outputs(resumed, X), expected)
+        _assert_same(_outputs(clone(estimator).fit(X, y), X), expected)
 
 
 class _CountEpochs(Callback):

@@ -321,6 +321,17 @@ def test_a_function_sees_one_image_at_a_time():
     assert shapes == {(3, 12, 16)}
 
 
+def test_a_checkpoint_knows_the_augmentation(tmp_path):
+    kept = {"checkpoint": str(tmp_path / "fit"), "max_epochs": 2}
+    rotate = quick(augment=v2.RandomRotation(20), **kept)
+    expected = rotate.fit(X, y).predict_proba(X)
+    again = quick(augment=v2.RandomRotation(20), **kept).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+    refused("is of another fit, with augment=", quick(augment="flip", **kept).fit, X, y)
+    nameless = quick(augment=lambda image: image, **kept)
+    refused("cannot tell it from others, give it a name", nameless.fit, X, y)
+
+
 # -- backbones -----------------------------------------------------------------------
 
 large = np.kron(X[:12], np.ones((3, 2, 1), np.uint8))  # 36 x 32 pixels

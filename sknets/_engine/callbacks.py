@@ -7,11 +7,24 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from sknets._engine.device import to_numpy, to_torch
 from sknets._engine.net import StopTraining
 from sknets._engine.stock import Callback
 
 
-class BestWeights(Callback):
+class Resumable(Callback):
+    """A callback whose state belongs to the fit's, and so into its checkpoint."""
+
+    def state(self) -> dict[str, Any]:
+        """What it has gathered, as numpy arrays, numbers and strings."""
+        raise NotImplementedError
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; called after ``on_train_begin``."""
+        raise NotImplementedError
+
+
+class BestWeights(Resumable):
     """Stop when the validation loss no longer falls; end with the best weights.
 
     Parameters
@@ -44,15 +57,32 @@ class BestWeights(Callback):
             net.module_.load_state_dict(self.best_)
             self.best_ = None
 
+    def state(self) -> dict[str, Any]:
+        best = to_numpy(self.best_)
+        return {"loss": self.best_loss_, "weights": best, "misses": self.misses_}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best_loss_, self.misses_ = state["loss"], state["misses"]
+        self.best_ = to_torch(state["weights"])
+
 
 class Progress(Callback):
-    """A bar over the epochs, in terminals and in notebooks."""
+    """A bar over the epochs of a fit, in terminals and in notebooks.
 
-    def __init__(self, description: str, epochs: int):
-        self.description, self.epochs = description, epochs
+    ``before`` is how many the net had gone through before the fit; what a checkpoint
+    holds of it is done when the bar appears.
+    """
+
+    def __init__(self, description: str, epochs: int, before: int = 0):
+        self.description, self.epochs, self.before = description, epochs, before
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        self.bar_ = tqdm(total=self.epochs, desc=self.description, unit="epoch")
+        self.bar_ = tqdm(
+            total=self.epochs,
+            initial=len(net.history) - self.before,
+            desc=self.description,
+            unit="epoch",
+        )
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         row = net.history[-1]
@@ -103,4 +133,4 @@ class ScikitLearnCallbacks(Callback):
         self.estimator = self.context = self.reconstruct = None
 
 
-__all__ = ["BestWeights", "Progress", "ScikitLearnCallbacks"]
+__all__ = ["BestWeights", "Progress", "Resumable", "ScikitLearnCallbacks"]

@@ -25,8 +25,9 @@ from sknets._engine.optim import (
     FusedStep,
     Recipe,
     Schedule,
-    align_moments,
     make_optimizer,
+    optimizer_state,
+    restore_optimizer,
 )
 from sknets._engine.stock import (
     Callback,
@@ -406,7 +407,7 @@ class Net(NeuralNet):
         return {
             "dtype": str(self.dtype).removeprefix("torch."),
             "weights": to_numpy(self.module_.state_dict()),
-            "optimizer": to_numpy(self.optimizer_.state_dict()),
+            "optimizer": to_numpy(optimizer_state(self.optimizer_)),
             "schedule": schedule,
             "streams": self._streams.state(),
             "history": [
@@ -417,8 +418,7 @@ class Net(NeuralNet):
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a state of this net, or take over that of an equal one."""
         self.module_.load_state_dict(to_torch(state["weights"]), strict=True)
-        self.optimizer_.load_state_dict(to_torch(state["optimizer"]))
-        align_moments(self.optimizer_)
+        restore_optimizer(self.optimizer_, to_torch(state["optimizer"]))
         self._saved_schedule = state["schedule"]
         if self._schedule is not None and self._saved_schedule is not None:
             self._schedule.restore(self._saved_schedule)

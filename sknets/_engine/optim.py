@@ -63,14 +63,6 @@ def make_optimizer(
         )
 
 
-def align_moments(optimizer: torch.optim.Optimizer) -> None:
-    """Lay loaded moments out in memory as their weights are, which fused steps need."""
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                state[name] = torch.empty_like(parameter).copy_(value)
-
-
 @contextlib.contextmanager
 def _without_compiler():
     """torch's optimisers import its compiler, over a second, only to be skipped by it.
@@ -90,6 +82,25 @@ def _without_compiler():
     finally:
         for inner in marked:
             vars(inner).pop("__dynamo_disable", None)
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return ``optimizer.state_dict()``."""
+    with _without_compiler():
+        return optimizer.state_dict()
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Do ``optimizer.load_state_dict(state)``.
+
+    The moments are laid out in memory as their weights are, which fused steps need.
+    """
+    with _without_compiler():
+        optimizer.load_state_dict(state)
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter).copy_(value)
 
 
 def make_schedule(
