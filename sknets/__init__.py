@@ -18,15 +18,22 @@ _HOME = {
     # 1. Feedforward networks
     "FeedforwardClassifier": "feedforward",
     "FeedforwardRegressor": "feedforward",
+    # 1. Backpropagation
+    "gradient_check": "backpropagation",
+    "gradient_norms": "backpropagation",
     # 2. Convolutional networks
     "CNNClassifier": "convolutional",
     "CNNRegressor": "convolutional",
 }
+# Public modules: those of the names above, and those that only hold classes and tools.
+_MODULES = {*_HOME.values(), "display", "testing"}
 
 __all__ = [*_HOME, "__version__"]
 
 
 def __getattr__(name):
+    if name in _MODULES:
+        return import_module(f"sknets.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'sknets' has no attribute {name!r}")
     value = getattr(import_module(f"sknets.{_HOME[name]}"), name)
@@ -35,4 +42,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -58,7 +58,7 @@ class Backbone(nn.Module):
         if freeze:
             self.body.requires_grad_(False)
         self.expand = n_channels == 1
-        self.body.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> Backbone:
         """As usual, but a frozen body stays as it was trained, its statistics too."""
@@ -68,7 +68,7 @@ class Backbone(nn.Module):
         return self
 
     def features(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, n_features)
-        x = self.prepare(x)
+        x = self.prepare(x.contiguous(memory_format=torch.channels_last))
         if self.expand:
             x = x.expand(-1, 3, -1, -1)
         x = x.contiguous(memory_format=torch.channels_last)

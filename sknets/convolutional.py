@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
@@ -88,10 +89,10 @@ class ConvNet(nn.Module):
         self.head = nn.Sequential(*drop, nn.Linear(width, n_outputs))
         self.n_features = width
         self.memory_format = torch.channels_last_3d if volume else torch.channels_last
-        self.convolutions.to(memory_format=self.memory_format)
+        self.to(memory_format=self.memory_format)
 
     def features(self, x: Tensor) -> Tensor:  # (B, C, *size) -> (B, n_features)
-        x = self.prepare(x).contiguous(memory_format=self.memory_format)
+        x = self.prepare(x.contiguous(memory_format=self.memory_format))
         return self.dense(self.convolutions(x))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, *size) -> (B, K)
@@ -156,10 +157,16 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         )
 
     def _build(self) -> nn.Module:
-        shape = (-1, *[1] * max(2, len(self.image_size_)))
-        standardize = Standardize(
-            self.x_mean_.reshape(shape), self.x_scale_.reshape(shape)
+        size = self.image_size_ if len(self.image_size_) > 1 else (1, *self.image_size_)
+        # As large as an image: broadcasting over all but the batch takes a tenth of
+        # the time of broadcasting over the pixels.
+        mean, scale = (
+            np.broadcast_to(
+                each.reshape(1, -1, *[1] * len(size)), (1, len(each), *size)
+            )
+            for each in (self.x_mean_, self.x_scale_)
         )
+        standardize = Standardize(mean, scale)
         kinds = _augmentations(self.augment)
         prepare: list[nn.Module] = [Augment(kinds)] if kinds else []
         prepare.append(standardize)

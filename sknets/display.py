@@ -6,13 +6,19 @@ import math
 import shutil
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+if TYPE_CHECKING:
+    from sknets.backpropagation import GradientNorms
+
 # Okabe and Ito's palette, told apart with any colour vision.
 COLORS = {"deep": "#0072B2", "classical": "#D55E00", "baseline": "#808080"}
+# The same palette for one line after another, with shapes for print in grey.
+LINES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = "osD^vPX"
 # A gap with a p-value above this is taken for the noise of the splits.
 SIGNIFICANT = 0.05
 
@@ -221,6 +227,170 @@ class LeaderboardDisplay:
             frameon=False,
             fontsize=9,
         )
+
+
+@dataclass(repr=False)
+class GradientNormsDisplay:
+    """Norm of the loss gradient, layer by layer, on a logarithmic scale.
+
+    A line that falls towards the first layers is a vanishing gradient, one that rises
+    towards them an exploding one. Several estimators are drawn on one axes by ``ax``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `GradientNorms.table`, a row for each layer from the first to the last.
+    name : str
+        The estimator's, for the legend.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Set by `plot`.
+    line_ : matplotlib Line2D
+        Set by `plot`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sknets import FeedforwardClassifier
+    >>> from sknets.display import GradientNormsDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> ax = None
+    >>> for activation in ("sigmoid", "relu"):
+    ...     net = FeedforwardClassifier(
+    ...         hidden_layer_sizes=(20,) * 10, activation=activation, random_state=0
+    ...     )
+    ...     display = GradientNormsDisplay.from_estimator(
+    ...         net, X, y, ax=ax, name=activation
+    ...     )
+    ...     ax = display.ax_
+    >>> ax.get_yscale(), len(ax.lines)
+    ('log', 2)
+    """
+
+    table: pd.DataFrame
+    name: str = ""
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        ax: Any = None,
+        name: str | None = None,
+        **line: Any,
+    ) -> GradientNormsDisplay:
+        """Measure the norms by `sknets.gradient_norms` and draw them.
+
+        Parameters
+        ----------
+        estimator, X, y, sample_weight
+            As for `sknets.gradient_norms`.
+        ax, name, **line
+            As for `plot`.
+
+        Returns
+        -------
+        GradientNormsDisplay
+        """
+        # The leaderboard needs no torch, which this loads.
+        from sknets.backpropagation import gradient_norms
+
+        norms = gradient_norms(estimator, X, y, sample_weight=sample_weight)
+        return cls.from_norms(norms, ax=ax, name=name, **line)
+
+    @classmethod
+    def from_norms(
+        cls,
+        norms: GradientNorms,
+        *,
+        ax: Any = None,
+        name: str | None = None,
+        **line: Any,
+    ) -> GradientNormsDisplay:
+        """Draw what `sknets.gradient_norms` returned; ``ax`` and more as for `plot`."""
+        return cls(norms.table, norms.name).plot(ax, name=name, **line)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        name: str | None = None,
+        column: str = "gradient_norm",
+        **line: Any,
+    ) -> GradientNormsDisplay:
+        """Draw on `ax`, beside what is there, or on a figure of its own.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+        name : str, default=None
+            In the legend; None is that of the estimator's class.
+        column : str, default="gradient_norm"
+            What is drawn: also "ratio" (gradient norm by weight norm), "gradient_rms"
+            or "weight_norm".
+        **line
+            Further options of matplotlib's ``plot``, such as ``color``.
+
+        Returns
+        -------
+        GradientNormsDisplay
+            Itself, with `ax_`, `figure_` and `line_` set. A norm of zero, which a
+            logarithm cannot show, is a hollow mark on the lower edge.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        if ax is None:
+            _, ax = pyplot().subplots(figsize=(8, 4.8), layout="constrained")
+        others = len(ax.lines)
+        values = self.table[column].to_numpy()
+        positions = np.arange(1, len(values) + 1)
+        style = {"color": LINES[others % 7], "marker": MARKERS[others % 7], "ms": 5.5}
+        label = self.name if name is None else name
+        shown = np.where(values > 0, values, np.nan)
+        (self.line_,) = ax.plot(positions, shown, label=label, **{**style, **line})
+        ax.scatter(
+            positions[values == 0],
+            [0] * int((values == 0).sum()),
+            transform=ax.get_xaxis_transform(),
+            marker=self.line_.get_marker(),
+            facecolor="none",
+            edgecolor=self.line_.get_color(),
+            clip_on=False,
+        )
+        self.ax_, self.figure_ = ax, ax.figure
+        ax.set_yscale("log")
+        ax.set_ylabel(column.replace("_", " "))
+        self._name_layers(ax, positions, others)
+        ax.grid(axis="y", color="0.9", linewidth=0.8)
+        ax.set_axisbelow(True)
+        for side in ("top", "right"):
+            ax.spines[side].set_visible(False)
+        if label:
+            ax.legend(frameon=False)
+        return self
+
+    def _name_layers(self, ax: Any, positions: np.ndarray, others: int) -> None:
+        """Name the layers where all lines have the same and there is room."""
+        names = [str(name).replace("->", "→") for name in self.table.index]
+        before = [text.get_text() for text in ax.get_xticklabels()]
+        if len(names) <= 24 and (not others or before == names):
+            ax.set_xticks(positions, names, rotation=40, ha="right", fontsize=8)
+            ax.set_xlabel("")
+        else:
+            from matplotlib.ticker import MaxNLocator
+
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.xaxis.set_major_formatter("{x:.0f}")
+            ax.tick_params(axis="x", rotation=0)
+            ax.set_xlabel("layer, from the first to the last")
 
 
 def seconds(value: float) -> str:

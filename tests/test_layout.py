@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import re
 import subprocess
@@ -165,6 +166,18 @@ def test_names_are_loaded_on_first_use():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert out.stdout.strip() == "[]", out.stdout + out.stderr
+
+
+def test_public_modules_are_attributes():
+    names = {part_of(path) for path in modules()}
+    public = {name for name in names if not name.startswith("_")}
+    assert {"backpropagation", "display", "feedforward", "testing"} <= public
+    assert public <= set(dir(sknets))
+    for name in public:
+        assert getattr(sknets, name) is importlib.import_module(f"sknets.{name}")
+    code = "import sknets; print(sknets.backpropagation.gradient_check.__name__)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert out.stdout.strip() == "gradient_check", out.stderr
 
 
 def test_an_unknown_name_is_an_attribute_error():
