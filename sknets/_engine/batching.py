@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-_BLOCK_BYTES = 2**18  # stays in the cache
+_BLOCK_BYTES = 2**17  # stays in the cache
 
 
 class Samples(Dataset):
@@ -122,7 +122,9 @@ def _cut(tree: Any, sizes: list[int]) -> Any:
     """An iterator over the batches of a tensor, of None or of tuples of these."""
     if isinstance(tree, tuple):
         return zip(*(_cut(part, sizes) for part in tree))
-    return itertools.repeat(None) if tree is None else iter(tree.split(sizes))
+    return (
+        itertools.repeat(None) if tree is None else iter(tree.split_with_sizes(sizes))
+    )
 
 
 def target_and_weight(y: Any, x: Any) -> tuple[Any, Any]:

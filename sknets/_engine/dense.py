@@ -77,7 +77,7 @@ class Backpropagation:
         self.biases = [b.detach().unsqueeze(1) for _, b in parameters]  # (out, 1)
         self.transposed = [W.t() for W in self.weights]  # (in, out)
         self.gradients = [(W.grad, b.grad) for W, b in parameters]
-        self.forwards = [FORWARD[type(f)] for f in [*activations, nn.Identity()]]
+        self.forwards = [FORWARD[type(f)] for f in activations] + [FORWARD[nn.Identity]]
         self.backwards = [BACKWARD[type(f)] for f in activations]
 
     def __call__(self, x: Tensor, target: Any, weight: Tensor | None) -> Tensor:
@@ -112,7 +112,7 @@ class Backpropagation:
             for x, y in batches:
                 with inference() if watched else nothing():
                     terms = self(x, *target_and_weight(y, x))  # (out, B) or (1, B)
-                losses.append(terms if len(terms) == 1 else terms.mean(0, True))
+                losses.append(terms if terms.shape[0] == 1 else terms.mean(0, True))
                 update(x, y)
         # All at once: a mean a batch would be a tenth of a small net's step.
         rows = torch.cat(losses, 1)[0].cpu().double().numpy()

@@ -230,10 +230,11 @@ def _adam(kernel_name: str):
             counts = list(count.unbind())
             for state, own in zip(states, counts):
                 state["step"] = own
+        one = torch.ones_like(count)  # a number would be made a tensor at each step
         beta1, beta2 = group["betas"]
 
         def step():
-            count.add_(1)
+            count.add_(one)
             kernel(
                 parameters,
                 [p.grad for p in parameters],  # None only where a net has dead parts
