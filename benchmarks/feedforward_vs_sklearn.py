@@ -69,6 +69,7 @@ def contenders(name, dtype, scores):
             lr=1e-3,
             lr_schedule=None,
             weight_decay=0.0,
+            alpha=0.0,
             standardize=False,
             random_state=seed,
             **shared,

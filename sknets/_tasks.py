@@ -30,6 +30,7 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor, nn
 
+from sknets._engine.dense import scalar
 from sknets._estimator import Estimator
 from sknets._params import param
 
@@ -42,21 +43,15 @@ class CrossEntropy(nn.Module):
             return F.cross_entropy(output, target)
         return (F.cross_entropy(output, target, reduction="none") * weight).mean()
 
-    def value_and_gradient(self, output, target, weight=None):
-        """The loss, and the softmax less one at the class, for each sample."""
-        target = target[:, None]
-        # Written out: torch's softmax over a few columns is not vectorised.
-        score = output - output.amax(1, keepdim=True)
-        own_score = score.gather(1, target)
-        error = score.exp_()
-        total = error.sum(1, keepdim=True)
-        losses = total.log() - own_score
-        error.div_(total)
-        error.scatter_add_(1, target, error.new_full((len(error), 1), -1.0))
+    def losses_and_gradient(self, output, target, weight=None):
+        """Each sample's loss, and the softmax less one at the class; output (C, B)."""
+        log_p, target = torch.log_softmax(output, 0), target.unsqueeze(0)
+        losses = log_p.gather(0, target).neg_()  # (1, B)
+        minus_one = scalar(-1.0, output.dtype).expand_as(target)
+        error = log_p.exp_().scatter_add_(0, target, minus_one)
         if weight is not None:
-            losses = losses * weight[:, None]
-            error.mul_(weight[:, None])
-        return losses.mean(), error.div_(len(error))
+            losses, error = losses.mul_(weight), error.mul_(weight)
+        return losses, error.mul_(scalar(1 / output.shape[1], output.dtype))
 
 
 class LogisticLoss(nn.Module):
@@ -67,12 +62,16 @@ class LogisticLoss(nn.Module):
             weight = weight[:, None]
         return F.binary_cross_entropy_with_logits(output, target, weight)
 
-    def value_and_gradient(self, output, target, weight=None):
-        """The loss, and probability less label, for each sample and label."""
+    def losses_and_gradient(self, output, target, weight=None):
+        """Each label's loss, and its probability less itself; output (L, B)."""
+        target = target.t()
+        losses = F.binary_cross_entropy_with_logits(
+            output, target, weight, reduction="none"
+        )
         error = torch.sigmoid(output).sub_(target)
         if weight is not None:
-            error.mul_(weight[:, None])
-        return self(output, target, weight), error.div_(error.numel())
+            error.mul_(weight)
+        return losses, error.mul_(scalar(1 / output.numel(), output.dtype))
 
 
 class SquaredError(nn.Module):
@@ -83,12 +82,13 @@ class SquaredError(nn.Module):
             return F.mse_loss(output, target)
         return ((output - target).square().mean(1) * weight).mean()
 
-    def value_and_gradient(self, output, target, weight=None):
-        """The loss, and twice the difference, for each sample and output."""
-        error = output - target
+    def losses_and_gradient(self, output, target, weight=None):
+        """Each output's squared error, and twice the error; output (T, B)."""
+        error = output - target.t()
+        losses = error.square()
         if weight is not None:
-            error.mul_(weight[:, None])
-        return self(output, target, weight), error.mul_(2 / error.numel())
+            losses, error = losses.mul_(weight), error.mul_(weight)
+        return losses, error.mul_(scalar(2 / output.numel(), output.dtype))
 
 
 class Classifier(ClassifierMixin, Estimator):

@@ -10,6 +10,7 @@ from sklearn.datasets import make_classification, make_regression
 from sknets import FeedforwardClassifier, FeedforwardRegressor
 from sknets._engine import net as engine
 from sknets._engine.dense import backpropagation_for
+from sknets._engine.stock import Callback
 from sknets._tasks import CrossEntropy, LogisticLoss, SquaredError
 
 X, y = make_classification(90, 6, n_informative=4, n_classes=3, random_state=0)
@@ -104,6 +105,43 @@ def test_anything_more_goes_to_autograd(options, used):
     assert used == [None]
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_nothing_of_inference_mode_is_left(optimizer, used):
+    """Autograd, and torch's own step, go on where backpropagation by hand ended."""
+    net = FeedforwardClassifier(max_epochs=2, optimizer=optimizer, random_state=0)
+    net.fit(X, y)
+    assert used[-1] is not None
+    inner = net.net_
+    state = inner.optimizer_.state.values()
+    kept = [t for s in state for t in s.values() if isinstance(t, torch.Tensor)]
+    parameters = list(inner.module_.parameters())
+    assert len(kept) == len(parameters) * (3 if optimizer == "adam" else 1)
+    assert not any(t.is_inference() for t in [*kept, *(p.grad for p in parameters)])
+    before = weights(net)
+    steps = [float(s["step"]) for s in state if "step" in s]
+    inner.optimizer_.zero_grad()
+    inner.module_(torch.from_numpy(X)).square().sum().backward()
+    inner.optimizer_.step()
+    assert [float(s["step"]) for s in state if "step" in s] == [n + 1 for n in steps]
+    assert all((a != b).any() for a, b in zip(before, weights(net), strict=True))
+
+
+def test_observers_see_gradients_and_ordinary_tensors(used):
+    class Check(Callback):
+        def on_grad_computed(self, net, named_parameters=None, batch=None, **kwargs):
+            x, y = batch
+            loss = net.criterion_(net.module_(x), y)
+            parameters = [p for _, p in named_parameters]
+            expected = torch.autograd.grad(loss, parameters)
+            for parameter, gradient in zip(parameters, expected, strict=True):
+                torch.testing.assert_close(parameter.grad, gradient)
+            checked.append(len(x))
+
+    checked = []
+    FeedforwardClassifier(max_epochs=2, batch_size=40, callbacks=[Check()]).fit(X, y)
+    assert used[-1] is not None and checked == [40, 40, 10] * 2
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("loss", [CrossEntropy(), LogisticLoss(), SquaredError()])
 def test_derivatives_of_the_losses(loss, weighted):
@@ -115,9 +153,10 @@ def test_derivatives_of_the_losses(loss, weighted):
     weight = torch.rand(7).double() if weighted else None
     expected = loss(output, target, weight)
     expected.backward()
-    value, gradient = loss.value_and_gradient(output.detach().clone(), target, weight)
-    torch.testing.assert_close(value, expected.detach(), rtol=1e-13, atol=1e-13)
-    torch.testing.assert_close(gradient, output.grad, rtol=1e-13, atol=1e-15)
+    columns = output.detach().t().contiguous()
+    losses, gradient = loss.losses_and_gradient(columns, target, weight)
+    torch.testing.assert_close(losses.mean(), expected.detach(), rtol=1e-13, atol=0)
+    torch.testing.assert_close(gradient.t(), output.grad, rtol=1e-13, atol=1e-15)
 
 
 def test_float32_learns_as_well():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset
+
+_BLOCK_BYTES = 2**17  # stays in the cache
 
 
 class Samples(Dataset):
@@ -101,7 +104,30 @@ class Batches:
         if self.generator is None:
             for start, size in zip(self.starts, self.sizes):
                 yield self.samples[start : start + size]
-        else:
-            order = torch.randperm(len(self.samples), generator=self.generator)
-            for index in order.split(self.sizes):
-                yield self.samples[index]
+            return
+        order = torch.randperm(len(self.samples), generator=self.generator)
+        # Small rows are taken for several batches at a time, which are views then.
+        row = getattr(self.samples.x, "row_bytes", _BLOCK_BYTES)
+        together = max(1, _BLOCK_BYTES // (row * self.sizes[0]))
+        for first in range(0, len(self), together):
+            start, sizes = self.starts[first], self.sizes[first : first + together]
+            block = self.samples[order[start : start + sum(sizes)]]
+            if together == 1:
+                yield block
+            else:
+                yield from _cut(block, sizes)
+
+
+def _cut(tree: Any, sizes: list[int]) -> Any:
+    """An iterator over the batches of a tensor, of None or of tuples of these."""
+    if isinstance(tree, tuple):
+        return zip(*(_cut(part, sizes) for part in tree))
+    return (
+        itertools.repeat(None) if tree is None else iter(tree.split_with_sizes(sizes))
+    )
+
+
+def target_and_weight(y: Any, x: Any) -> tuple[Any, Any]:
+    """A batch's target and weight; without targets the batch is its own."""
+    target, weight = y if isinstance(y, tuple) else (y, None)
+    return (x if target is None else target), weight

@@ -13,15 +13,25 @@ References
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-aten = torch.ops.aten
+from sknets._engine.batching import Batches, target_and_weight
 
-# Activation, and the error before it from the error after it and its own output.
+aten = torch.ops.aten
+_relu_backward = aten.threshold_backward.grad_input
+_tanh_backward = aten.tanh_backward.grad_input
+_sigmoid_backward = aten.sigmoid_backward.grad_input
+
+# Activation, and the error before it from the error after it and its own output; both
+# in place, so that a step takes little new memory.
 FORWARD: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.ReLU: torch.relu_,
     nn.Tanh: torch.tanh_,
@@ -29,15 +39,15 @@ FORWARD: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.Identity: lambda z: z,
 }
 BACKWARD: dict[type[nn.Module], Callable[[Tensor, Tensor], Tensor]] = {
-    nn.ReLU: lambda error, a: aten.threshold_backward(error, a, 0),
-    nn.Tanh: aten.tanh_backward,
-    nn.Sigmoid: aten.sigmoid_backward,
+    nn.ReLU: lambda error, a: _relu_backward(error, a, 0, grad_input=error),
+    nn.Tanh: lambda error, a: _tanh_backward(error, a, grad_input=error),
+    nn.Sigmoid: lambda error, a: _sigmoid_backward(error, a, grad_input=error),
     nn.Identity: lambda error, a: error,
 }
 
 
 class Backpropagation:
-    """Loss and gradients of one batch, without autograd.
+    """Losses and gradients of one batch, without autograd.
 
     Parameters
     ----------
@@ -47,7 +57,8 @@ class Backpropagation:
     activations : list of nn.Module
         One less than layers: the output is linear.
     loss : callable
-        ``loss(output, target, weight)`` gives the loss and its gradient by the output.
+        ``loss(output, target, weight)`` gives the losses whose mean is the loss of the
+        batch, and the gradient of that mean by the output; each has a column a sample.
     """
 
     def __init__(
@@ -58,35 +69,64 @@ class Backpropagation:
         loss: Callable[[Tensor, Any, Tensor | None], tuple[Tensor, Tensor]],
     ):
         self.prepare, self.loss = prepare, loss
-        self.layers = layers
-        self.weights = [layer.weight.detach() for layer in layers]
-        self.transposed = [weight.t() for weight in self.weights]
-        self.biases = [layer.bias.detach() for layer in layers]
-        self.forwards = [FORWARD[type(activation)] for activation in activations]
-        self.backwards = [BACKWARD[type(activation)] for activation in activations]
-        for layer in layers:
-            layer.weight.grad = torch.empty_like(layer.weight)
-            layer.bias.grad = torch.empty_like(layer.bias)
+        parameters = [(layer.weight, layer.bias) for layer in layers]
+        for p in itertools.chain(*parameters):
+            if p.grad is None:
+                p.grad = torch.empty_like(p)
+        self.weights = [W.detach() for W, _ in parameters]  # (out, in)
+        self.biases = [b.detach().unsqueeze(1) for _, b in parameters]  # (out, 1)
+        self.transposed = [W.t() for W in self.weights]  # (in, out)
+        self.gradients = [(W.grad, b.grad) for W, b in parameters]
+        self.forwards = [FORWARD[type(f)] for f in activations] + [FORWARD[nn.Identity]]
+        self.backwards = [BACKWARD[type(f)] for f in activations]
 
     def __call__(self, x: Tensor, target: Any, weight: Tensor | None) -> Tensor:
-        """Leave the gradients of a batch in the parameters and return its loss."""
-        with torch.inference_mode():
-            a = x if self.prepare is None else self.prepare(x)
-            activations = [a]
-            for W, b, activate in zip(self.transposed, self.biases, self.forwards):
-                a = activate(torch.addmm(b, a, W))  # (B, out)
-                activations.append(a)
-            output = torch.addmm(self.biases[-1], a, self.transposed[-1])
+        """Leave the gradients of a batch in the parameters and return its losses."""
+        a = (x if self.prepare is None else self.prepare(x)).t()  # a column a sample
+        inputs = []
+        for W, b, activate in zip(self.weights, self.biases, self.forwards):
+            inputs.append(a)
+            a = activate(torch.addmm(b, W, a))  # W a + b: (out, B)
 
-            loss, error = self.loss(output, target, weight)
-            for layer in range(len(self.layers) - 1, -1, -1):
-                linear, a = self.layers[layer], activations[layer]
-                torch.mm(error.t(), a, out=linear.weight.grad)  # (out, in)
-                torch.sum(error, 0, out=linear.bias.grad)
-                if layer:
-                    error = error.mm(self.weights[layer])  # (B, in)
-                    error = self.backwards[layer - 1](error, a)
-            return loss
+        losses, error = self.loss(a, target, weight)
+        for layer in range(len(inputs) - 1, -1, -1):
+            a, (dW, db) = inputs[layer], self.gradients[layer]
+            torch.mm(error, a.t(), out=dW)  # (out, in)
+            torch.sum(error, 1, out=db)  # (out,)
+            if layer:
+                error = self.transposed[layer].mm(error)  # (in, B)
+                error = self.backwards[layer - 1](error, a)
+        return losses
+
+    def epoch(
+        self, batches: Batches, update: Callable[[Any, Any], None], watched: bool
+    ) -> list[float]:
+        """Go through the batches once and return the loss of each.
+
+        ``update(x, y)`` follows the gradients of a batch. If it shows them to others
+        (``watched``), these get ordinary tensors, not those of inference mode.
+        """
+        losses = []
+        inference, nothing = torch.inference_mode, contextlib.nullcontext
+        with nothing() if watched else inference():
+            for x, y in batches:
+                with inference() if watched else nothing():
+                    terms = self(x, *target_and_weight(y, x))  # (out, B) or (1, B)
+                losses.append(terms if terms.shape[0] == 1 else terms.mean(0, True))
+                update(x, y)
+        # All at once: a mean a batch would be a tenth of a small net's step.
+        rows = torch.cat(losses, 1)[0].cpu().double().numpy()
+        return (np.add.reduceat(rows, batches.starts) / batches.sizes).tolist()
+
+
+@functools.lru_cache(maxsize=256)
+def scalar(value: float, dtype: torch.dtype) -> Tensor:
+    """A number as a tensor: to make it one would cost an operation more than its work.
+
+    Ordinary even if first asked for in inference mode.
+    """
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=dtype)
 
 
 def backpropagation_for(module: nn.Module, criterion: nn.Module) -> Any:
@@ -94,15 +134,15 @@ def backpropagation_for(module: nn.Module, criterion: nn.Module) -> Any:
 
     A module that may be plain has ``plain_layers()``, giving what comes before the
     first layer, the layers and the activations, or None; a criterion with known
-    derivative has ``value_and_gradient``.
+    derivative has ``losses_and_gradient``.
     """
     plain = getattr(module, "plain_layers", lambda: None)()
-    derivative = getattr(criterion, "value_and_gradient", None)
+    derivative = getattr(criterion, "losses_and_gradient", None)
     if plain is None or derivative is None:
         return None
     prepare, layers, activations = plain
     if any(type(activation) not in FORWARD for activation in activations):
         return None
-    if not all(p.requires_grad for p in module.parameters()):
+    if not all(p.requires_grad for layer in layers for p in (layer.weight, layer.bias)):
         return None
     return Backpropagation(prepare, layers, activations, derivative)

@@ -13,11 +13,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sknets._engine.batching import Batches, Samples
+from sknets._engine.batching import Batches, Samples, target_and_weight
 from sknets._engine.dense import backpropagation_for
 from sknets._engine.device import Streams, to_numpy, to_torch
 from sknets._engine.optim import (
@@ -32,9 +31,11 @@ from sknets._engine.optim import (
 from sknets._engine.stock import (
     Callback,
     EarlyStopping,
+    EpochLoss,
     EpochScoring,
     History,
     NeuralNet,
+    mean_loss,
     predefined_split,
 )
 
@@ -104,9 +105,13 @@ class Net(NeuralNet):
 
     @property
     def _default_callbacks(self):
-        callbacks = super()._default_callbacks
+        callbacks = dict(super()._default_callbacks)
+        callbacks["train_loss"] = EpochLoss("train_loss", on_train=True)
+        callbacks["valid_loss"] = EpochLoss("valid_loss")
         # Composing the line costs a millisecond an epoch even where none is printed.
-        return [(n, c) for n, c in callbacks if n != "print_log" or self.verbose]
+        return [
+            (n, c) for n, c in callbacks.items() if n != "print_log" or self.verbose
+        ]
 
     def initialize_module(self):
         super().initialize_module()
@@ -174,10 +179,7 @@ class Net(NeuralNet):
             )
 
     def _epoch_loss(self, prefix: str) -> float:
-        loss, size = f"{prefix}_loss", f"{prefix}_batch_size"
-        rows = [row for row in self.history[-1]["batches"] if loss in row]
-        weights = [row[size] for row in rows]
-        return float(np.average([row[loss] for row in rows], weights=weights))
+        return float(mean_loss(self.history[-1]["batches"], prefix))
 
     def _guard(self) -> None:
         loss = sum(row.get("train_loss", 0.0) for row in self.history[-1]["batches"])
@@ -202,7 +204,7 @@ class Net(NeuralNet):
             return super().infer(x, **fit_params)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        target, weight = _split(y_true, X)
+        target, weight = target_and_weight(y_true, X)
         with self._autocast():
             return self.criterion_(y_pred, target, weight)
 
@@ -285,7 +287,6 @@ class Net(NeuralNet):
         return bool(caching) or callback.on_train != training
 
     def _train_lean(self, batches: Batches) -> list[float]:
-        self._set_training(True)
         module, criterion, autocast = self.module_, self.criterion_, self._autocast
         amp = self._recipe.bfloat16
         optimizer = self.optimizer_
@@ -297,25 +298,8 @@ class Net(NeuralNet):
             schedule = None
         collectors = self._overriding("on_batch_end")
         observers = self._overriding("on_grad_computed")
-        losses = []
-        by_hand = None
-        if not (amp or collectors) and self._recipe.backpropagate_by_hand:
-            by_hand = backpropagation_for(module, criterion)
-        for x, y in batches:
-            target, weight = _split(y, x)
-            if by_hand is not None:
-                loss = by_hand(x, target, weight)
-            elif amp:
-                with autocast():
-                    output = module(x)
-                    loss = criterion(output, target, weight)
-            else:
-                output = module(x)
-                loss = criterion(output, target, weight)
-            if by_hand is None:
-                for parameter in parameters:
-                    parameter.grad = None
-                loss.backward()
+
+        def update(x: Any, y: Any) -> None:
             if clip:
                 self._clip(parameters)
             for callback in observers:
@@ -326,6 +310,28 @@ class Net(NeuralNet):
             step()
             if schedule is not None:
                 schedule.advance()
+
+        if not (amp or collectors) and self._recipe.backpropagate_by_hand:
+            by_hand = backpropagation_for(module, criterion)
+            if by_hand is not None:
+                if not module.training:
+                    self._set_training(True)
+                return by_hand.epoch(batches, update, watched=bool(observers))
+        self._set_training(True)
+        losses = []
+        for x, y in batches:
+            target, weight = target_and_weight(y, x)
+            if amp:
+                with autocast():
+                    output = module(x)
+                    loss = criterion(output, target, weight)
+            else:
+                output = module(x)
+                loss = criterion(output, target, weight)
+            for parameter in parameters:
+                parameter.grad = None
+            loss.backward()
+            update(x, y)
             losses.append(loss.detach())
             for callback in collectors:
                 callback.on_batch_end(
@@ -340,7 +346,7 @@ class Net(NeuralNet):
         with torch.inference_mode(), self._autocast():
             for x, y in batches:
                 output = self.module_(x)
-                loss = self.criterion_(output, *_split(y, x))
+                loss = self.criterion_(output, *target_and_weight(y, x))
                 losses.append(loss)
                 self._valid_outputs.append(output)
                 for callback in collectors:
@@ -356,12 +362,13 @@ class Net(NeuralNet):
 
     def _record(self, prefix: str, batches: Batches, losses: list[float]) -> None:
         """Write an epoch's history at once: the very rows that skorch would write."""
-        rows = self.history[-1]["batches"]
-        rows.extend(
-            {f"{prefix}_loss": loss, f"{prefix}_batch_size": size}
+        loss_key, size_key = f"{prefix}_loss", f"{prefix}_batch_size"
+        row = self.history[-1]
+        row["batches"].extend(
+            {loss_key: loss, size_key: size}
             for loss, size in zip(losses, batches.sizes)
         )
-        self.history.record(f"{prefix}_batch_count", len(losses))
+        row[f"{prefix}_batch_count"] = len(losses)
 
     # -- prediction ----------------------------------------------------------------
 
@@ -425,12 +432,6 @@ class Net(NeuralNet):
         self._streams.restore(state["streams"])
         self.history_ = History(dict(row) for row in state["history"])
         self._set_training(False)
-
-
-def _split(y: Any, x: Any) -> tuple[Any, Any]:
-    """A batch's target and weight; without targets the batch is its own."""
-    target, weight = y if isinstance(y, tuple) else (y, None)
-    return (x if target is None else target), weight
 
 
 def _overrides(callback: Callback, hook: str) -> bool:

@@ -185,15 +185,19 @@ class FusedStep:
 
     def __call__(self) -> None:
         if self._steps is None:
-            self._make_state()
-            self._steps = self._prepare()
-        if self._steps is None:
-            self.optimizer.step()
-            self._steps = self._prepare()
-        else:
-            with torch.no_grad():
-                for step in self._steps:
-                    step()
+            # State made here outlives this fit: it must not be of inference mode.
+            with torch.inference_mode(False), torch.no_grad():
+                self._make_state()
+                self._steps = self._prepare()
+                if self._steps is None:
+                    self.optimizer.step()
+                    self._steps = self._prepare()
+                    return
+        # To switch gradients off costs half as much as the kernel.
+        on = torch.is_grad_enabled()
+        with torch.no_grad() if on else contextlib.nullcontext():
+            for step in self._steps:
+                step()
 
     def _make_state(self) -> None:
         """Adam's state; its own first `step` would import torch's compiler."""
@@ -236,11 +240,20 @@ def _adam(kernel_name: str):
             return None
         means = [state["exp_avg"] for state in states]
         squares = [state["exp_avg_sq"] for state in states]
+        # Views of one tensor: a step counts for all of them at once.
         counts = [state["step"] for state in states]
+        count = counts[0]._base
+        shared = all(own._base is count for own in counts)
+        if count is None or not shared or len(count) != len(counts):
+            count = torch.stack(counts)
+            counts = list(count.unbind())
+            for state, own in zip(states, counts):
+                state["step"] = own
+        one = torch.ones_like(count)  # a number would be made a tensor at each step
         beta1, beta2 = group["betas"]
 
         def step():
-            torch._foreach_add_(counts, 1)
+            count.add_(one)
             kernel(
                 parameters,
                 [p.grad for p in parameters],  # None only where a net has dead parts

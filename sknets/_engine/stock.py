@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import sys
+from typing import Any
+
+import numpy as np
 
 
 @contextlib.contextmanager
@@ -23,7 +26,12 @@ def _without_torch_geometric():
 with _without_torch_geometric():
     import skorch.utils
     from skorch import NeuralNet
-    from skorch.callbacks import Callback, EarlyStopping, EpochScoring
+    from skorch.callbacks import (
+        Callback,
+        EarlyStopping,
+        EpochScoring,
+        PassthroughScoring,
+    )
     from skorch.helper import predefined_split
     from skorch.history import History
 
@@ -32,11 +40,38 @@ skorch.utils.TORCH_GEOMETRIC_INSTALLED = (
     importlib.util.find_spec("torch_geometric") is not None
 )
 
+
+def mean_loss(rows: list[dict], prefix: str) -> Any:
+    """The mean over an epoch's batches, None if they have no such loss."""
+    loss, size = f"{prefix}_loss", f"{prefix}_batch_size"
+    pairs = [(row[loss], row[size]) for row in rows if loss in row]
+    if not pairs:
+        return None
+    losses, sizes = np.array(pairs).T
+    return (losses * sizes).sum() / sizes.sum()
+
+
+class EpochLoss(PassthroughScoring):
+    """skorch's, which looks four times through the history, looking once."""
+
+    def on_epoch_end(self, net, **kwargs):
+        row = net.history[-1]
+        loss = mean_loss(row["batches"], self.name.partition("_")[0])
+        if loss is None:
+            return
+        best = bool(self._is_best_score(loss))
+        if best:
+            self.best_score_ = loss
+        row[self.name], row[f"{self.name}_best"] = loss, best
+
+
 __all__ = [
     "Callback",
     "EarlyStopping",
+    "EpochLoss",
     "EpochScoring",
     "History",
     "NeuralNet",
+    "mean_loss",
     "predefined_split",
 ]

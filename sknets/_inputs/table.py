@@ -32,6 +32,7 @@ class Rows:
         single = values.dtype in (torch.float32, np.float32)
         self.dtype = dtype or (torch.float32 if single else torch.float64)
         self.device = device
+        self.row_bytes = max(1, values.shape[1]) * self.dtype.itemsize
 
     def __len__(self) -> int:
         return self.values.shape[0]
