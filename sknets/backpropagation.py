@@ -449,7 +449,7 @@ def _problem(
         twin.precision = "float64"
     samples = twin._read(X, y, sample_weight, reset=fresh)
     if fresh:
-        samples, _, seed = twin._split(samples)
+        samples, _, seed = twin._split(samples, twin.random_state)
         net = twin._make_net(samples, seed)
     else:
         net = estimator.net_
