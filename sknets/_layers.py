@@ -78,8 +78,9 @@ class Standardize(nn.Module):
 
     def __init__(self, mean: np.ndarray, scale: np.ndarray):
         super().__init__()
-        factor = torch.as_tensor(1 / np.asarray(scale, dtype=np.float64))
-        shift = torch.as_tensor(np.asarray(mean, dtype=np.float64)) * -factor
+        factor = 1 / np.asarray(scale, dtype=np.float64)
+        shift = -factor * np.asarray(mean, dtype=np.float64)
+        factor, shift = torch.from_numpy(factor), torch.from_numpy(shift)
         self.register_buffer("factor", factor, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
 

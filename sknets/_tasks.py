@@ -47,7 +47,7 @@ class CrossEntropy(nn.Module):
         """Each sample's loss, and the softmax less one at the class; output (C, B)."""
         log_p, target = torch.log_softmax(output, 0), target.unsqueeze(0)
         losses = log_p.gather(0, target).neg_()  # (1, B)
-        minus_one = scalar(-1.0, output.dtype).expand_as(target)
+        minus_one = scalar(-1.0, output.dtype).to(output.device).expand_as(target)
         error = log_p.exp_().scatter_add_(0, target, minus_one)
         if weight is not None:
             losses, error = losses.mul_(weight), error.mul_(weight)

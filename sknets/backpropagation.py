@@ -18,10 +18,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.batching import Samples, target_and_weight
 from sknets._engine.dense import backpropagation_for
 from sknets._engine.device import GeneratorMode, Streams
-from sknets._engine.net import _split
 from sknets._estimator import Estimator
 from sknets._params import _broken_rule
 
@@ -344,7 +343,7 @@ class _Step:
         module, criterion, samples = _problem(estimator, X, y, sample_weight)
         self.module, self.criterion = module.train(), criterion
         self.x, target = samples[: len(samples)]
-        self.target, self.weight = _split(target, self.x)
+        self.target, self.weight = target_and_weight(target, self.x)
         self.streams = Streams(0, _CPU)
         self.streams.bind(module)
         trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
@@ -385,7 +384,8 @@ class _Step:
         ways: dict[str, dict[str, Tensor]] = {}
         by_hand = backpropagation_for(self.module, self.criterion)
         if by_hand is not None:
-            by_hand(self.x, self.target, self.weight)
+            with torch.inference_mode():
+                by_hand(self.x, self.target, self.weight)
             ways["by_hand"] = {
                 name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
                 for name, p in self.parameters.items()
@@ -442,14 +442,14 @@ def _problem(
     estimator._check_params()
     twin = copy.copy(estimator)
     # No generator is drawn from, neither the estimator's own nor numpy's global one.
-    twin.random_state = copy.deepcopy(check_random_state(estimator.random_state))
+    random = copy.deepcopy(check_random_state(estimator.random_state))
     twin.device, twin.early_stopping = "cpu", False
     fresh = not estimator.__sklearn_is_fitted__()
     if fresh:
         twin.precision = "float64"
     samples = twin._read(X, y, sample_weight, reset=fresh)
     if fresh:
-        samples, _, seed = twin._split(samples, twin.random_state)
+        samples, _, seed = twin._split(samples, random)
         net = twin._make_net(samples, seed)
     else:
         net = estimator.net_
