@@ -80,9 +80,8 @@ class Standardize(nn.Module):
         super().__init__()
         factor = 1 / np.asarray(scale, dtype=np.float64)
         shift = -factor * np.asarray(mean, dtype=np.float64)
-        factor, shift = torch.from_numpy(factor), torch.from_numpy(shift)
-        self.register_buffer("factor", factor, persistent=False)
-        self.register_buffer("shift", shift, persistent=False)
+        for name, values in (("factor", factor), ("shift", shift)):
+            self.register_buffer(name, torch.from_numpy(values), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.addcmul(self.shift, x, self.factor)
