@@ -421,6 +421,8 @@ def test_images_that_change_at_predict():
     refused("X has 1 channel, but fit had 3 channels", cnn.predict, X[..., :1])
     refused("fit had samples of shape .12, 16, 3.; set resize", cnn.predict, X[:, 1:])
     refused("X has samples of shape .12, 16.", cnn.predict, X[..., 0])
+    refused(r"of one image make a list, \[X\]", cnn.predict, X[0])
+    assert cnn.predict([X[0]]) == cnn.predict(X)[:1]
     refused("floats up to 209, but fit had uint8: divide", cnn.predict, X * 1.0)
     np.testing.assert_allclose(
         cnn.predict_proba(X / 255), cnn.predict_proba(X), atol=1e-5
@@ -474,6 +476,9 @@ def test_float_images_outside_the_unit_interval_say_what_is_assumed():
         ({}, np.zeros((9, 8, 7, 6)), "do not tell which axis holds the channels"),
         ({}, np.zeros((9, 2, 2, 2, 2, 2)), "must have 2 to 5 axes"),
         ({}, X.astype(float) * np.nan, "contains NaN"),
+        ({}, X.astype(complex), "Complex data not supported"),
+        ({}, ["cat.png", "dog.png"], r"got \['cat.png', 'dog.png'\]: read files first"),
+        ({}, "photos", "got 'photos': read files first"),
     ],
 )
 def test_one_sentence_before_any_work(params, data, match):

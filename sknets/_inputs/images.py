@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -112,6 +113,11 @@ class Images:
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         items = _items(owner, X)
         rows = items is None and _axes(X) == 2
+        if items is None and (X is None or _holds_strings([X]) or _holds_strings(X)):
+            raise ValueError(
+                f"{owner}: X must be an array of images or a list of arrays, got "
+                f"{X!r:.60}: read files first, with PIL or imageio for example"
+            )
         if reset and not rows and estimator.image_shape is not None:
             raise ValueError(
                 estimator._refusal(
@@ -175,6 +181,10 @@ def _bytes_or_floats(array: np.ndarray) -> np.ndarray:
     return array.astype(np.uint8 if small else np.float32)
 
 
+def _holds_strings(X: Any) -> bool:
+    return isinstance(X, list | tuple) and len(X) > 0 and isinstance(X[0], str | Path)
+
+
 def _axes(X: Any) -> int:
     """How many axes an array or nested list has, without converting it."""
     if isinstance(X, list | tuple):
@@ -191,7 +201,11 @@ def _shape_of(items: list[np.ndarray] | None, X: Any) -> tuple[int, ...]:
 def _read(estimator: Any, X: Any) -> np.ndarray:
     """X of three to five axes."""
     owner = type(estimator).__name__
-    array = check_array(X, allow_nd=True, ensure_all_finite=False, estimator=estimator)
+    try:
+        array = check_array(X, allow_nd=True, ensure_all_finite=False)
+    except (ValueError, TypeError) as error:
+        why = str(error).strip().splitlines()[0]
+        raise type(error)(f"{owner}: {why}") from error
     if not 3 <= array.ndim <= 5:
         raise ValueError(
             f"{owner}: X must have 2 to 5 axes (samples, extents, channels), got shape "

@@ -63,7 +63,11 @@ def resized_array(
         fixed = estimator.sample_shape_
         if found is None or (fixed is not None and shape != fixed):
             known = f"samples of shape {fixed}" if fixed else f"samples of {axes} axes"
-            fix = f"; set resize={shape[:2]} to take any size" if found else ""
+            fix = (
+                f"; set resize={fixed[:2]} to take any size" if found and fixed else ""
+            )
+            if fixed is not None and array.shape == fixed:
+                fix = "; of one image make a list, [X]"
             raise ValueError(
                 f"{owner}: X has samples of shape {shape}, but fit had {known}{fix}"
             )
