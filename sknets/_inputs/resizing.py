@@ -63,11 +63,11 @@ def resized_array(
         fixed = estimator.sample_shape_
         if found is None or (fixed is not None and shape != fixed):
             known = f"samples of shape {fixed}" if fixed else f"samples of {axes} axes"
-            fix = (
-                f"; set resize={fixed[:2]} to take any size" if found and fixed else ""
-            )
+            fix = ""
             if fixed is not None and array.shape == fixed:
                 fix = "; of one image make a list, [X]"
+            elif fixed is not None and found is not None:
+                fix = f"; set resize={layout.size(fixed)} to take any size"
             raise ValueError(
                 f"{owner}: X has samples of shape {shape}, but fit had {known}{fix}"
             )
