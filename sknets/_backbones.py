@@ -56,7 +56,7 @@ class Backbone(nn.Module):
         self.head = nn.Linear(self.n_features, n_outputs)
         self.frozen = freeze
         if freeze:
-            self.body.requires_grad_(False)
+            self.body.requires_grad_(False).eval()
         self.expand = n_channels == 1
         self.to(memory_format=torch.channels_last)
 
@@ -75,7 +75,8 @@ class Backbone(nn.Module):
         return self.body(x)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, K)
-        return self.head(self.features(x))
+        # Of a frozen body the features may come instead of the images.
+        return self.head(x if x.ndim == 2 else self.features(x))
 
 
 def _classifier(name: str) -> Any:

@@ -202,6 +202,9 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     def _start_from(self, module: nn.Module) -> None:
         """Give a fresh network weights from elsewhere, if there are any."""
 
+    def _before_training(self, net: Net, *sets: Samples | None) -> None:
+        """Change the samples of a fit, now that there is a network to do it by."""
+
     def _penalty(self, samples: Samples | None) -> float:
         """The L2 penalty.
 
@@ -243,6 +246,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 random = checkpoint.open(samples, random, start)
             samples, valid, seed = self._split(samples, random)
             net = self._make_net(samples, seed) if fresh else self.net_
+            self._before_training(net, samples, valid)
             callbacks = self._callbacks(net, valid, context, data)
             if checkpoint is None:
                 net.train(samples, valid, self.max_epochs, callbacks)
@@ -278,6 +282,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             random = check_random_state(self.random_state)
             samples, _, seed = self._split(samples, random)
             net = self._make_net(samples, seed) if fresh else self.net_
+            self._before_training(net, samples)
             net.train(samples, None, 1, self._callbacks(net, None, None, {}))
             self._finish(net)
         return self

@@ -22,6 +22,7 @@ from sknets._backbones import (
 from sknets._engine.batching import Samples
 from sknets._estimator import Estimator
 from sknets._inputs import Images
+from sknets._inputs.table import Rows
 from sknets._layers import ACTIVATIONS, Augment, Dropout, Standardize
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
@@ -201,6 +202,17 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         if self.weights is not None:
             load_weights(self, module)
 
+    def _before_training(self, net: Any, *sets: Samples | None) -> None:
+        """Let a frozen backbone see each image once, not once an epoch."""
+        images = sets[0].x if sets[0] is not None else None
+        if images is None or not self.freeze_backbone or _augmentations(self.augment):
+            return
+        features = net.outputs(images, net.module_.features).clone()
+        table = Rows(features).to(images.device, images.dtype)
+        for samples in sets:
+            if samples is not None:
+                samples.x = table
+
     def transform(self, X):
         """Return the penultimate features: what the last layer decides by.
 
@@ -268,7 +280,8 @@ class CNNClassifier(_Convolutional, Classifier):
         path names a file of them (``torch.save`` of a state dict, or safetensors).
         None: random ones.
     freeze_backbone : bool, default=False
-        Train the new last layer only.
+        Train the new last layer only. Without ``augment`` the backbone then sees each
+        image once, not once an epoch.
     augment : str, callable, list or None, default=None
         Random changes of the images in training: "flip" (left to right), "shift" (by
         up to a tenth of a side, zeros move in), "crop" (a window of four fifths of each
@@ -390,7 +403,8 @@ class CNNRegressor(_Convolutional, Regressor):
         path names a file of them (``torch.save`` of a state dict, or safetensors).
         None: random ones.
     freeze_backbone : bool, default=False
-        Train the new last layer only.
+        Train the new last layer only. Without ``augment`` the backbone then sees each
+        image once, not once an epoch.
     augment : str, callable, list or None, default=None
         Random changes of the images in training: "flip" (left to right), "shift" (by
         up to a tenth of a side, zeros move in), "crop" (a window of four fifths of each

@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 
 import sknets
 from sknets import CNNClassifier, CNNRegressor
-from sknets._backbones import backbone_names
+from sknets._backbones import Backbone, backbone_names
 from sknets._inputs.images import Images
 from sknets._layers import Augment
 
@@ -366,6 +366,36 @@ def test_a_frozen_backbone_gives_the_features_of_its_weights(resnet, name):
     assert cnn.n_parameters_ == 512 + 1
     twin = pickle.loads(pickle.dumps(cnn))
     np.testing.assert_array_equal(twin.predict_proba(large), cnn.predict_proba(large))
+
+
+def test_a_frozen_backbone_sees_each_image_once(resnet, monkeypatch):
+    folder, _ = resnet
+    frozen = {
+        "backbone": "resnet18",
+        "weights": str(folder / "resnet18.pth"),
+        "freeze_backbone": True,
+        "max_epochs": 4,
+    }
+    seen = []
+    features = Backbone.features
+    monkeypatch.setattr(
+        Backbone, "features", lambda self, x: seen.append(len(x)) or features(self, x)
+    )
+    weight = np.r_[0, 0, np.ones(10)]
+    cnn = quick(**frozen).fit(large, y[:12], sample_weight=weight)
+    assert sum(seen) == 12
+    # The same function augmenting nothing: every image in every epoch, equal weights.
+    slow = quick(**frozen, augment=lambda image: image)
+    slow.fit(large, y[:12], sample_weight=weight)
+    np.testing.assert_allclose(
+        slow.predict_proba(large), cnn.predict_proba(large), atol=1e-5
+    )
+    parts = quick(**frozen)
+    for _ in range(4):
+        parts.partial_fit(large, y[:12], classes=[0, 1], sample_weight=weight)
+    np.testing.assert_array_equal(parts.predict_proba(large), cnn.predict_proba(large))
+    early = quick(**frozen, early_stopping=True, validation_fraction=0.3)
+    assert len(early.fit(large, y[:12]).validation_scores_) == 4
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
