@@ -147,9 +147,20 @@ class Augment(nn.Module):
         return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
     def _each(self, function: Any, x: Tensor) -> Tensor:
-        # torchvision's transforms draw from the global stream, once for a whole batch.
-        with GeneratorMode(self.generator or torch.default_generator):
-            return torch.stack([function(image) for image in x])
+        # torchvision's transforms draw from the global stream of the CPU, once for a
+        # whole batch.
+        generator = self.generator or torch.default_generator
+        if generator.device.type != "cpu":
+            seed = torch.randint(2**31, (), generator=generator, device=x.device)
+            generator = torch.Generator().manual_seed(int(seed))
+        with GeneratorMode(generator):
+            images = torch.stack([function(image) for image in x.cpu()])
+        if images.shape != x.shape:
+            raise ValueError(
+                f"augment={function!r:.60} must return images of the shape that it is "
+                f"given, {tuple(x.shape[1:])}, and returned {tuple(images.shape[1:])}"
+            )
+        return images.to(x.device)
 
 
 class ColumnEmbedding(nn.Module):

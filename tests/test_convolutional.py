@@ -321,6 +321,23 @@ def test_a_function_sees_one_image_at_a_time():
     assert shapes == {(3, 12, 16)}
 
 
+def test_a_function_that_changes_the_shape_is_refused():
+    cnn = quick(augment=v2.CenterCrop(8))
+    with pytest.raises(
+        ValueError, match=r"given, \(3, 12, 16\), and returned .3, 8, 8"
+    ):
+        cnn.fit(X, y)
+    assert not cnn.__sklearn_is_fitted__()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_images_train_on_an_accelerator():
+    for augment in ("shift", v2.RandomHorizontalFlip(), ["flip", "crop"]):
+        cnn = quick(device="cuda", max_epochs=8, augment=augment).fit(X, y)
+        assert next(cnn.net_.module_.parameters()).is_cuda
+        assert cnn.score(X, y) > 0.8
+
+
 def test_a_checkpoint_knows_the_augmentation(tmp_path):
     kept = {"checkpoint": str(tmp_path / "fit"), "max_epochs": 2}
     rotate = quick(augment=v2.RandomRotation(20), **kept)
