@@ -159,8 +159,8 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
 
     def _build(self) -> nn.Module:
         size = self.image_size_ if len(self.image_size_) > 1 else (1, *self.image_size_)
-        # As large as an image: broadcasting over all but the batch takes a tenth of
-        # the time of broadcasting over the pixels.
+        # As large as an image: broadcasting over the batch alone takes a fifth of the
+        # time of broadcasting over the pixels too.
         mean, scale = (
             np.broadcast_to(
                 each.reshape(1, -1, *[1] * len(size)), (1, len(each), *size)
@@ -183,7 +183,7 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         if norm == "auto":
             # The statistics of a batch depend on its rows: with them a weighted fit of
             # a table would not be the fit of repeated rows.
-            norm = len(self.sample_shape_ or (0, 0)) > 1
+            norm = self.spatial_dims_ > 1 or self.channel_axis_ is not None
         return ConvNet(
             self.n_channels_,
             self.image_size_,
