@@ -15,6 +15,11 @@ _HOME = {
     "all_estimators": "comparison",
     # Tools over estimators
     "load": "persistence",
+    "grad_cam": "inspection",
+    "occlusion_map": "inspection",
+    "first_layer_filters": "inspection",
+    "SaliencyDisplay": "inspection",
+    "FiltersDisplay": "inspection",
     # 1. Feedforward networks
     "FeedforwardClassifier": "feedforward",
     "FeedforwardRegressor": "feedforward",
