@@ -112,8 +112,13 @@ def test_grad_cam_is_the_formula_of_the_paper():
     for label, sign in ((1, 1), (0, -1)):
         weights = torch.autograd.grad((sign * logit).sum(), a, retain_graph=True)[0]
         raw = torch.einsum("bk,bkij->bij", weights.mean((2, 3)), a)[:, None]
-        found = grad_cam(cnn, X_new, label)
+        found = grad_cam(cnn, X_new, label, elementwise=False)
         np.testing.assert_allclose(found, scaled(raw, (12, 16)), atol=1e-5)
+        raw = torch.einsum("bkij,bkij->bij", weights, a)[:, None]
+        expected = scaled(raw, (12, 16))
+        for elementwise in (None, True):
+            found = grad_cam(cnn, X_new, label, elementwise=elementwise)
+            np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", ["convolutions.3", "convolutions.4", "convolutions"])
@@ -125,8 +130,13 @@ def test_grad_cam_equals_captums_on_the_stack(three, layer):
     raw = reference.attribute(batch_of(three, X_new), torch.from_numpy(target))
     expected = scaled(raw, (12, 16))
     for given in (None, target):
-        found = grad_cam(three, X_new, given, layer=layer)
+        found = grad_cam(three, X_new, given, layer=layer, elementwise=False)
         np.testing.assert_allclose(found, expected, atol=1e-5)
+    reference = captum.LayerGradientXActivation(module, module.get_submodule(layer))
+    raw = reference.attribute(batch_of(three, X_new), torch.from_numpy(target))
+    found = grad_cam(three, X_new, layer=layer)
+    expected = scaled(raw.sum(1, keepdim=True), (12, 16))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", [None, "body.layer4", "body.layer1.0"])
@@ -173,12 +183,32 @@ def test_maps_lie_on_the_spot_that_decides(size):
         assert near[200:].reshape(60, -1)[range(60), highest].mean() > 0.95, explain
 
 
+def test_the_mean_over_places_may_cancel_where_dense_layers_follow():
+    """Why a stack is explained elementwise: digits of which nothing would be shown."""
+    digits = load_digits()
+    images = np.kron(digits.images, np.ones((3, 3))) / 16
+    cnn = fitted(images, digits.target, max_epochs=5)
+    shown = images[200:500]
+    drop = occlusion_map(cnn, shown).reshape(300, -1)
+
+    def agreement(maps):
+        maps = maps.reshape(300, -1)
+        pairs = [(a, b) for a, b in zip(maps, drop) if a.any() and b.any()]
+        return len(pairs) / 300, np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs])
+
+    share, likeness = agreement(grad_cam(cnn, shown))
+    mean_share, mean_likeness = agreement(grad_cam(cnn, shown, elementwise=False))
+    assert share > 0.99 and share >= mean_share
+    assert likeness > 0.3 and likeness > mean_likeness + 0.1
+
+
 def test_an_untrained_network_does_not_point_at_the_spot():
     """Not as a trained one does: any filter answers to a bright spot somehow."""
     shares, falls = [], []
     for seed in range(3):
         cnn = fitted(lr=1e-12, max_epochs=1, random_state=seed)
-        shares.append(share_near(grad_cam(cnn, X_new), near_new))
+        maps = grad_cam(cnn, X_new, elementwise=False)
+        shares.append(share_near(maps, near_new))
         falls.append(occlusion_map(cnn, X_new).max())
     assert np.mean(np.array(shares) > 0.5) < 0.7
     assert max(falls) < 0.03

@@ -171,7 +171,10 @@ class SaliencyDisplay:
             self.axes_ = grid.reshape(2, -1)[:, :n]
         for i in range(n):
             color = COLORS["classical"] if self.wrong[i] else "0.15"
-            self.axes_[0, i].set_title(self.titles[i], fontsize=9, color=color)
+            # As small as a long label needs, which would run into its neighbour.
+            longest = max(map(len, self.titles[i].split("\n")))
+            size = 9 if signals else min(9, 9 * 19 / longest)
+            self.axes_[0, i].set_title(self.titles[i], fontsize=size, color=color)
             if signals:
                 _draw_signal(self.axes_[0, i], self.images[i], self.maps[i], heat)
             else:

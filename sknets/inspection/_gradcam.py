@@ -24,13 +24,19 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def grad_cam(
-    estimator: Any, X: Any, target: Any = None, *, layer: str | None = None
+    estimator: Any,
+    X: Any,
+    target: Any = None,
+    *,
+    layer: str | None = None,
+    elementwise: bool | None = None,
 ) -> np.ndarray:
     """Which parts of an image speak for a class: Grad-CAM [1]_ of a convolutional net.
 
     The feature maps of one layer are summed, each weighted by the mean gradient of the
-    target's logit with respect to it; what is negative is cut off. For a regressor the
-    maps show what raises the prediction.
+    target's logit with respect to it (or, ``elementwise``, by the gradient at each
+    place [2]_); what is negative is cut off. For a regressor the maps show what raises
+    the prediction.
 
     Parameters
     ----------
@@ -51,6 +57,11 @@ def grad_cam(
         dense layers are given has weights that change from place to place, which the
         mean cancels. Of a backbone: all but poolings; at 224 x 224 pixels the "layer4"
         of a ResNet, and the last rectified convolution of a VGG, as in the paper.
+    elementwise : bool, default=None
+        Weigh each place of a map by its own gradient (HiResCAM [2]_) instead of all by
+        the mean. None: for stacks, whose dense layers give the same feature another
+        meaning at another place, so that the mean cancels and many maps would be empty;
+        not for backbones, which average over the places themselves.
 
     Returns
     -------
@@ -73,6 +84,8 @@ def grad_cam(
     ----------
     .. [1] R. R. Selvaraju et al. Grad-CAM: Visual Explanations from Deep Networks via
        Gradient-Based Localization. ICCV 2017.
+    .. [2] R. L. Draelos, L. Carin. Use HiResCAM instead of Grad-CAM for Faithful
+       Explanations of Convolutional Neural Networks. 2020.
 
     Examples
     --------
@@ -92,6 +105,8 @@ def grad_cam(
     True
     """
     module = _network(estimator, "grad_cam")
+    if elementwise is None:
+        elementwise = hasattr(module, "convolutions")
     pixels = estimator._check_input(X, reset=False)
     weight = next(module.parameters())
     pixels = pixels.to(weight.device, weight.dtype)
@@ -113,7 +128,7 @@ def grad_cam(
             else:
                 chosen = torch.tensor(columns[rows], device=output.device)
             score = output.gather(1, chosen[:, None]).sum()
-            found = _class_activation(activation, score)
+            found = _class_activation(activation, score, elementwise)
             maps[rows] = _enlarged(found, size).cpu().numpy()
     return maps
 
@@ -204,10 +219,11 @@ def _run(module: nn.Module, x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
     return output, found[-1]
 
 
-def _class_activation(activation: Tensor, score: Tensor) -> Tensor:
-    """The formula of the paper: (B, K, *map) to (B, 1, *map)."""
-    (gradient,) = torch.autograd.grad(score, activation)
-    weight = gradient.mean(tuple(range(2, gradient.ndim)), keepdim=True)
+def _class_activation(activation: Tensor, score: Tensor, elementwise: bool) -> Tensor:
+    """The formulas of the papers: (B, K, *map) to (B, 1, *map)."""
+    (weight,) = torch.autograd.grad(score, activation)
+    if not elementwise:
+        weight = weight.mean(tuple(range(2, weight.ndim)), keepdim=True)
     return (weight * activation.detach()).sum(1, keepdim=True).relu()
 
 
