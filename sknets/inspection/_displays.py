@@ -169,11 +169,11 @@ class SaliencyDisplay:
             # Rows of images alternate with rows of maps.
             grid = grid.reshape(pairs, 2, columns).swapaxes(0, 1)
             self.axes_ = grid.reshape(2, -1)[:, :n]
+        # As small as the longest label needs, which would run into its neighbour.
+        longest = max(len(line) for title in self.titles for line in title.split("\n"))
+        size = 9 if signals else min(9, 9 * 20 / longest)
         for i in range(n):
             color = COLORS["classical"] if self.wrong[i] else "0.15"
-            # As small as a long label needs, which would run into its neighbour.
-            longest = max(map(len, self.titles[i].split("\n")))
-            size = 9 if signals else min(9, 9 * 19 / longest)
             self.axes_[0, i].set_title(self.titles[i], fontsize=size, color=color)
             if signals:
                 _draw_signal(self.axes_[0, i], self.images[i], self.maps[i], heat)
