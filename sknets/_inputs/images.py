@@ -204,7 +204,9 @@ def _read(estimator: Any, X: Any) -> np.ndarray:
     try:
         array = check_array(X, allow_nd=True, ensure_all_finite=False)
     except (ValueError, TypeError) as error:
-        why = str(error).strip().splitlines()[0]
+        why = str(error).strip().splitlines()[0].rstrip(":")
+        if "Reshape your data" in str(error):
+            why += ". Reshape your data, or of one sample make a list, [X]"
         raise type(error)(f"{owner}: {why}") from error
     if not 3 <= array.ndim <= 5:
         raise ValueError(
