@@ -30,7 +30,7 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor, nn
 
-from sknets._engine.dense import scalar
+from sknets._engine.device import scalar
 from sknets._estimator import Estimator
 from sknets._params import param
 
@@ -47,8 +47,7 @@ class CrossEntropy(nn.Module):
         """Each sample's loss, and the softmax less one at the class; output (C, B)."""
         log_p, target = torch.log_softmax(output, 0), target.unsqueeze(0)
         losses = log_p.gather(0, target).neg_()  # (1, B)
-        minus_one = scalar(-1.0, output.dtype).to(output.device).expand_as(target)
-        error = log_p.exp_().scatter_add_(0, target, minus_one)
+        error = log_p.exp_().scatter_(0, target, -1.0, reduce="add")
         if weight is not None:
             losses, error = losses.mul_(weight), error.mul_(weight)
         return losses, error.mul_(scalar(1 / output.shape[1], output.dtype))
@@ -265,9 +264,11 @@ class Classifier(ClassifierMixin, Estimator):
         y = _given(y, owner, n_samples)
         if getattr(getattr(y, "dtype", None), "kind", "") == "f":
             assert_all_finite(y, estimator_name=owner, input_name="y")
-        check_classification_targets(y)
-        if type_of_target(y, input_name="y") == "multilabel-indicator":
+        kind = type_of_target(y, input_name="y")
+        if kind == "multilabel-indicator":
             return self._encode_labels(y, reset)
+        if kind not in ("binary", "multiclass"):
+            check_classification_targets(y)  # finds out the type again
         y = column_or_1d(y, warn=True)
         present = np.unique(y if weight is None else y[weight > 0])
         announced = None if classes is None else np.unique(classes)
@@ -284,7 +285,9 @@ class Classifier(ClassifierMixin, Estimator):
                 f"{owner}: classes={announced.tolist()} differ from those of the first "
                 f"call, {self.classes_.tolist()}"
             )
-        strange = np.setdiff1d(present, self.classes_)
+        strange = present[:0]
+        if present is not self.classes_:
+            strange = np.setdiff1d(present, self.classes_)
         if len(strange) or self.multilabel_:
             raise ValueError(
                 f"{owner}: y has labels {strange.tolist()} that are not among the "

@@ -14,7 +14,6 @@ References
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -74,27 +73,35 @@ class Backpropagation:
             if p.grad is None:
                 p.grad = torch.empty_like(p)
         self.weights = [W.detach() for W, _ in parameters]  # (out, in)
-        self.biases = [b.detach().unsqueeze(1) for _, b in parameters]  # (out, 1)
         self.transposed = [W.t() for W in self.weights]  # (in, out)
+        self.biases = [b.detach() for _, b in parameters]  # (out,)
         self.gradients = [(W.grad, b.grad) for W, b in parameters]
-        self.forwards = [FORWARD[type(f)] for f in activations] + [FORWARD[nn.Identity]]
+        self.forwards = [FORWARD[type(f)] for f in activations]
         self.backwards = [BACKWARD[type(f)] for f in activations]
+        self.ones = self.biases[0].new_empty(0)
 
     def __call__(self, x: Tensor, target: Any, weight: Tensor | None) -> Tensor:
         """Leave the gradients of a batch in the parameters and return its losses."""
-        a = (x if self.prepare is None else self.prepare(x)).t()  # a column a sample
-        inputs = []
-        for W, b, activate in zip(self.weights, self.biases, self.forwards):
+        # Products and sums as BLAS does them: `addmm` would first copy the bias into
+        # every row, `sum` is slower than to multiply by ones.
+        a = x if self.prepare is None else self.prepare(x)  # a row a sample: (B, in)
+        if self.ones.shape[0] != a.shape[0]:
+            self.ones = a.new_ones(a.shape[0])
+        inputs = [a]
+        for W, b, activate in zip(self.transposed, self.biases, self.forwards):
+            a = activate(a.mm(W).add_(b))  # (B, out)
             inputs.append(a)
-            a = activate(torch.addmm(b, W, a))  # W a + b: (out, B)
+        # The output has a column a sample: a softmax over few rows is far faster.
+        output = self.weights[-1].mm(a.t()).add_(self.biases[-1].unsqueeze(1))
 
-        losses, error = self.loss(a, target, weight)
+        losses, error = self.loss(output, target, weight)
+        error = error.t()  # (B, out)
         for layer in range(len(inputs) - 1, -1, -1):
             a, (dW, db) = inputs[layer], self.gradients[layer]
-            torch.mm(error, a.t(), out=dW)  # (out, in)
-            torch.sum(error, 1, out=db)  # (out,)
+            torch.mm(error.t(), a, out=dW)  # (out, in)
+            torch.mv(error.t(), self.ones, out=db)  # (out,)
             if layer:
-                error = self.transposed[layer].mm(error)  # (in, B)
+                error = error.mm(self.weights[layer])  # (B, in)
                 error = self.backwards[layer - 1](error, a)
         return losses
 
@@ -117,16 +124,6 @@ class Backpropagation:
         # All at once: a mean a batch would be a tenth of a small net's step.
         rows = torch.cat(losses, 1)[0].cpu().double().numpy()
         return (np.add.reduceat(rows, batches.starts) / batches.sizes).tolist()
-
-
-@functools.lru_cache(maxsize=256)
-def scalar(value: float, dtype: torch.dtype) -> Tensor:
-    """A number as a tensor: to make it one would cost an operation more than its work.
-
-    Ordinary even if first asked for in inference mode.
-    """
-    with torch.inference_mode(False):
-        return torch.tensor(value, dtype=dtype)
 
 
 def backpropagation_for(module: nn.Module, criterion: nn.Module) -> Any:

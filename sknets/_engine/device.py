@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -80,6 +81,16 @@ def compute_dtype(
     if precision == "auto" and device.type == "cpu" and data == torch.float64:
         return torch.float64
     return torch.float32
+
+
+@functools.lru_cache(maxsize=256)
+def scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
+    """A number as a tensor: to make it one would cost an operation more than its work.
+
+    Ordinary even if first asked for in inference mode.
+    """
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=dtype)
 
 
 class _Alias:

@@ -9,6 +9,7 @@ step), skorch's own loop runs instead: same bits, more time.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,7 @@ from sknets._engine.stock import (
     EpochScoring,
     History,
     NeuralNet,
+    last_row,
     mean_loss,
     predefined_split,
 )
@@ -179,10 +181,11 @@ class Net(NeuralNet):
             )
 
     def _epoch_loss(self, prefix: str) -> float:
-        return float(mean_loss(self.history[-1]["batches"], prefix))
+        return float(mean_loss(last_row(self.history)["batches"], prefix))
 
     def _guard(self) -> None:
-        loss = sum(row.get("train_loss", 0.0) for row in self.history[-1]["batches"])
+        rows = last_row(self.history)["batches"]
+        loss = sum(row.get("train_loss", 0.0) for row in rows)
         if not math.isfinite(loss):
             raise DivergenceError(
                 f"The training loss became {loss} in epoch {len(self.history)}: lower "
@@ -256,17 +259,7 @@ class Net(NeuralNet):
 
     def _is_lean(self, training: bool) -> bool:
         """Whether nobody asks to see each batch."""
-        steps = [
-            "train_step",
-            "train_step_single",
-            "validation_step",
-            "infer",
-            "get_loss",
-        ]
-        steps += ["on_batch_begin", "on_batch_end", "on_grad_computed"]
-        if self.compile or any(
-            getattr(type(self), step) is not getattr(Net, step) for step in steps
-        ):
+        if self.compile or not _has_plain_steps(type(self)):
             return False
         return not any(
             _overrides(callback, "on_batch_begin")
@@ -363,7 +356,7 @@ class Net(NeuralNet):
     def _record(self, prefix: str, batches: Batches, losses: list[float]) -> None:
         """Write an epoch's history at once: the very rows that skorch would write."""
         loss_key, size_key = f"{prefix}_loss", f"{prefix}_batch_size"
-        row = self.history[-1]
+        row = last_row(self.history)
         row["batches"].extend(
             {loss_key: loss, size_key: size}
             for loss, size in zip(losses, batches.sizes)
@@ -432,6 +425,13 @@ class Net(NeuralNet):
         self._streams.restore(state["streams"])
         self.history_ = History(dict(row) for row in state["history"])
         self._set_training(False)
+
+
+@functools.cache
+def _has_plain_steps(kind: type[Net]) -> bool:
+    steps = ("train_step", "train_step_single", "validation_step", "infer", "get_loss")
+    hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+    return all(getattr(kind, own) is getattr(Net, own) for own in (*steps, *hooks))
 
 
 def _overrides(callback: Callback, hook: str) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch.optim import lr_scheduler
 
+from sknets._engine.device import scalar
+
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
@@ -249,7 +251,7 @@ def _adam(kernel_name: str):
             counts = list(count.unbind())
             for state, own in zip(states, counts):
                 state["step"] = own
-        one = torch.ones_like(count)  # a number would be made a tensor at each step
+        one = scalar(1.0, count.dtype)  # a number would be made a tensor at each step
         beta1, beta2 = group["betas"]
 
         def step():
