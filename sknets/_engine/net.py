@@ -259,7 +259,7 @@ class Net(NeuralNet):
 
     def _is_lean(self, training: bool) -> bool:
         """Whether nobody asks to see each batch."""
-        if self.compile or not _has_plain_steps(type(self)):
+        if self.compile or not _has_plain_steps(type(self)):  # type: ignore[arg-type]
             return False
         return not any(
             _overrides(callback, "on_batch_begin")
