@@ -78,7 +78,13 @@ class Backpropagation:
         self.gradients = [(W.grad, b.grad) for W, b in parameters]
         self.forwards = [FORWARD[type(f)] for f in activations]
         self.backwards = [BACKWARD[type(f)] for f in activations]
-        self.ones = self.biases[0].new_empty(0)
+        self._make_room(0)
+
+    def _make_room(self, n: int) -> None:
+        """Memory for n samples: the same at every step, so that it is in the cache."""
+        self.ones = self.biases[0].new_ones(n)
+        self.hidden = [b.new_empty(n, len(b)) for b in self.biases[:-1]]
+        self.errors = [torch.empty_like(a) for a in self.hidden]
 
     def __call__(self, x: Tensor, target: Any, weight: Tensor | None) -> Tensor:
         """Leave the gradients of a batch in the parameters and return its losses."""
@@ -86,10 +92,12 @@ class Backpropagation:
         # every row, `sum` is slower than to multiply by ones.
         a = x if self.prepare is None else self.prepare(x)  # a row a sample: (B, in)
         if self.ones.shape[0] != a.shape[0]:
-            self.ones = a.new_ones(a.shape[0])
+            self._make_room(a.shape[0])
         inputs = [a]
-        for W, b, activate in zip(self.transposed, self.biases, self.forwards):
-            a = activate(a.mm(W).add_(b))  # (B, out)
+        for W, b, activate, out in zip(
+            self.transposed, self.biases, self.forwards, self.hidden
+        ):
+            a = activate(torch.mm(a, W, out=out).add_(b))  # (B, out)
             inputs.append(a)
         # The output has a column a sample: a softmax over few rows is far faster.
         output = self.weights[-1].mm(a.t()).add_(self.biases[-1].unsqueeze(1))
@@ -101,7 +109,8 @@ class Backpropagation:
             torch.mm(error.t(), a, out=dW)  # (out, in)
             torch.mv(error.t(), self.ones, out=db)  # (out,)
             if layer:
-                error = error.mm(self.weights[layer])  # (B, in)
+                W, out = self.weights[layer], self.errors[layer - 1]
+                error = torch.mm(error, W, out=out)  # (B, in)
                 error = self.backwards[layer - 1](error, a)
         return losses
 
