@@ -2,10 +2,10 @@
 
 The peer trains the very same network (channels last, pooling first) for three epochs,
 on images that were standardised before its time is taken and lie in memory as float32
-in the network's format, with fused Adam. Also printed, without a target: the loop of
-the tutorials (channels first, convolution, normalisation, activation, pooling) and
-bfloat16. All run interleaved in one process with one thread; medians of the ratios of
-CPU time.
+in the network's format, with fused Adam; it predicts from the bytes. Also printed,
+without a target: the loop of the tutorials (channels first, convolution, normalisation,
+activation, pooling) and bfloat16. All run interleaved in one process with one thread;
+medians of the ratios of CPU time.
 
     python benchmarks/convolutional_vs_torch.py [--repeats 5] [--quick]
 """
@@ -35,14 +35,11 @@ def data(rows, shape, classes):
     return X, np.arange(rows) % classes
 
 
-def prepared(X):
-    """Standardised float32 (B, C, *size), a signal as an image of height 1."""
-    x = torch.from_numpy(X).float() / 255
-    if x.ndim == 3 and X.shape[1] != X.shape[2]:
-        x = x.movedim(-1, 1).unsqueeze(2)
-    else:
-        x = x.unsqueeze(1) if x.ndim == 3 else x.movedim(-1, 1)
-    return (x - x.mean()) / x.std()
+def grid(x):
+    """As (B, C, *size), a signal as an image of height 1."""
+    if x.ndim == 3 and x.shape[1] != x.shape[2]:
+        return x.movedim(-1, 1).unsqueeze(2)
+    return x.unsqueeze(1) if x.ndim == 3 else x.movedim(-1, 1)
 
 
 def network(x, classes, channels, tutorial=False):
@@ -97,17 +94,23 @@ def tutorial_loop(net, x, y, batch, epochs):
             loss.item()
 
 
-def predict_loop(net, x):
+def predict_loop(net, X, mean, std):
+    """From the bytes to classes, a batch at a time."""
     net.eval()
     with torch.inference_mode():
-        outputs = [net(rows) for rows in x.split(128)]
+        outputs = []
+        for rows in torch.from_numpy(X).split(128):
+            x = grid(rows).float().div_(255).sub_(mean).div_(std)
+            outputs.append(net(x.contiguous(memory_format=memory_format(x))))
     return torch.cat(outputs).argmax(1)
 
 
 def contenders(name):
     rows, shape, classes, channels, batch, epochs = CASES[name]
     X, y = data(rows, shape, classes)
-    x, labels = prepared(X), torch.from_numpy(y)
+    x, labels = grid(torch.from_numpy(X)).float() / 255, torch.from_numpy(y)
+    mean, std = x.mean(), x.std()
+    x = (x - mean) / std
     last = x.contiguous(memory_format=memory_format(x))
     first = x.contiguous()
 
@@ -131,7 +134,7 @@ def contenders(name):
     }
     net, cnn = by_hand(), ours()
     predictions = {
-        "hand loop": lambda: predict_loop(net, last),
+        "hand loop": lambda: predict_loop(net, X, mean, std),
         "sknets": lambda: cnn.predict(X),
     }
     return fits, predictions

@@ -31,7 +31,7 @@ X, X_test, y, y_test = train_test_split(
 )
 
 # 2. Fit and score, as with any classifier.
-epochs = 5 if options.quick else 10
+epochs = 5 if options.quick else 15
 cnn = CNNClassifier(augment="shift", max_epochs=epochs, random_state=0).fit(X, y)
 print(f"Accuracy on {len(X_test)} new images: {cnn.score(X_test, y_test):.3f}")
 

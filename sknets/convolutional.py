@@ -122,7 +122,7 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
     resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     spatial_dims: int | None = param(default=None, at_least=1, at_most=3)
-    max_epochs: int = param(default=10, at_least=1)
+    max_epochs: int = param(default=7, at_least=1)
     batch_size: int = param(default=64, at_least=1)
     lr: float = param(default=3e-3, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
@@ -303,14 +303,14 @@ class CNNClassifier(_Convolutional, Classifier):
         quarter of the other, (n, a, b, c) images, (n, a, b, c, d) volumes.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
-    max_epochs : int, default=10
+    max_epochs : int, default=7
         How often training goes through the data.
     batch_size : int, default=64
         Samples a step.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
-        Ten epochs are enough with "one_cycle"; see `sknets._estimator.Estimator`.
+        A few epochs are enough with "one_cycle"; see `sknets._estimator.Estimator`.
 
     Attributes
     ----------
@@ -424,14 +424,14 @@ class CNNRegressor(_Convolutional, Regressor):
         1 for signals, 2 for images, 3 for volumes. None tells by the axes of X: rows
         are signals, (n, a, b) are grey images unless one axis is at most 16 and a
         quarter of the other, (n, a, b, c) images, (n, a, b, c, d) volumes.
-    max_epochs : int, default=10
+    max_epochs : int, default=7
         How often training goes through the data.
     batch_size : int, default=64
         Samples a step.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
-        Ten epochs are enough with "one_cycle"; see `sknets._estimator.Estimator`.
+        A few epochs are enough with "one_cycle"; see `sknets._estimator.Estimator`.
 
     Attributes
     ----------
