@@ -426,7 +426,7 @@ class CNNRegressor(_Convolutional, Regressor):
         1 for signals, 2 for images, 3 for volumes. None tells by the axes of X: rows
         are signals, (n, a, b) are grey images unless one axis is at most 16 and a
         quarter of the other, (n, a, b, c) images, (n, a, b, c, d) volumes.
-    max_epochs : int, default=7
+    max_epochs : int, default=10
         How often training goes through the data.
     batch_size : int, default=64
         Samples a step.
@@ -496,3 +496,6 @@ class CNNRegressor(_Convolutional, Regressor):
     >>> bool(cnn.score(X[150:], width[150:]) > 0.9)
     True
     """
+
+    # Numbers take more steps than classes on a small X.
+    max_epochs: int = param(default=10, at_least=1)
