@@ -517,7 +517,7 @@ def test_float_images_outside_the_unit_interval_say_what_is_assumed():
         ({"image_shape": (5, 5)}, X.reshape(60, -1), "25 pixels, but .* 576 columns"),
         ({"spatial_dims": 2}, X.reshape(60, -1), "say with image_shape"),
         ({"spatial_dims": 1}, X, "must have 1 axes, or 2 with channels"),
-        ({"resize": (3, 4, 5)}, X, "a number or 2 numbers for a image"),
+        ({"resize": (3, 4, 5)}, X, "a number or 2 numbers for images"),
         ({}, np.zeros((9, 8, 7, 6)), "do not tell which axis holds the channels"),
         ({}, np.zeros((9, 2, 2, 2, 2, 2)), "must have 2 to 5 axes"),
         ({}, X.astype(float) * np.nan, "contains NaN"),

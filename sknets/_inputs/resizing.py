@@ -91,8 +91,8 @@ def _target_size(estimator: Any, layout: Layout) -> tuple[int, ...]:
         raise ValueError(
             estimator._refusal(
                 "resize",
-                f"resize must be a number or {layout.spatial_dims} numbers for a "
-                f"{NOUN[layout.spatial_dims]}",
+                f"resize must be a number or {layout.spatial_dims} numbers for "
+                f"{NOUN[layout.spatial_dims]}s",
             )
         )
     return size
