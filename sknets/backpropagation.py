@@ -382,7 +382,7 @@ class _Step:
     def gradients(self) -> dict[str, dict[str, Tensor]]:
         """The gradient of each parameter tensor, in each way the library has."""
         ways: dict[str, dict[str, Tensor]] = {}
-        by_hand = backpropagation_for(self.module, self.criterion)
+        by_hand = backpropagation_for(self.module, self.criterion, {})
         if by_hand is not None:
             with torch.inference_mode():
                 by_hand(self.x, self.target, self.weight)

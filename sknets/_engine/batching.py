@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-_BLOCK_BYTES = 2**19  # stays in the cache
+_BLOCK_BYTES = 2**17  # stays in the cache
 
 
 class Samples(Dataset):

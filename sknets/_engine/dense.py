@@ -58,6 +58,8 @@ class Backpropagation:
     loss : callable
         ``loss(output, target, weight)`` gives the losses whose mean is the loss of the
         batch, and the gradient of that mean by the output; each has a column a sample.
+    rooms : dict
+        Memory by size of batch, which all epochs share.
     """
 
     def __init__(
@@ -66,8 +68,9 @@ class Backpropagation:
         layers: list[nn.Linear],
         activations: list[nn.Module],
         loss: Callable[[Tensor, Any, Tensor | None], tuple[Tensor, Tensor]],
+        rooms: dict[int, tuple],
     ):
-        self.prepare, self.loss = prepare, loss
+        self.prepare, self.loss, self.rooms = prepare, loss, rooms
         parameters = [(layer.weight, layer.bias) for layer in layers]
         for p in itertools.chain(*parameters):
             if p.grad is None:
@@ -78,40 +81,39 @@ class Backpropagation:
         self.gradients = [(W.grad, b.grad) for W, b in parameters]
         self.forwards = [FORWARD[type(f)] for f in activations]
         self.backwards = [BACKWARD[type(f)] for f in activations]
-        self._make_room(0)
 
-    def _make_room(self, n: int) -> None:
+    def _room(self, n: int) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Memory for n samples: the same at every step, so that it is in the cache."""
-        self.ones = self.biases[0].new_ones(n)
-        self.hidden = [b.new_empty(n, len(b)) for b in self.biases[:-1]]
-        self.errors = [torch.empty_like(a) for a in self.hidden]
+        if n not in self.rooms:
+            hidden = [b.new_empty(n, len(b)) for b in self.biases[:-1]]
+            errors = [torch.empty_like(a) for a in hidden]
+            self.rooms[n] = self.biases[0].new_ones(n), hidden, errors
+        return self.rooms[n]
 
     def __call__(self, x: Tensor, target: Any, weight: Tensor | None) -> Tensor:
         """Leave the gradients of a batch in the parameters and return its losses."""
         # Products and sums as BLAS does them: `addmm` would first copy the bias into
         # every row, `sum` is slower than to multiply by ones.
         a = x if self.prepare is None else self.prepare(x)  # a row a sample: (B, in)
-        if self.ones.shape[0] != a.shape[0]:
-            self._make_room(a.shape[0])
+        ones, hidden, errors = self._room(a.shape[0])
         inputs = [a]
         for W, b, activate, out in zip(
-            self.transposed, self.biases, self.forwards, self.hidden
+            self.transposed, self.biases, self.forwards, hidden
         ):
             a = activate(torch.mm(a, W, out=out).add_(b))  # (B, out)
             inputs.append(a)
         # The output has a column a sample: a softmax over few rows is far faster.
         output = self.weights[-1].mm(a.t()).add_(self.biases[-1].unsqueeze(1))
 
-        losses, error = self.loss(output, target, weight)
-        error = error.t()  # (B, out)
+        losses, error = self.loss(output, target, weight)  # (out, B)
         for layer in range(len(inputs) - 1, -1, -1):
             a, (dW, db) = inputs[layer], self.gradients[layer]
-            torch.mm(error.t(), a, out=dW)  # (out, in)
-            torch.mv(error.t(), self.ones, out=db)  # (out,)
+            torch.mm(error, a, out=dW)  # (out, in)
+            torch.mv(error, ones, out=db)  # (out,)
             if layer:
-                W, out = self.weights[layer], self.errors[layer - 1]
-                error = torch.mm(error, W, out=out)  # (B, in)
-                error = self.backwards[layer - 1](error, a)
+                W, out = self.weights[layer], errors[layer - 1]
+                passed = torch.mm(error.t(), W, out=out)  # (B, in)
+                error = self.backwards[layer - 1](passed, a).t()
         return losses
 
     def epoch(
@@ -135,7 +137,9 @@ class Backpropagation:
         return (np.add.reduceat(rows, batches.starts) / batches.sizes).tolist()
 
 
-def backpropagation_for(module: nn.Module, criterion: nn.Module) -> Any:
+def backpropagation_for(
+    module: nn.Module, criterion: nn.Module, rooms: dict[int, tuple]
+) -> Any:
     """Return the `Backpropagation` of a net, None if it is more than plain and dense.
 
     A module that may be plain has ``plain_layers()``, giving what comes before the
@@ -151,4 +155,4 @@ def backpropagation_for(module: nn.Module, criterion: nn.Module) -> Any:
         return None
     if not all(p.requires_grad for layer in layers for p in (layer.weight, layer.bias)):
         return None
-    return Backpropagation(prepare, layers, activations, derivative)
+    return Backpropagation(prepare, layers, activations, derivative, rooms)

@@ -102,6 +102,7 @@ class Net(NeuralNet):
         self._schedule: Schedule | None = None
         self._saved_schedule: dict[str, Any] | None = None
         self._valid_outputs: list[Tensor] = []
+        self._rooms: dict[int, tuple] = {}
 
     # -- life cycle ----------------------------------------------------------------
 
@@ -149,7 +150,7 @@ class Net(NeuralNet):
         finally:
             self.notify("on_train_end", X=samples, y=None)
             self._set_training(False)
-            self.train_split = None
+            self.train_split, self._rooms = None, {}
             for row in self.history:
                 row.pop("batches", None)
 
@@ -305,7 +306,7 @@ class Net(NeuralNet):
                 schedule.advance()
 
         if not (amp or collectors) and self._recipe.backpropagate_by_hand:
-            by_hand = backpropagation_for(module, criterion)
+            by_hand = backpropagation_for(module, criterion, self._rooms)
             if by_hand is not None:
                 if not module.training:
                     self._set_training(True)

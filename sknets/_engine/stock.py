@@ -7,8 +7,6 @@ import importlib.util
 import sys
 from typing import Any
 
-import numpy as np
-
 
 @contextlib.contextmanager
 def _without_torch_geometric():
@@ -44,11 +42,8 @@ skorch.utils.TORCH_GEOMETRIC_INSTALLED = (
 def mean_loss(rows: list[dict], prefix: str) -> Any:
     """The mean over an epoch's batches, None if they have no such loss."""
     loss, size = f"{prefix}_loss", f"{prefix}_batch_size"
-    pairs = [(row[loss], row[size]) for row in rows if loss in row]
-    if not pairs:
-        return None
-    losses, sizes = np.array(pairs).T
-    return (losses * sizes).sum() / sizes.sum()
+    n = sum(row[size] for row in rows if loss in row)
+    return sum(row[loss] * row[size] for row in rows if loss in row) / n if n else None
 
 
 def last_row(history: History) -> dict[str, Any]:
