@@ -19,7 +19,7 @@ from sklearn.utils.random import sample_without_replacement
 from torch import Tensor, nn
 
 from sknets._engine.batching import Samples, target_and_weight
-from sknets._engine.dense import backpropagation_for
+from sknets._engine.dense import derived_by_hand
 from sknets._engine.device import GeneratorMode, Streams
 from sknets._estimator import Estimator
 from sknets._params import _broken_rule
@@ -382,7 +382,7 @@ class _Step:
     def gradients(self) -> dict[str, dict[str, Tensor]]:
         """The gradient of each parameter tensor, in each way the library has."""
         ways: dict[str, dict[str, Tensor]] = {}
-        by_hand = backpropagation_for(self.module, self.criterion, {})
+        by_hand = derived_by_hand(self.module, self.criterion, {})
         if by_hand is not None:
             with torch.inference_mode():
                 by_hand(self.x, self.target, self.weight)

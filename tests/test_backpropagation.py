@@ -321,14 +321,14 @@ def test_a_wrong_hand_derived_gradient_is_found(monkeypatch):
 
 
 def test_a_wrong_gradient_of_the_loss_is_found(monkeypatch):
-    right = sknets._tasks.SquaredError.losses_and_gradient
+    right = sknets._losses.SquaredError.losses_and_gradient
 
     def without_the_two(self, *args):
         value, gradient = right(self, *args)
         return value, gradient / 2
 
     monkeypatch.setattr(
-        sknets._tasks.SquaredError, "losses_and_gradient", without_the_two
+        sknets._losses.SquaredError, "losses_and_gradient", without_the_two
     )
     check = gradient_check(FeedforwardRegressor(**small), X, numbers)
     np.testing.assert_allclose(check.table["by_hand"], 1 / 3, rtol=1e-5)

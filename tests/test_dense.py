@@ -9,9 +9,9 @@ from sklearn.datasets import make_classification, make_regression
 
 from sknets import FeedforwardClassifier, FeedforwardRegressor
 from sknets._engine import net as engine
-from sknets._engine.dense import backpropagation_for
+from sknets._engine.dense import derived_by_hand
 from sknets._engine.stock import Callback
-from sknets._tasks import CrossEntropy, LogisticLoss, SquaredError
+from sknets._losses import CrossEntropy, LogisticLoss, SquaredError
 
 X, y = make_classification(90, 6, n_informative=4, n_classes=3, random_state=0)
 _, numbers = make_regression(90, 6, n_targets=2, random_state=0)
@@ -30,10 +30,10 @@ def used(monkeypatch):
     calls = []
 
     def watched(*args):
-        calls.append(backpropagation_for(*args))
+        calls.append(derived_by_hand(*args))
         return calls[-1]
 
-    monkeypatch.setattr(engine, "backpropagation_for", watched)
+    monkeypatch.setattr(engine, "derived_by_hand", watched)
     return calls
 
 

@@ -36,7 +36,7 @@ from sknets._engine.net import DivergenceError, Net
 from sknets._engine.optim import FusedStep, Recipe, make_optimizer
 from sknets._inputs.table import Rows
 from sknets._layers import Dropout
-from sknets._tasks import CrossEntropy
+from sknets._losses import CrossEntropy
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ PACKAGE = Path(sknets.__file__).parent
 # Modules that are not chapters (floor 3), by floor. A file imports from lower floors,
 # or from its own within a group that is one part of the house.
 FLOORS = {
-    1: "_params _attempt _inputs _layers _backbones _state _engine metrics",
+    1: "_params _attempt _inputs _layers _losses _backbones _state _engine metrics",
     2: "_estimator _tasks",
     4: "comparison _comparison display persistence testing model_selection inspection "
     "datasets",

@@ -45,7 +45,38 @@ BACKWARD: dict[type[nn.Module], Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-class Backpropagation:
+class ByHand:
+    """Losses and gradients of a batch that a network derives itself, without autograd.
+
+    Called with ``(x, target, weight)`` it leaves the gradients in the parameters and
+    returns the losses, with a column a sample; the losses' mean is that of the batch.
+    """
+
+    def __call__(self, x: Any, target: Any, weight: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    def epoch(
+        self, batches: Batches, update: Callable[[Any, Any], None], watched: bool
+    ) -> list[float]:
+        """Go through the batches once and return the loss of each.
+
+        ``update(x, y)`` follows the gradients of a batch. If it shows them to others
+        (``watched``), these get ordinary tensors, not those of inference mode.
+        """
+        losses = []
+        inference, nothing = torch.inference_mode, contextlib.nullcontext
+        with nothing() if watched else inference():
+            for x, y in batches:
+                with inference() if watched else nothing():
+                    terms = self(x, *target_and_weight(y, x))  # (out, B) or (1, B)
+                losses.append(terms if terms.shape[0] == 1 else terms.mean(0, True))
+                update(x, y)
+        # All at once: a mean a batch would be a tenth of a small net's step.
+        rows = torch.cat(losses, 1)[0].cpu().double().numpy()
+        return (np.add.reduceat(rows, batches.starts) / batches.sizes).tolist()
+
+
+class Backpropagation(ByHand):
     """Losses and gradients of one batch, without autograd.
 
     Parameters
@@ -116,36 +147,20 @@ class Backpropagation:
                 error = self.backwards[layer - 1](passed, a).t()
         return losses
 
-    def epoch(
-        self, batches: Batches, update: Callable[[Any, Any], None], watched: bool
-    ) -> list[float]:
-        """Go through the batches once and return the loss of each.
 
-        ``update(x, y)`` follows the gradients of a batch. If it shows them to others
-        (``watched``), these get ordinary tensors, not those of inference mode.
-        """
-        losses = []
-        inference, nothing = torch.inference_mode, contextlib.nullcontext
-        with nothing() if watched else inference():
-            for x, y in batches:
-                with inference() if watched else nothing():
-                    terms = self(x, *target_and_weight(y, x))  # (out, B) or (1, B)
-                losses.append(terms if terms.shape[0] == 1 else terms.mean(0, True))
-                update(x, y)
-        # All at once: a mean a batch would be a tenth of a small net's step.
-        rows = torch.cat(losses, 1)[0].cpu().double().numpy()
-        return (np.add.reduceat(rows, batches.starts) / batches.sizes).tolist()
-
-
-def backpropagation_for(
+def derived_by_hand(
     module: nn.Module, criterion: nn.Module, rooms: dict[int, tuple]
-) -> Any:
-    """Return the `Backpropagation` of a net, None if it is more than plain and dense.
+) -> ByHand | None:
+    """Return what takes the place of autograd for a net, None if nothing does.
 
-    A module that may be plain has ``plain_layers()``, giving what comes before the
-    first layer, the layers and the activations, or None; a criterion with known
-    derivative has ``losses_and_gradient``.
+    A module may bring it along: ``by_hand(rooms)``. Else `Backpropagation` serves a
+    module that has ``plain_layers()``, giving what comes before the first layer, the
+    layers and the activations (or None, if it is more than plain and dense), beside a
+    criterion with known derivative, ``losses_and_gradient``.
     """
+    own = getattr(module, "by_hand", None)
+    if own is not None:
+        return own(rooms)
     plain = getattr(module, "plain_layers", lambda: None)()
     derivative = getattr(criterion, "losses_and_gradient", None)
     if plain is None or derivative is None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sknets._engine.batching import Batches, Samples, target_and_weight
-from sknets._engine.dense import backpropagation_for
+from sknets._engine.dense import derived_by_hand
 from sknets._engine.device import Streams, to_numpy, to_torch
 from sknets._engine.optim import (
     OPTIMIZERS,
@@ -38,6 +38,7 @@ from sknets._engine.stock import (
     NeuralNet,
     last_row,
     mean_loss,
+    overrides,
     predefined_split,
 )
 
@@ -263,9 +264,9 @@ class Net(NeuralNet):
         if self.compile or not _has_plain_steps(type(self)):  # type: ignore[arg-type]
             return False
         return not any(
-            _overrides(callback, "on_batch_begin")
+            overrides(callback, "on_batch_begin")
             or (
-                _overrides(callback, "on_batch_end")
+                overrides(callback, "on_batch_end")
                 and not self._only_collects(callback, training)
             )
             for _, callback in self.callbacks_
@@ -306,11 +307,11 @@ class Net(NeuralNet):
                 schedule.advance()
 
         if not (amp or collectors) and self._recipe.backpropagate_by_hand:
-            by_hand = backpropagation_for(module, criterion, self._rooms)
-            if by_hand is not None:
+            derived = derived_by_hand(module, criterion, self._rooms)
+            if derived is not None:
                 if not module.training:
                     self._set_training(True)
-                return by_hand.epoch(batches, update, watched=bool(observers))
+                return derived.epoch(batches, update, watched=bool(observers))
         self._set_training(True)
         losses = []
         for x, y in batches:
@@ -350,9 +351,7 @@ class Net(NeuralNet):
         return torch.stack(losses).tolist()
 
     def _overriding(self, hook: str) -> list[Callback]:
-        return [
-            callback for _, callback in self.callbacks_ if _overrides(callback, hook)
-        ]
+        return [each for _, each in self.callbacks_ if overrides(each, hook)]
 
     def _record(self, prefix: str, batches: Batches, losses: list[float]) -> None:
         """Write an epoch's history at once: the very rows that skorch would write."""
@@ -433,12 +432,6 @@ def _has_plain_steps(kind: type[Net]) -> bool:
     steps = ("train_step", "train_step_single", "validation_step", "infer", "get_loss")
     hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
     return all(getattr(kind, own) is getattr(Net, own) for own in (*steps, *hooks))
-
-
-def _overrides(callback: Callback, hook: str) -> bool:
-    return getattr(type(callback), hook, None) is not getattr(Callback, hook) or (
-        hook in vars(callback)
-    )
 
 
 __all__ = ["DivergenceError", "Net", "Recipe", "StopTraining"]

@@ -51,6 +51,13 @@ def last_row(history: History) -> dict[str, Any]:
     return next(reversed(history))
 
 
+def overrides(callback: Callback, hook: str) -> bool:
+    """Whether a callback does something on this occasion."""
+    return getattr(type(callback), hook, None) is not getattr(Callback, hook) or (
+        hook in vars(callback)
+    )
+
+
 class EpochLoss(PassthroughScoring):
     """skorch's, which looks four times through the history, looking once."""
 
@@ -74,5 +81,6 @@ __all__ = [
     "NeuralNet",
     "last_row",
     "mean_loss",
+    "overrides",
     "predefined_split",
 ]
