@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,12 +12,14 @@ import torch.nn.functional as F
 from sklearn.base import (
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
+    OutlierMixin,
     RegressorMixin,
     TransformerMixin,
 )
 from sklearn.callback import with_callbacks
 from sklearn.exceptions import DataConversionWarning
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import (
     check_classification_targets,
@@ -26,6 +29,7 @@ from sklearn.utils.validation import (
     _num_samples,
     assert_all_finite,
     check_array,
+    check_is_fitted,
     column_or_1d,
 )
 from torch import Tensor, nn
@@ -487,6 +491,172 @@ class Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         return tags
 
 
+class Generator:
+    """Task of drawing new samples, beside the estimator's other task.
+
+    A subclass gives ``_draw(n, condition, generator)``: a tensor of samples, and, where
+    samples can be asked for by y, ``_encode_condition(y)``.
+    """
+
+    def sample(self, n_samples=1, y=None, random_state=None):
+        """Draw new samples from what was learned.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        y : scalar or array-like of shape (n_samples,), default=None
+            What each sample shall be; a scalar counts for all. Only after a fit that
+            learned to tell samples apart by y.
+        random_state : int, RandomState or None, default=None
+            An int gives the same samples at every call.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, ...)
+            In the units of the X that was learned.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            When n_samples is below 1, or y is not what was learned.
+        """
+        check_is_fitted(self)
+        call = f"{type(self).__name__}.sample"
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"{call}(n_samples={n_samples!r}): must be at least 1")
+        condition = None
+        if y is not None:
+            labels = np.repeat(y, n_samples) if np.ndim(y) == 0 else np.asarray(y)
+            if np.ndim(y) and n_samples not in (1, len(labels)):
+                raise ValueError(
+                    f"{call}(n_samples={n_samples}): y asks for {len(labels)} samples"
+                )
+            condition, n_samples = self._encode_condition(labels), len(labels)
+        seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+        generator = torch.Generator().manual_seed(seed)
+        with torch.inference_mode():
+            return self._draw(int(n_samples), condition, generator).cpu().numpy()
+
+    def _draw(self, n: int, condition: Any, generator: torch.Generator) -> Tensor:
+        raise NotImplementedError
+
+    def _encode_condition(self, y: np.ndarray) -> Any:
+        owner = type(self).__name__
+        raise ValueError(f"{owner}.sample(y=...): {owner} has learned X without y")
+
+
+class OutlierDetector(OutlierMixin, Estimator):
+    """Task of telling samples that are unlike the others.
+
+    A subclass gives `score_samples`, the lower the less usual.
+
+    Parameters
+    ----------
+    contamination : float, default=0.1
+        The share of outliers in the training data, which sets the threshold.
+
+    Attributes
+    ----------
+    offset_ : float
+        The threshold: samples that score below it are outliers.
+    """
+
+    _task: ClassVar[str] = "outlier detection"
+
+    contamination: float = param(default=0.1, above=0, at_most=0.5)
+
+    @with_callbacks
+    def fit(self, X, y=None):
+        """Learn what samples usually are like.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            The kinds of input that the class names. A share ``contamination`` of the
+            samples may be outliers.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of bounds, for NaN or infinity.
+        DivergenceError
+            When the training loss is no longer finite.
+        """
+        self._fit(X)
+        self._learn_threshold(X)
+        return self
+
+    def partial_fit(self, X, y=None):
+        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            The threshold is set anew, by these samples.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        self._partial_fit(X)
+        self._learn_threshold(X)
+        return self
+
+    def _learn_threshold(self, X: Any) -> None:
+        scores = self.score_samples(X)
+        self.offset_ = float(np.percentile(scores, 100 * self.contamination))
+
+    def score_samples(self, X):
+        """Return how usual each sample is; the lower, the more of an outlier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        scores : float64 ndarray of shape (n_samples,)
+        """
+        raise NotImplementedError
+
+    def decision_function(self, X):
+        """Return the scores above the threshold; negative ones are outliers'.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        scores : float64 ndarray of shape (n_samples,)
+        """
+        scores = self.score_samples(X)
+        return scores - self.offset_
+
+    def predict(self, X):
+        """Return -1 for outliers and 1 for all others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        y : ndarray of int of shape (n_samples,)
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+
 def _given(y: Any, owner: str, n_samples: int) -> Any:
     if y is None:
         raise ValueError(
@@ -502,4 +672,4 @@ def _given(y: Any, owner: str, n_samples: int) -> Any:
     return y
 
 
-__all__ = ["Classifier", "Regressor", "Transformer"]
+__all__ = ["Classifier", "Generator", "OutlierDetector", "Regressor", "Transformer"]
