@@ -29,6 +29,12 @@ _HOME = {
     # 2. Convolutional networks
     "CNNClassifier": "convolutional",
     "CNNRegressor": "convolutional",
+    # 5. Autoencoders
+    "AutoencoderTransformer": "autoencoders",
+    "ConvolutionalAutoencoderTransformer": "autoencoders",
+    "VAETransformer": "autoencoders",
+    "AutoencoderOutlierDetector": "autoencoders",
+    "PretrainedClassifier": "autoencoders",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

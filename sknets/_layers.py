@@ -86,6 +86,9 @@ class Standardize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.addcmul(self.shift, x, self.factor)
 
+    def inverse(self, x: Tensor) -> Tensor:
+        return (x - self.shift) / self.factor
+
 
 class Augment(nn.Module):
     """Random changes of the training images (B, C, *size), drawn for each anew.

@@ -522,13 +522,17 @@ class Generator:
         ValueError
             When n_samples is below 1, or y is not what was learned.
         """
+        return self._sampled(n_samples, y, random_state)
+
+    def _sampled(self, n_samples: Any, y: Any, random_state: Any, **more: Any) -> Any:
+        """`sample`, checked; ``more`` goes to ``_draw``."""
         check_is_fitted(self)
         call = f"{type(self).__name__}.sample"
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"{call}(n_samples={n_samples!r}): must be at least 1")
         condition = None
         if y is not None:
-            labels = np.repeat(y, n_samples) if np.ndim(y) == 0 else np.asarray(y)
+            labels = np.repeat(y, int(n_samples)) if np.ndim(y) == 0 else np.asarray(y)
             if np.ndim(y) and n_samples not in (1, len(labels)):
                 raise ValueError(
                     f"{call}(n_samples={n_samples}): y asks for {len(labels)} samples"
@@ -537,9 +541,12 @@ class Generator:
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
         generator = torch.Generator().manual_seed(seed)
         with torch.inference_mode():
-            return self._draw(int(n_samples), condition, generator).cpu().numpy()
+            drawn = self._draw(int(n_samples), condition, generator, **more)
+        return drawn.cpu().numpy()
 
-    def _draw(self, n: int, condition: Any, generator: torch.Generator) -> Tensor:
+    def _draw(
+        self, n: int, condition: Any, generator: torch.Generator, **more: Any
+    ) -> Tensor:
         raise NotImplementedError
 
     def _encode_condition(self, y: np.ndarray) -> Any:

@@ -42,6 +42,13 @@ class Layout(NamedTuple):
             samples = samples.movedim(-1, 1)
         return samples.unsqueeze(2) if self.spatial_dims == 1 else samples
 
+    def samples(self, grid: Tensor) -> Tensor:
+        """(B, C, *size) as (B, *sample), a view: `grid` undone."""
+        grid = grid.squeeze(2) if self.spatial_dims == 1 else grid
+        if self.channel_axis is None:
+            return grid.squeeze(1)
+        return grid.movedim(1, -1) if self.channel_axis == -1 else grid
+
 
 def learn_layout(estimator: Any, shape: tuple[int, ...], *, plain: bool) -> None:
     """Set ``spatial_dims_`` and ``channel_axis_`` for samples of this shape.

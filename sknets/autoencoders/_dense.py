@@ -1,0 +1,580 @@
+"""Autoencoders of rows: features by compression, outliers by what is not restored."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from sklearn.covariance import LedoitWolf
+from sklearn.utils.validation import check_array, check_is_fitted
+from torch import Tensor, nn
+
+from sknets._engine.batching import Samples
+from sknets._engine.device import as_tensor
+from sknets._estimator import Estimator
+from sknets._inputs import Table
+from sknets._inputs.table import Rows
+from sknets._layers import Standardize
+from sknets._params import param
+from sknets._tasks import OutlierDetector, Transformer
+from sknets.autoencoders._nets import Autoencoder, Corrupt, ReconstructionLoss
+
+# Of what is restored exactly, relative to a column's scale: rounding is no outlier.
+_LEAST_VARIANCE = 1e-3
+# How often the samples that seem to be outliers are left out of mean and variances.
+_TRIMMINGS = 4
+# How many columns `correct` tries for each value, and how often it restores them.
+_COLUMNS_TRIED, _FILL_STEPS = 10, 10
+_ACTIVATION = Literal[
+    "relu", "tanh", "sigmoid", "identity", "leaky_relu", "elu", "gelu", "silu"
+]
+
+
+class Scaled(Estimator):
+    """What the estimators of rows in this chapter share: the scale of columns."""
+
+    standardize: bool | Literal["auto", "global", "robust"] = param(default="auto")
+
+    def _learn_scale(self, rows: Any) -> None:
+        how = self.standardize
+        if how is False:
+            return
+        mean, scale = rows.mean_and_scale(None)
+        if how == "robust":
+            mean, scale = _robust(rows, mean, scale)
+        elif how == "global" or (how == "auto" and _have_one_range(rows)):
+            scale = np.full_like(scale, math.sqrt(np.square(scale).mean()))
+        self.x_mean_, self.x_scale_ = mean, scale
+
+    def _standardizer(self) -> Standardize | None:
+        if self.standardize is False:
+            return None
+        return Standardize(self.x_mean_, self.x_scale_)
+
+
+def _have_one_range(rows: Any) -> bool:
+    """Whether most columns have one range already, as pixels do."""
+    values = rows.values
+    if rows.is_sparse:
+        width = (values.max(0) - values.min(0)).toarray()[0]
+    else:
+        width = (values.amax(0) - values.amin(0)).cpu().numpy()
+    width = width[width > 0]
+    return bool(len(width) and np.median(width) >= 0.5 * width.max())
+
+
+def _robust(rows: Any, mean: np.ndarray, scale: np.ndarray) -> tuple:
+    """Median and interquartile range, by the standard deviation where that is small."""
+    sample = rows.batch(torch.arange(0, len(rows), 1 + len(rows) // 10_000))
+    low, middle, high = np.percentile(
+        sample.cpu().double().numpy(), (25, 50, 75), axis=0
+    )
+    spread = np.maximum((high - low) / 1.349, 0.3 * scale)  # 1.349: of a normal column
+    return (mean if rows.is_sparse else middle), spread
+
+
+class Codes(Estimator):
+    """What the estimators of this chapter share that have a code: its size."""
+
+    n_components: int | None = param(default=None, at_least=1)
+
+    def _choose_components(self, n_inputs: int) -> None:
+        """16, or half of the columns where these are fewer than 32."""
+        n = self.n_components
+        self.n_components_ = max(1, min(16, n_inputs // 2)) if n is None else n
+        if self.n_components_ > n_inputs and not self._is_regularized():
+            warnings.warn(
+                f"{type(self).__name__}(n_components={n}): X has only {n_inputs} "
+                "columns, so that nothing has to be compressed: lower n_components, or "
+                "ask for noise or sparsity",
+                UserWarning,
+                stacklevel=5,
+            )
+
+    def _is_regularized(self) -> bool:
+        """Whether more is asked of the code than to be short."""
+        return False
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def _read_codes(self, Z: Any, verb: str) -> Rows:
+        """Codes given to `inverse_transform`, checked."""
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        if Z.shape[1] != self.n_components_:
+            raise ValueError(
+                f"{type(self).__name__}.{verb}: Z must have the {self.n_components_} "
+                f"columns of a code, got {Z.shape[1]}"
+            )
+        return Rows(as_tensor(Z))
+
+
+class _Dense(Codes, Scaled):
+    """An autoencoder of rows, whatever it is for."""
+
+    _inputs: ClassVar[tuple[Any, ...]] = (Table,)
+
+    hidden_layer_sizes: int | tuple[int, ...] = param(default=(128,), at_least=1)
+    activation: _ACTIVATION = param(default="relu")  # type: ignore[valid-type]
+    noise: Literal["gaussian", "masking"] | None = param(default=None)
+    noise_level: float = param(default=0.3, at_least=0)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if self.noise == "masking" and self.noise_level >= 1:
+            sentence = 'noise_level is a share below 1 with noise="masking"'
+            raise ValueError(self._refusal("noise_level", sentence))
+
+    def _is_regularized(self) -> bool:
+        return self.noise is not None
+
+    def _learn_statistics(self, samples: Samples) -> None:
+        self._choose_components(self.n_features_in_)
+        self._learn_scale(samples.x)
+
+    def _build(self) -> nn.Module:
+        return self._autoencoder()
+
+    def _autoencoder(self, **more: Any) -> nn.Module:
+        sizes = self.hidden_layer_sizes
+        return Autoencoder(
+            self.n_features_in_,
+            tuple(sizes) if isinstance(sizes, tuple | list) else (int(sizes),),
+            self.n_components_,
+            self.activation,
+            standardize=self._standardizer(),
+            corrupt=Corrupt(self.noise, self.noise_level) if self.noise else None,
+            **more,
+        )
+
+    def _criterion(self) -> nn.Module:
+        return ReconstructionLoss("squared_error", self._standardizer())
+
+
+class AutoencoderTransformer(_Dense, Transformer):
+    """Autoencoder: a short code from which each sample can be restored [1]_.
+
+    Undercomplete (fewer components than columns), denoising, sparse or contractive, or
+    several of these at once.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Numbers in the code. None: 16, or half of the columns if these are fewer than
+        32.
+    hidden_layer_sizes : int or tuple of int, default=(128,)
+        Units of the layers between the columns and the code; those from the code back
+        mirror them. ``()`` is the linear autoencoder: the subspace of PCA.
+    activation : str, default="relu"
+        Of the hidden layers: "relu", "tanh", "sigmoid", "identity", "leaky_relu",
+        "elu", "gelu" or "silu".
+    code_activation : str, default=None
+        Of the code. None: "identity", and "sigmoid" for ``sparsity="kl"``.
+    loss : {"squared_error", "cross_entropy"}, default="squared_error"
+        Of the reconstruction, a mean over columns. "cross_entropy" takes every column
+        for a probability: X must lie within [0, 1] and is not standardised.
+    standardize : bool, "auto", "global" or "robust", default="auto"
+        True: columns are centred and scaled by their standard deviation, so that all
+        count the same; "global": centred, and scaled by one number, so that they count
+        by their variance, as for PCA; "auto": "global" where most columns have one
+        range already, as pixels do, else True; "robust": by median and interquartile
+        range; False: X as it is.
+    tied_weights : bool, default=False
+        Whether the decoder multiplies by the transposed weights of the encoder.
+    noise : {"gaussian", "masking"}, default=None
+        Noise on the input in training, while the clean input is to be restored: the
+        denoising autoencoder [2]_.
+    noise_level : float, default=0.3
+        Standard deviation of the noise, in units of the standardised columns; or the
+        share of numbers that are masked (set to 0, the mean where standardised).
+    sparsity : {"l1", "kl"}, default=None
+        Penalty of active units of the code: the sum of their sizes, or how far each
+        one's mean over a batch is from ``sparsity_target``, as Kullback-Leibler
+        divergence [3]_.
+    sparsity_weight : float, default=0.001
+        Weight of that penalty.
+    sparsity_target : float, default=0.05
+        Mean activation that "kl" asks for.
+    contraction : float, default=0.0
+        Weight of the squared Frobenius norm of the code's derivative by the input: the
+        contractive autoencoder [4]_. The time of a step grows with ``n_components``.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Numbers in the code.
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
+        What columns are centred and scaled by, with ``standardize``.
+    net_ : Net
+        The trained skorch net; ``net_.module_`` is the torch module and
+        ``net_.history`` has a row an epoch.
+    n_iter_ : int
+        Epochs trained so far.
+    loss_curve_ : list of float
+        Training loss, an item an epoch; see `sknets._estimator.Estimator` for what else
+        a fit leaves.
+
+    See Also
+    --------
+    VAETransformer : a code with a distribution, to draw samples from.
+    ConvolutionalAutoencoderTransformer : for images.
+
+    Notes
+    -----
+    The further parameters (``max_epochs``, ``batch_size``, ``lr``, ``early_stopping``,
+    ``device``, ``random_state``, ``checkpoint``, ...) are those of all estimators, see
+    `sknets._estimator.Estimator`.
+
+    Departures: the reconstruction error is a mean over columns, not their sum, so that
+    ``contraction`` and ``sparsity_weight`` are the papers' divided by the number of
+    columns. Trained with Adam instead of layer by layer.
+
+    References
+    ----------
+    .. [1] G. E. Hinton, R. R. Salakhutdinov. Reducing the Dimensionality of Data with
+       Neural Networks. Science 313, 2006.
+    .. [2] P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol. Extracting and
+       Composing Robust Features with Denoising Autoencoders. ICML 2008.
+    .. [3] A. Ng. Sparse autoencoder. CS294A lecture notes, Stanford 2011.
+    .. [4] S. Rifai, P. Vincent, X. Muller, X. Glorot, Y. Bengio. Contractive
+       Auto-Encoders: Explicit Invariance During Feature Extraction. ICML 2011.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknets import AutoencoderTransformer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> coder = AutoencoderTransformer(n_components=8, max_epochs=20, random_state=0)
+    >>> coder.fit_transform(X).shape
+    (1797, 8)
+    >>> coder.reconstruct(X[:5]).shape
+    (5, 64)
+    """
+
+    code_activation: _ACTIVATION | None = param(default=None)  # type: ignore[valid-type]
+    loss: Literal["squared_error", "cross_entropy"] = param(default="squared_error")
+    tied_weights: bool = param(default=False)
+    sparsity: Literal["l1", "kl"] | None = param(default=None)
+    sparsity_weight: float = param(default=1e-3, at_least=0)
+    sparsity_target: float = param(default=0.05, above=0, below=1)
+    contraction: float = param(default=0.0, at_least=0)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if self.sparsity == "kl" and self.code_activation not in (None, "sigmoid"):
+            sentence = 'sparsity="kl" compares probabilities: code_activation="sigmoid"'
+            raise ValueError(self._refusal("code_activation", sentence))
+
+    def _check_input(self, X: Any, *, reset: bool) -> Any:
+        rows = super()._check_input(X, reset=reset)
+        if reset and self.loss == "cross_entropy":
+            refuse_outside_unit(self, "loss", rows)
+        return rows
+
+    def _is_regularized(self) -> bool:
+        return bool(super()._is_regularized() or self.sparsity or self.contraction)
+
+    def _standardizer(self) -> Standardize | None:
+        return None if self.loss == "cross_entropy" else super()._standardizer()
+
+    def _build(self) -> nn.Module:
+        code = self.code_activation
+        if code is None:
+            code = "sigmoid" if self.sparsity == "kl" else "identity"
+        return self._autoencoder(
+            code_activation=code,
+            tied=self.tied_weights,
+            sparsity=self.sparsity,
+            sparsity_weight=self.sparsity_weight,
+            sparsity_target=self.sparsity_target,
+            contraction=self.contraction,
+        )
+
+    def _criterion(self) -> nn.Module:
+        return ReconstructionLoss(self.loss, self._standardizer())
+
+    def _restored(self, output: Tensor) -> Tensor:
+        """The network's output in the units of X."""
+        if self.loss == "cross_entropy":
+            return output.sigmoid()
+        standardize = self.net_.module_.standardize
+        return output if standardize is None else standardize.inverse(output)
+
+    def transform(self, X):
+        """Return the codes of samples.
+
+        Parameters
+        ----------
+        X : array-like or CSR of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components_)
+        """
+        return self._outputs(X, features=True).numpy()
+
+    def inverse_transform(self, Z):
+        """Return the samples that codes stand for.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components_)
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            In the units of the X that was learned.
+        """
+        codes = self._read_codes(Z, "inverse_transform")
+        decode = self.net_.module_.decode
+        return self.net_.outputs(codes, lambda z: self._restored(decode(z))).numpy()
+
+    def reconstruct(self, X):
+        """Return what is left of samples after compression.
+
+        Parameters
+        ----------
+        X : array-like or CSR of shape (n_samples, n_features)
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+        """
+        return self._outputs(X, self._restored).numpy()
+
+    def score(self, X, y=None):
+        """Return minus the mean squared error of the reconstruction.
+
+        In the units of X, whatever ``loss`` and ``standardize`` are, so that a search
+        may tune both, and any model with an ``inverse_transform`` compares.
+
+        Parameters
+        ----------
+        X : array-like or CSR of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        module = self.net_.module_
+
+        def error(x: Tensor) -> Tensor:
+            return (self._restored(module(x)) - x).square().mean(1)
+
+        rows = self._check_input(X, reset=False)
+        return -float(self.net_.outputs(rows, error).double().mean())
+
+
+def refuse_outside_unit(estimator: Any, name: str, rows: Rows) -> None:
+    """Say that values are no probabilities, before any work starts."""
+    values = rows.values
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 1:
+        raise ValueError(
+            estimator._refusal(
+                name,
+                f"X must lie within [0, 1], got values from {low:.4g} to {high:.4g}: "
+                "scale it with sklearn.preprocessing.MinMaxScaler first",
+            )
+        )
+
+
+class AutoencoderOutlierDetector(_Dense, OutlierDetector):
+    """Outliers by what an autoencoder does not restore, or codes as no other [1]_ [2]_.
+
+    The score has two parts of equal weight: the error of each column, and how far the
+    code is from the others (its Mahalanobis distance). The error alone misses what is
+    far out along the way the data goes, which is restored well.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Numbers in the code; the more, the better outliers are restored as well. None:
+        16, or half of the columns if these are fewer than 32.
+    hidden_layer_sizes : int or tuple of int, default=(128,)
+        Units of the layers between the columns and the code, and mirrored back.
+    activation : str, default="tanh"
+        Of the hidden layers: "relu", "tanh", "sigmoid", "identity", "leaky_relu",
+        "elu", "gelu" or "silu".
+    standardize : bool, "auto", "global" or "robust", default="robust"
+        "robust": columns are centred by their median and scaled by their interquartile
+        range (at least three tenths of the standard deviation), which outliers do not
+        widen; True: by mean and standard deviation; "global": by one number for all;
+        "auto": "global" where most columns have one range already, as pixels do, else
+        True; False: X as it is.
+    noise : {"gaussian", "masking"}, default=None
+        Noise on the input in training, while the clean input is to be restored.
+    noise_level : float, default=0.3
+        Standard deviation of the noise, or share of numbers that are masked.
+    contamination : float, default=0.1
+        The share of outliers in the training data, which sets the threshold.
+    max_epochs : int, default=50
+        How often training goes through the data.
+
+    Attributes
+    ----------
+    offset_ : float
+        The threshold: samples that score below it are outliers.
+    code_mean_ : ndarray of shape (n_components_,)
+    code_precision_ : ndarray of shape (n_components_, n_components_)
+        Mean and inverse covariance (Ledoit-Wolf) of the codes of the training data,
+        without the share ``contamination`` that is farthest out.
+    error_variance_ : ndarray of shape (n_features_in_,)
+        Mean squared error of each standardised column, over the same samples.
+    n_components_ : int
+        Numbers in the code.
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
+        What columns are centred and scaled by, with ``standardize``.
+    net_ : Net
+        The trained skorch net; ``net_.module_`` is the torch module and
+        ``net_.history`` has a row an epoch.
+    n_iter_ : int
+        Epochs trained so far.
+    loss_curve_ : list of float
+        Training loss, an item an epoch; see `sknets._estimator.Estimator` for what else
+        a fit leaves.
+
+    Notes
+    -----
+    The further parameters (``max_epochs``, ``batch_size``, ``lr``, ``early_stopping``,
+    ``device``, ``random_state``, ``checkpoint``, ...) are those of all estimators, see
+    `sknets._estimator.Estimator`.
+
+    Departures: the replicator network has step-wise activations and scores by its
+    error alone; the distance of the code is that of [2]_, here of all data and not
+    class by class, with the error of each column weighed by its variance.
+
+    References
+    ----------
+    .. [1] S. Hawkins, H. He, G. Williams, R. Baxter. Outlier Detection Using Replicator
+       Neural Networks. DaWaK 2002.
+    .. [2] T. Denouden et al. Improving Reconstruction Autoencoder Out-of-distribution
+       Detection with Mahalanobis Distance. 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknets import AutoencoderOutlierDetector
+    >>> angle = np.linspace(0, 6, 200)
+    >>> X = np.column_stack([np.cos(angle), np.sin(angle), angle])
+    >>> X[7] = [3, -3, 0]
+    >>> finder = AutoencoderOutlierDetector(contamination=0.005, random_state=0)
+    >>> finder.fit_predict(X).argmin()
+    7
+    """
+
+    standardize: bool | Literal["auto", "global", "robust"] = param(default="robust")
+    n_components: int | None = param(default=2, at_least=1)
+    activation: _ACTIVATION = param(default="tanh")  # type: ignore[valid-type]
+    max_epochs: int = param(default=50, at_least=1)
+
+    def _learn_threshold(self, X: Any) -> None:
+        code, error = self._code_and_error(X)
+        usual = np.ones(len(code), dtype=bool)
+        for _ in range(_TRIMMINGS):
+            normal = LedoitWolf().fit(code[usual])
+            self.code_mean_, self.code_precision_ = normal.location_, normal.precision_
+            self.error_variance_ = np.square(error[usual]).mean(0) + _LEAST_VARIANCE
+            scores = self._scores(code, error)
+            usual = scores >= np.percentile(scores, 100 * self.contamination)
+        super()._learn_threshold(X)
+
+    def _code_and_error(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Codes, and what is restored less what was given; float64."""
+        check_is_fitted(self)
+        module = self.net_.module_
+
+        def both(x: Tensor) -> Tensor:
+            given = module.prepare(x)
+            code = module.encoder(given)
+            return torch.cat([code, module.decoder(code) - given], 1)
+
+        rows = self._check_input(X, reset=False)
+        output = self.net_.outputs(rows, both).double().numpy()
+        return output[:, : self.n_components_], output[:, self.n_components_ :]
+
+    def score_samples(self, X):
+        """Return how usual each sample is; the lower, the more of an outlier.
+
+        Parameters
+        ----------
+        X : array-like or CSR of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : float64 ndarray of shape (n_samples,)
+            Minus the squared Mahalanobis distance of the code, divided by its numbers,
+            and minus the mean over columns of the squared errors, each divided by its
+            variance. Ordinary samples have about -2.
+        """
+        return self._scores(*self._code_and_error(X))
+
+    def _scores(self, code: np.ndarray, error: np.ndarray) -> np.ndarray:
+        code = code - self.code_mean_
+        # Not a matrix product: a sample's figure must not depend on its neighbours.
+        distance = np.einsum("ij,jk,ik->i", code, self.code_precision_, code)
+        error = (np.square(error) / self.error_variance_).mean(1)
+        return -distance / code.shape[1] - error
+
+    def correct(self, X, max_iter=10):
+        """Replace the outlying values of outlying samples by what is restored.
+
+        One value after another: the one without which the sample is most usual, until
+        the sample is no outlier any more or nothing improves it. What takes its place
+        is what the autoencoder restores from the others.
+
+        Parameters
+        ----------
+        X : array-like or CSR of shape (n_samples, n_features)
+        max_iter : int, default=10
+            The most values that are replaced in a sample.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            A copy; samples that are no outliers are as they were.
+        """
+        check_is_fitted(self)
+        values = self._check_input(X, reset=False).values
+        values = values.toarray() if hasattr(values, "toarray") else values.numpy()
+        fixed, replaced = values.copy(), np.zeros(values.shape, dtype=bool)
+        score = self.score_samples(values)
+        rows = np.flatnonzero(score < self.offset_)
+        n_tried = min(_COLUMNS_TRIED, values.shape[1])
+        for _ in range(max_iter):
+            if not len(rows):
+                break
+            error = np.square(self._code_and_error(fixed[rows])[1])
+            error = np.where(replaced[rows], -1, error / self.error_variance_)
+            tried = np.argsort(-error, axis=1)[:, :n_tried]
+            trials = np.repeat(fixed[rows], n_tried, axis=0)
+            cells = np.repeat(replaced[rows], n_tried, axis=0)
+            cells[np.arange(len(cells)), tried.ravel()] = True
+            trials = self._fill(trials, cells)
+            scores = self.score_samples(trials).reshape(-1, n_tried)
+            best = scores.argmax(1)
+            better = scores.max(1) > score[rows]
+            chosen = (np.arange(len(rows)) * n_tried + best)[better]
+            rows = rows[better]
+            fixed[rows], replaced[rows] = trials[chosen], cells[chosen]
+            score[rows] = scores[better].max(1) if len(rows) else 0
+            rows = rows[score[rows] < self.offset_]
+        return fixed
+
+    def _fill(self, rows: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        """Restore these cells from the others, again and again until they settle."""
+        module = self.net_.module_
+        back = module.standardize.inverse if module.standardize is not None else None
+        center = 0.0 if self.standardize is False else self.x_mean_
+        rows = np.where(cells, center, rows).astype(rows.dtype)
+        for _ in range(_FILL_STEPS):
+            rows = np.where(cells, self._outputs(rows, back).numpy(), rows)
+        return rows

@@ -1,0 +1,356 @@
+"""Classes from few labels: a classifier that learns from unlabelled rows first."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.callback import with_callbacks
+from sklearn.semi_supervised import LabelSpreading
+from torch import Tensor, nn
+
+from sknets._engine.batching import Samples
+from sknets._engine.device import GeneratorMode
+from sknets._engine.net import Net
+from sknets._inputs import Table
+from sknets._layers import ACTIVATIONS, Dropout, Standardize
+from sknets._params import param
+from sknets._tasks import Classifier
+from sknets.autoencoders._dense import _ACTIVATION, Scaled
+from sknets.autoencoders._nets import Autoencoder, ReconstructionLoss, chain
+
+# From here on the neighbours of all rows take minutes and gigabytes.
+_MOST_ROWS = 20_000
+
+
+class PretrainedNet(nn.Module):
+    """The encoder of an autoencoder, then the output."""
+
+    def __init__(
+        self,
+        n_inputs: int,
+        hidden: tuple[int, ...],
+        n_outputs: int,
+        activation: str,
+        dropout: float,
+        standardize: Standardize | None,
+    ):
+        super().__init__()
+        self.standardize = standardize
+        layers = chain((n_inputs, *hidden), activation)
+        self.encoder = nn.Sequential(*layers, ACTIVATIONS[activation]())
+        self.dropout = Dropout(dropout)
+        self.head = nn.Linear(hidden[-1], n_outputs)
+
+    def features(self, x: Tensor) -> Tensor:  # (B, F) -> (B, hidden[-1])
+        return self.encoder(x if self.standardize is None else self.standardize(x))
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, K)
+        return self.head(self.dropout(self.features(x)))
+
+    def plain_layers(self) -> tuple[Any, list[Any], list[Any]] | None:
+        """The parts of a net of linear layers and activations alone, else None."""
+        if self.dropout.p:
+            return None
+        layers = [*self.encoder, self.head]
+        return self.standardize, layers[::2], layers[1::2]
+
+
+class PretrainedClassifier(Scaled, Classifier):
+    """Classifier for few labels, pretrained as a denoising autoencoder [1]_.
+
+    `fit` takes labelled and unlabelled rows together, as `sklearn.semi_supervised`
+    does: -1 in y means unlabelled. The hidden layers first learn to restore all rows
+    from a part of their columns; then labels spread to the rows whose codes are near
+    [2]_, and the whole network is trained on them by backpropagation.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default=(500,)
+        Units of each hidden layer, one or more.
+    activation : str, default="relu"
+        Of the hidden layers: "relu", "tanh", "sigmoid", "identity", "leaky_relu",
+        "elu", "gelu" or "silu".
+    dropout : float, default=0.0
+        The share of the last hidden layer's units switched off in the second training.
+    standardize : bool, "auto" or "global", default="auto"
+        True: columns are centred and scaled by their standard deviation; "global":
+        centred, and scaled by one number; "auto": "global" where most columns have one
+        range already, as pixels do, else True; False: X as it is.
+    noise_level : float, default=0.7
+        Share of the columns that are hidden from the autoencoder, other ones in each
+        row and step; what is left is scaled up.
+    pretraining_epochs : int, default=15
+        How often the first training goes through all rows. 0 leaves it out.
+    pretraining_lr : float, default=0.001
+        The learning rate of the first training.
+    spread_labels : bool, default=True
+        Whether the second training uses the unlabelled rows too, with the class that
+        label spreading over the ``n_neighbors`` nearest codes gives them, each weighed
+        by how certain it is [3]_. Not done from 20,000 rows on, as time and memory grow
+        with their square.
+    n_neighbors : int, default=7
+        Neighbours that labels spread to.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, among the labelled rows; "balanced" makes all classes
+        weigh the same in sum.
+    max_epochs : int, default=30
+        How often the second training goes through its rows.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, without that of unlabelled rows.
+    multilabel_ : bool
+        Whether y was an indicator matrix of several labels.
+    pretraining_loss_curve_ : list of float
+        Loss of the autoencoder, an item an epoch.
+    transduction_ : ndarray of shape (n_samples,)
+        The class of every row that `fit` saw: as given, or as the labels spread; only
+        if they did.
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
+        What columns are centred and scaled by, if they are: of all rows.
+    net_ : Net
+        The trained skorch net; ``net_.module_`` is the torch module and
+        ``net_.history`` has a row an epoch.
+    n_iter_ : int
+        Epochs of the second training.
+    loss_curve_ : list of float
+        Its loss, an item an epoch; see `sknets._estimator.Estimator` for what else a
+        fit leaves.
+
+    Notes
+    -----
+    The further parameters (``batch_size``, ``lr``, ``early_stopping``, ``device``,
+    ``random_state``, ``checkpoint``, ...) are those of all estimators, see
+    `sknets._estimator.Estimator`. A fit that resumes from its ``checkpoint`` pretrains
+    anew.
+
+    Unlabelled are -1, None, NaN and, in an array of strings, "-1". Where 1 is the only
+    other label, -1 and 1 are two classes.
+
+    `fit` takes no ``sample_weight``: the noise of the first training is drawn for each
+    row. Departures: the layers are pretrained together instead of one after the other,
+    and label spreading is that of scikit-learn.
+
+    References
+    ----------
+    .. [1] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio, P.-A. Manzagol. Stacked
+       Denoising Autoencoders. JMLR 11, 2010.
+    .. [2] D. Zhou, O. Bousquet, T. N. Lal, J. Weston, B. Schoelkopf. Learning with
+       Local and Global Consistency. NIPS 2003.
+    .. [3] A. Iscen, G. Tolias, Y. Avrithis, O. Chum. Label Propagation for Deep
+       Semi-supervised Learning. CVPR 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sknets import PretrainedClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> few = np.where(np.arange(len(y)) < 50, y, -1)
+    >>> classifier = PretrainedClassifier(random_state=0).fit(X, few)
+    >>> bool(classifier.score(X[50:], y[50:]) > 0.85)
+    True
+    """
+
+    _inputs: ClassVar[tuple[Any, ...]] = (Table,)
+
+    hidden_layer_sizes: int | tuple[int, ...] = param(default=(500,), at_least=1)
+    activation: _ACTIVATION = param(default="relu")  # type: ignore[valid-type]
+    dropout: float = param(default=0.0, at_least=0, below=1)
+    noise_level: float = param(default=0.7, at_least=0, below=1)
+    pretraining_epochs: int = param(default=15, at_least=0)
+    pretraining_lr: float = param(default=1e-3, above=0)
+    spread_labels: bool = param(default=True)
+    n_neighbors: int = param(default=7, at_least=1)
+    max_epochs: int = param(default=30, at_least=1)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if not self._hidden():
+            sentence = "a hidden layer is what is pretrained: give at least one"
+            raise ValueError(self._refusal("hidden_layer_sizes", sentence))
+
+    def _hidden(self) -> tuple[int, ...]:
+        sizes = self.hidden_layer_sizes
+        return tuple(sizes) if isinstance(sizes, tuple | list) else (int(sizes),)
+
+    @with_callbacks
+    def fit(self, X, y):
+        """Learn from all rows, and from the labels of some.
+
+        Parameters
+        ----------
+        X : array-like or CSR of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels, -1 for unlabelled rows; or an indicator matrix of several
+            labels a sample, all of them known.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of bounds, for NaN or infinity in X, for fewer than two
+            classes among the labels.
+        DivergenceError
+            When the training loss is no longer finite.
+        """
+        return self._fit(X, y)
+
+    def partial_fit(self, X, y, classes=None):
+        """Train for one epoch; the first call pretrains.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`. Calls after the first use the labelled rows only.
+        classes : array-like of shape (n_classes,), default=None
+            All labels; needed on the first call.
+
+        Returns
+        -------
+        self : object
+        """
+        if classes is None and np.ndim(y) == 1 and not self.__sklearn_is_fitted__():
+            raise ValueError(
+                f"{type(self).__name__}: classes must be passed on the first call to "
+                "partial_fit"
+            )
+        return self._partial_fit(X, y, None, classes)
+
+    # -- for the engine --------------------------------------------------------------
+
+    def _read(self, X, y, sample_weight, *, reset, classes=None):
+        """Unlabelled rows as rows of weight 0, which only the pretraining sees."""
+        unlabelled = _unlabelled(y)
+        if unlabelled is not None and unlabelled.any():
+            labels = np.asarray(y)
+            if unlabelled.all():
+                raise ValueError(
+                    f"{type(self).__name__}: y has no labelled row, all {len(labels)} "
+                    "are -1"
+                )
+            y = labels.copy()
+            y[unlabelled] = labels[~unlabelled][0]
+            if y.dtype == object:
+                y = np.array(y.tolist())
+            sample_weight = (~unlabelled).astype(np.float64)
+        return super()._read(X, y, sample_weight, reset=reset, classes=classes)
+
+    def _learn_statistics(self, samples: Samples) -> None:
+        self._learn_scale(samples.x)
+
+    def _build(self) -> nn.Module:
+        return PretrainedNet(
+            self.n_features_in_,
+            self._hidden(),
+            self._n_outputs,
+            self.activation,
+            self.dropout,
+            self._standardizer(),
+        )
+
+    def _before_training(self, net: Net, *sets: Samples | None) -> None:
+        samples = sets[0]
+        if len(net.history) or samples is None:
+            return
+        if self.pretraining_epochs:
+            self._pretrain(net, samples)
+        if self.spread_labels and not self.multilabel_:
+            self._spread(net, *sets)
+
+    def _pretrain(self, net: Net, samples: Samples) -> None:
+        """Train the encoder together with a decoder, on all rows."""
+        hidden = self._hidden()
+        with GeneratorMode(net._streams.initial):
+            coder = Autoencoder(
+                self.n_features_in_,
+                hidden[:-1],
+                hidden[-1],
+                self.activation,
+                code_activation=self.activation,
+                standardize=self._standardizer(),
+                corrupt=Dropout(self.noise_level) if self.noise_level else None,
+            ).to(net.dtype)
+        recipe = replace(
+            net._recipe,
+            max_epochs=self.pretraining_epochs,
+            lr=self.pretraining_lr,
+            lr_schedule=None,
+        )
+        loss = ReconstructionLoss("squared_error", self._standardizer())
+        first = Net(coder, loss, recipe, net._streams, net._device).initialize()
+        first.train(Samples(samples.x), epochs=self.pretraining_epochs)
+        learned = first.module_.encoder.state_dict()
+        net.module_.encoder.load_state_dict(learned)
+        self.pretraining_loss_curve_ = [row["train_loss"] for row in first.history]
+
+    def _spread(self, net: Net, *sets: Samples | None) -> None:
+        """Add the unlabelled rows to the first set, by the class that reaches them."""
+        samples = sets[0]
+        assert samples is not None and samples.y is not None
+        if samples.rows is None or len(samples.x) >= _MOST_ROWS:
+            return
+        labelled, n = samples.rows.cpu(), len(samples.x)
+        unlabelled = np.ones(n, dtype=bool)
+        for each in sets:
+            if each is not None and each.rows is not None:
+                unlabelled[each.rows.cpu().numpy()] = False
+        known = np.zeros(n, dtype=bool)
+        known[labelled.numpy()] = True  # not what is held out to stop by
+        codes = net.outputs(samples.x, net.module_.features).numpy()
+        given = samples.y.reshape(-1).cpu().long().numpy()
+        classes, certain = _spread_over(codes, given, known, self.n_neighbors)
+        rows = np.flatnonzero(known | (unlabelled & (certain > 0)))
+        weight = torch.from_numpy(certain).to(samples.weight)
+        weight[labelled] = samples.weight[labelled]  # type: ignore[index]
+        samples.rows = torch.from_numpy(rows)
+        samples.weight = weight / weight[samples.rows].mean()
+        encoded = torch.from_numpy(classes).to(samples.y)
+        samples.y = encoded.reshape(samples.y.shape)
+        self.transduction_ = self.classes_[classes]
+
+
+def _spread_over(
+    codes: np.ndarray, given: np.ndarray, known: np.ndarray, n_neighbors: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each row's class, and from 0 to 1 how certain it is; the given ones stay."""
+    near = min(n_neighbors, len(codes))
+    spread = LabelSpreading(kernel="knn", n_neighbors=near, max_iter=100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of rows that no label reaches: certainty 0
+        spread.fit(codes, np.where(known, given, -1))
+    shares = np.nan_to_num(spread.label_distributions_)
+    uneven = -(shares * np.log(shares.clip(1e-12))).sum(1) / np.log(shares.shape[1])
+    reached = shares.sum(1) > 0
+    classes = np.where(known, given, spread.classes_[shares.argmax(1)])
+    return classes, np.where(reached, 1 - uneven, 0).clip(0, 1)
+
+
+def _unlabelled(y: Any) -> np.ndarray | None:
+    """Which rows have no label; None where y is not a list of labels."""
+    labels = np.asarray(y)
+    if y is None or labels.ndim != 1 or not len(labels):
+        return None
+    if labels.dtype.kind in "biu":
+        missing = labels == -1
+    elif labels.dtype.kind == "f":
+        missing = np.isnan(labels) | (labels == -1)
+    elif labels.dtype.kind == "U":
+        missing = labels == "-1"
+    elif labels.dtype == object:
+        missing = np.array([v is None or v != v or v == -1 for v in labels], dtype=bool)
+    else:
+        return None
+    # Two classes named -1 and 1 are common; one labelled class is nothing to learn.
+    return None if set(labels[~missing].tolist()) == {1} else missing
+
+
+__all__ = ["PretrainedClassifier"]
