@@ -7,133 +7,12 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-import torch
-from torch import Tensor
 
 from sknets._engine.device import as_tensor
+from sknets._inputs.ratings import Queries, Ratings
 
 # A softmax unit a level: more of them means that ratings are numbers, not levels.
 _MOST_LEVELS = 100
-
-
-class Pack:
-    """A batch of users, each with as many ratings as there are, and pairs to predict.
-
-    One object with a length, because skorch refuses tuples of unequal lengths.
-
-    Attributes
-    ----------
-    n_users : int
-    rows, items, codes : tensors of shape (n_ratings,)
-        Whose rating it is (a number of this batch), of which item, at which level.
-    pair_rows, pair_items : tensors of shape (n_pairs,) or None
-        Users of this batch and items to predict; an item of -1 is unknown.
-    pair_codes : tensor of shape (n_pairs,) or None
-        The rating of the pair itself, which is to be left out.
-    """
-
-    def __init__(self, n_users, rows, items, codes, *pairs):
-        self.n_users, self.rows, self.items, self.codes = n_users, rows, items, codes
-        self.pair_rows, self.pair_items, self.pair_codes = pairs or (None, None, None)
-
-    def __len__(self) -> int:
-        return self.n_users if self.pair_rows is None else len(self.pair_rows)
-
-    def convert_to_tensors(self, kind: str) -> Pack:
-        """What skorch asks of a batch that is no tensor: it is on its device already."""
-        return self
-
-
-class Ratings:
-    """The canonical container, a sample a user; of ratings sorted by user.
-
-    Parameters
-    ----------
-    starts : tensor of shape (n_users + 1,)
-        Where each user's ratings begin.
-    items, codes : tensors of shape (n_ratings,)
-    """
-
-    def __init__(
-        self, starts: Tensor, items: Tensor, codes: Tensor, dtype=None, device=None
-    ):
-        self.starts, self.items, self.codes = starts, items, codes
-        self.dtype, self.device = dtype or torch.float32, device
-        per_user = len(items) / max(1, len(starts) - 1)
-        self.row_bytes = int(16 * per_user) + 1
-
-    @classmethod
-    def of(cls, table: np.ndarray, n_users: int) -> Ratings:
-        """From rows of (user, item, level), sorted by user."""
-        counts = np.bincount(table[:, 0], minlength=n_users)
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        items, codes = np.ascontiguousarray(table[:, 1:].T)
-        return cls(as_tensor(starts), as_tensor(items), as_tensor(codes))
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def users(self) -> Tensor:
-        """The user of each rating."""
-        return torch.repeat_interleave(self.starts.diff())
-
-    def batch(self, index: slice | Tensor) -> Pack:
-        if isinstance(index, slice):
-            index = torch.arange(len(self))[index]
-        return Pack(*self.of_users(index))
-
-    def of_users(self, users: Tensor) -> tuple[int, Tensor, Tensor, Tensor]:
-        """Number, rows, items and codes of these users; -1 is one without ratings."""
-        known = users.clamp_min(0)
-        first, lengths = self.starts[known], self.starts.diff()[known]
-        lengths = lengths * (users >= 0)
-        rows = torch.repeat_interleave(lengths)
-        shift = first - (lengths.cumsum(0) - lengths)
-        at = torch.arange(len(rows)) + shift[rows]
-        found = rows, self.items[at], self.codes[at]
-        return len(users), *(part.to(self.device) for part in found)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Ratings:
-        return Ratings(self.starts, self.items, self.codes, dtype, device)
-
-    def only(self, chosen: Tensor) -> Ratings:
-        """The ratings chosen by a mask, of the same users."""
-        counts = torch.bincount(self.users()[chosen], minlength=len(self))
-        starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        rest = self.items[chosen], self.codes[chosen]
-        return Ratings(starts, *rest, self.dtype, self.device)
-
-
-class Queries:
-    """Pairs of user and item, beside the ratings that are known of the users.
-
-    Parameters
-    ----------
-    known : Ratings
-    users, items : tensors of shape (n_pairs,)
-        Positions, -1 for unknown ones.
-    codes : tensor of shape (n_pairs,) or None
-        Levels of these pairs among ``known``, which predictions shall not see.
-    """
-
-    def __init__(
-        self, known: Ratings, users: Tensor, items: Tensor, codes: Tensor | None = None
-    ):
-        self.known, self.users, self.items, self.codes = known, users, items, codes
-        self.dtype, self.device = known.dtype, known.device
-
-    def __len__(self) -> int:
-        return len(self.users)
-
-    def batch(self, index: slice | Tensor) -> Pack:
-        users, rows = self.users[index].unique(return_inverse=True)
-        codes = None if self.codes is None else self.codes[index].to(self.device)
-        pairs = rows.to(self.device), self.items[index].to(self.device), codes
-        return Pack(*self.known.of_users(users), *pairs)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Queries:
-        known = self.known.to(device, dtype)
-        return Queries(known, self.users, self.items, self.codes)
 
 
 class Pairs:
@@ -167,9 +46,15 @@ class Pairs:
             users = _positions(estimator, "user", _column(estimator, X, 0))
             items = _positions(estimator, "item", _column(estimator, X, 1))
             return Queries(known_ratings(estimator), as_tensor(users), as_tensor(items))
-        _, _, users, items, values = _of_matrix(estimator, X, reset=False)
-        table = np.column_stack([users, items, _level_codes(estimator, values)])
-        return Ratings.of(_unique(estimator, table), X.shape[0])
+        return users_of_matrix(estimator, X)
+
+
+def users_of_matrix(estimator: Any, X: Any) -> Ratings:
+    """The users, known or not, whose ratings are the rows of a matrix."""
+    X = _as_table(estimator, X)
+    _, _, users, items, values = _of_matrix(estimator, X, reset=False)
+    table = np.column_stack([users, items, _level_codes(estimator, values)])
+    return Ratings.of(_unique(estimator, table), X.shape[0])
 
 
 def known_ratings(estimator: Any) -> Ratings:
@@ -248,8 +133,8 @@ def _as_table(estimator: Any, X: Any) -> Any:
         )
     if 0 in X.shape:
         raise ValueError(
-            f"Found array with {X.shape[0]} sample(s) (shape={X.shape}) while a minimum "
-            f"of 1 is required by {owner}."
+            f"Found array with {X.shape[0]} sample(s) (shape={X.shape}) while a "
+            f"minimum of 1 is required by {owner}."
         )
     return X
 
@@ -268,10 +153,8 @@ def is_rows(estimator: Any, X: Any, y: Any = None) -> bool:
 
 def _column(estimator: Any, X: Any, j: int) -> np.ndarray:
     """The names of users or items, or ratings, of rows."""
-    if hasattr(X, "columns"):
-        values = X[X.columns[j]].to_numpy()
-    else:
-        values = X[:, j]
+    framed = hasattr(X, "columns")
+    values = X[X.columns[j]].to_numpy() if framed else X[:, j]
     if j == 2:
         return values
     missing = pd.isna(values)
@@ -424,7 +307,7 @@ def _level_codes(estimator: Any, values: np.ndarray) -> np.ndarray:
         found = values[strange][0]
         fix = "" if estimator.levels is not None else ", or name all in levels=(...)"
         raise ValueError(
-            f"{type(estimator).__name__}: {found:g} is not among the levels of ratings, "
+            f"{type(estimator).__name__}: the rating {found:g} is not among the levels "
             f"{_short(levels)}: correct it{fix}"
         )
     return codes
@@ -468,4 +351,4 @@ def _merged(table: np.ndarray) -> np.ndarray:
     return table[last]
 
 
-__all__ = ["Pack", "Pairs", "Queries", "Ratings", "known_ratings", "learn_ratings"]
+__all__ = ["Pairs", "known_ratings", "learn_ratings", "users_of_matrix"]

@@ -97,10 +97,6 @@ class RatingsRBM(nn.Module):
             return self.levels[codes].unsqueeze(1)
         return F.one_hot(codes, len(self.levels)).to(self.weight.dtype)
 
-    def expected(self, p: Tensor) -> Tensor:
-        """The mean of `observed` for ratings with these probabilities."""
-        return (p @ self.levels).unsqueeze(1) if self.ordinal else p
-
     def offsets(self, x: Pack) -> Tensor:
         """How far above the items' means each user rates, drawn to 0: (n_users,)."""
         above = self.levels[x.codes] - self.item_offsets[x.items]
@@ -151,7 +147,8 @@ class RatingsRBM(nn.Module):
     def phases(self, x: Pack) -> tuple:
         """The loss of each user; both ends of the Gibbs chains.
 
-        The ratings at the end are left as probabilities, which halves the noise.
+        What is drawn is one rating of each item; q are the probabilities it was drawn
+        by, which the biases learn from.
         """
         W, offsets = self.weight[x.items], self.offsets(x)[x.rows]
         v = self.observed(x.codes)
@@ -164,9 +161,7 @@ class RatingsRBM(nn.Module):
             if step == 0:
                 surprise = F.cross_entropy(logits, x.codes, reduction="none")
                 losses = self._by_user(x, surprise) / self._n_rated(x).clamp_min(1)
-            end = self.expected(q)
-            if step < self.n_steps - 1:
-                end = self.observed(self._draw(q))
+            end = self.observed(self._draw(q))
             p = torch.sigmoid(self.inputs(x, end, W))
         return losses, (v, first), (end, q), p
 
@@ -254,30 +249,31 @@ class ContrastiveDivergence(ByHand):
 
     def __init__(self, rbm: RatingsRBM):
         self.rbm = rbm
-        for p in rbm.parameters():
+        self.gradients: dict[str, Tensor] = {}
+        for name, p in rbm.named_parameters():
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
+            self.gradients[name] = p.grad
 
     def __call__(self, x: Pack, target: Any, weight: Tensor | None) -> Tensor:
         """Leave the gradients of a batch in the parameters and return its losses."""
-        rbm, n = self.rbm, x.n_users
         with torch.no_grad():
-            losses, (v, p), (end, q), p_end = rbm.phases(x)
+            losses, (v, p), (end, q), p_end = self.rbm.phases(x)
             both = end.unsqueeze(2) * p_end[x.rows].unsqueeze(1)
             both -= v.unsqueeze(2) * p[x.rows].unsqueeze(1)
-            _sum_into(rbm.weight, x.items, both.div_(n))
-            q[torch.arange(len(q), device=q.device), x.codes] -= 1
-            bias = rbm.visible_bias.grad.view(-1, q.shape[1])
-            bias.zero_().index_add_(0, x.items, q.div_(n))
-            change = (p_end - p).div_(n)
-            rbm.hidden_bias.grad.copy_(change.sum(0))
-            if rbm.condition is not None:
-                _sum_into(rbm.condition, x.items, change[x.rows])
+            self._sum("weight", x.items, both.div_(x.n_users))
+            q -= F.one_hot(x.codes, q.shape[1])
+            self._sum("visible_bias", x.items, q.div_(x.n_users))
+            change = (p_end - p).div_(x.n_users)
+            self.gradients["hidden_bias"].copy_(change.sum(0))
+            if self.rbm.condition is not None:
+                self._sum("condition", x.items, change[x.rows])
         return losses.unsqueeze(0)
 
-
-def _sum_into(parameter: Tensor, rows: Tensor, values: Tensor) -> None:
-    parameter.grad.zero_().index_add_(0, rows, values)
+    def _sum(self, name: str, items: Tensor, values: Tensor) -> None:
+        """The gradient of each item's numbers, from those of its ratings."""
+        gradient = self.gradients[name].zero_()
+        gradient.view(-1, *values.shape[1:]).index_add_(0, items, values)
 
 
 class RatingLoss(nn.Module):

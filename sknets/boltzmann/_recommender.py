@@ -27,7 +27,8 @@ from sknets._engine.batching import Samples
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
 from sknets._inputs import Pairs
-from sknets._inputs.pairs import Queries, Ratings, known_ratings, learn_ratings
+from sknets._inputs.pairs import known_ratings, learn_ratings, users_of_matrix
+from sknets._inputs.ratings import Queries, Ratings
 from sknets._params import param
 from sknets.boltzmann._ratings import RatingLoss, RatingsRBM
 
@@ -68,13 +69,10 @@ class Explanation:
     ratings: pd.DataFrame
 
     def __str__(self) -> str:
-        rated = f"{len(self.ratings)} of the {self.n_neighbors} users most like "
-        rated += f"{self.user} rated {self.item}"
-        return (
-            f"{rated}, {self.mean_rating:.2f} on average" * 1
-            if len(self.ratings)
-            else rated
-        )
+        n = len(self.ratings)
+        mean = f", {self.mean_rating:.2f} on average" if n else ""
+        asked = f"{n} of the {self.n_neighbors} users most like {self.user}"
+        return f"{asked} rated {self.item}{mean}"
 
 
 class RBMRecommender(
@@ -126,7 +124,7 @@ class RBMRecommender(
         return self._fit(X, y)
 
     def partial_fit(self, X, y=None):
-        """Train for one epoch on these ratings; as many as ``max_epochs`` are one `fit`.
+        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         The items, the levels and the biases to begin with are those of the first call.
         New users may come, and a user may rate an item anew: the last rating counts.
@@ -156,8 +154,7 @@ class RBMRecommender(
         y : float64 ndarray of shape (n_samples,) or (n_users, n_items)
             Of each row, or of all items (in the order of ``items_``) by each user.
         """
-        x = self._container(X)
-        levels = as_tensor(self.levels_)
+        x, levels = self._container(X), as_tensor(self.levels_)
         if isinstance(x, Queries):
             return self._expected(x).numpy()
         module = self.net_.module_
@@ -175,7 +172,8 @@ class RBMRecommender(
         features : ndarray of shape (n_samples, n_components)
             Of each row's user.
         """
-        return self.net_.outputs(self._container(X), self.net_.module_.features).numpy()
+        x = self._container(X)
+        return self.net_.outputs(x, self.net_.module_.features).numpy()
 
     def score(self, X, y=None, sample_weight=None):
         """Return R² of the expected ratings.
@@ -238,13 +236,13 @@ class RBMRecommender(
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"{owner}.recommend(k={k!r}): k must be at least 1")
         if sp.issparse(users) or np.ndim(users) == 2:
-            x = self._container(users, matrix=True)
-            names = np.asarray(getattr(users, "index", np.arange(len(x))))
+            x = users_of_matrix(self, users)
+            framed = isinstance(users, pd.DataFrame)
+            names = list(users.index) if framed else list(range(len(x)))
         else:
             names = [users] if np.ndim(users) == 0 else list(users)
             at = [self._position("user", name, "recommend") for name in names]
-            x = known_ratings(self)
-            x = _of_some(x, torch.tensor(at))
+            x = known_ratings(self).of_some(torch.tensor(at))
         module, levels = self.net_.module_, as_tensor(self.levels_)
         found = self.net_.outputs(x, lambda b: module.complete(b, levels)).numpy()
         found[x.users().numpy(), x.items.numpy()] = -np.inf
@@ -253,9 +251,7 @@ class RBMRecommender(
             best = np.argsort(-expected, kind="stable")[:k]
             best = best[np.isfinite(expected[best])]
             columns = {"item": self.items_[best], "rating": expected[best]}
-            frame = pd.DataFrame(columns)
-            frame.insert(0, "user", [name] * len(best))
-            frames.append(frame)
+            frames.append(pd.DataFrame({"user": [name] * len(best), **columns}))
         return pd.concat(frames, ignore_index=True)
 
     def explain(self, user, item, n_neighbors=50):
@@ -403,7 +399,7 @@ class RBMRecommender(
         levels = torch.from_numpy(self.levels_)
         return float(r2_score(levels[target.cpu()], self._decode(output.cpu())))
 
-    def _container(self, X: Any, matrix: bool = False) -> Any:
+    def _container(self, X: Any) -> Any:
         check_is_fitted(self)
         return self._check_input(X, reset=False)
 
@@ -419,8 +415,8 @@ class RBMRecommender(
     def _third_column(self, X: Any) -> np.ndarray:
         if np.shape(X)[1] != 3:
             raise ValueError(
-                f"{type(self).__name__}.score: rows of (user, item) need their ratings, "
-                "as y or as a third column"
+                f"{type(self).__name__}.score: rows of (user, item) need their "
+                "ratings, as y or as a third column"
             )
         third = X[X.columns[2]] if hasattr(X, "columns") else [row[2] for row in X]
         return np.asarray(third, dtype=np.float64)
@@ -456,15 +452,6 @@ def _shrunk(values: np.ndarray, groups: np.ndarray, n: int, shrinkage: float):
     """The mean of each group, drawn to 0."""
     sums = np.bincount(groups, values, minlength=n)
     return sums / np.maximum(np.bincount(groups, minlength=n) + shrinkage, 1e-9)
-
-
-def _of_some(x: Ratings, users: Tensor) -> Ratings:
-    """The ratings of some users alone, in this order."""
-    n, rows, items, codes = x.of_users(users)
-    starts = torch.cat(
-        [torch.zeros(1, dtype=torch.int64), torch.bincount(rows, minlength=n).cumsum(0)]
-    )
-    return Ratings(starts, items, codes, x.dtype, x.device)
 
 
 __all__ = ["Explanation", "RBMRecommender"]
