@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sknets._engine.dense import ByHand
-from sknets._inputs.pairs import Pack
+from sknets._inputs.ratings import Pack
 
 
 class RatingsRBM(nn.Module):
