@@ -113,9 +113,9 @@ class RBMRecommender(
         is a matrix.
     max_epochs : int, default=30
         How often training goes through the users.
-    batch_size : int, default=50
+    batch_size : int, default=32
         Users a step.
-    lr : float, default=0.005
+    lr : float, default=0.004
         The learning rate, at the start of ``lr_schedule``.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="cosine"
         See `sknets._estimator.Estimator`.
@@ -215,8 +215,8 @@ class RBMRecommender(
     levels: tuple[float, ...] | None = param(default=None)
     ratings: Literal["auto", "rows", "matrix"] = param(default="auto")
     max_epochs: int = param(default=30, at_least=1)
-    batch_size: int = param(default=50, at_least=1)
-    lr: float = param(default=0.005, above=0)
+    batch_size: int = param(default=32, at_least=1)
+    lr: float = param(default=0.004, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="cosine"
     )
