@@ -161,13 +161,13 @@ def test_gradients_by_hand_are_those_of_autograd(params, n_steps):
 
 def test_many_gibbs_steps_follow_the_gradient_of_the_likelihood():
     """With long chains the mean update is that of log p(v), by enumeration."""
-    _, module, batch = tiny(user_bias=False, conditional=False, cd_steps=30)
+    _, module, batch = tiny(user_bias=False, conditional=False, cd_steps=12)
     with torch.no_grad():
         for p in module.parameters():
             p.mul_(0.5)
     by_hand = derived_by_hand(module, None, {})
     mean = torch.zeros_like(module.weight)
-    n = 1000
+    n = 800
     for _ in range(n):
         by_hand(batch, batch, None)
         mean += module.weight.grad / n
@@ -243,7 +243,7 @@ def test_score_is_r2_of_rows_in_either_form():
 
 def test_a_search_tunes_by_rmse():
     search = GridSearchCV(
-        RBMRecommender(max_epochs=20, random_state=0),
+        RBMRecommender(max_epochs=40, n_components=20, random_state=0),
         {"lr": [1e-4, 0.02]},
         scoring="neg_root_mean_squared_error",
         cv=KFold(2, shuffle=True, random_state=0),
@@ -253,12 +253,12 @@ def test_a_search_tunes_by_rmse():
 
 def test_early_stopping_holds_ratings_out():
     rbm = RBMRecommender(
-        early_stopping=True, max_epochs=8, n_components=5, lr=0.05, random_state=0
+        early_stopping=True, max_epochs=50, n_components=20, lr=0.02, random_state=0
     ).fit(X, y)
     assert len(rbm.validation_loss_curve_) == rbm.n_iter_
-    assert rbm.validation_scores_[-1] > 0.1
+    assert rbm.validation_scores_[-1] > 0.5
     assert len(rbm.ratings_) == len(y)  # all of them are known in predict
-    assert rbm.net_.history[-1]["valid_loss"] == rbm.validation_loss_curve_[-1]
+    assert min(rbm.validation_loss_curve_) < 0.9 * rbm.validation_loss_curve_[0]
 
 
 # -- forms of input --------------------------------------------------------------------
