@@ -454,6 +454,7 @@ def test_transform_tells_tastes_apart():
         ([(1, 2, 3, 4)], [3], "two columns"),
         ([(1, 2), (1, 3)], [3, np.nan], "row 1 has no rating"),
         ([(1, 2), (1, 3)], [3, np.inf], "finite"),
+        ([(1, 2), (1, 3)], [(3, 1), (4, 1)], "one rating a row"),
         ([(1, 2), (1, 3)], ["good", "bad"], "must be numbers"),
         ([(1, 2), (1, 3)], [3], "inconsistent numbers of samples: X has 2, y has 1"),
         ([(1, 2), (None, 3)], [3, 4], "row 1 of X has no user"),
@@ -492,6 +493,7 @@ def test_bad_questions_are_refused():
     rbm = RBMRecommender(**SMALL).fit(X, y)
     questions = [
         (lambda: rbm.recommend(["ann"]), "no such user"),
+        (lambda: rbm.recommend([]), "one user or more"),
         (lambda: rbm.recommend(3, k=0), "k must be at least 1"),
         (lambda: rbm.explain(3, 99), r"explain\(item=99\)"),
         (lambda: rbm.explain(3, 9, n_neighbors=0), "n_neighbors must be at least 1"),
@@ -503,6 +505,12 @@ def test_bad_questions_are_refused():
     for ask, words in questions:
         with pytest.raises(ValueError, match=words):
             ask()
+
+
+def test_equal_ratings_throughout_are_said():
+    with pytest.warns(UserWarning, match="all 3 ratings are 4"):
+        rbm = RBMRecommender(**SMALL).fit([(1, 2), (1, 3), (2, 2)], [4, 4, 4])
+    assert rbm.predict([(2, 3)]) == 4
 
 
 def test_two_equal_ratings_of_a_pair_count_once():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -80,6 +81,10 @@ def learn_ratings(estimator: Any, X: Any, y: Any, *, reset: bool) -> Ratings:
                 f"ratings, got {width}: leave the third column away, or y"
             )
         values = _numbers(estimator, _column(estimator, X, 2) if y is None else y)
+        if values.ndim != 1:
+            raise ValueError(
+                f"{owner}: y must have one rating a row, got shape {values.shape}"
+            )
         if len(values) != X.shape[0]:
             raise ValueError(
                 f"{owner}: Found input variables with inconsistent numbers of samples: "
@@ -287,6 +292,13 @@ def _levels(estimator: Any, values: np.ndarray) -> np.ndarray:
             raise ValueError(estimator._refusal("levels", sentence))
         return levels
     levels = np.unique(values)
+    if len(levels) == 1 and len(values) > 1:
+        warnings.warn(
+            f"{type(estimator).__name__}: all {len(values)} ratings are {levels[0]:g}, "
+            "so that is all there is to learn",
+            UserWarning,
+            stacklevel=6,
+        )
     if len(levels) > _MOST_LEVELS:
         raise ValueError(
             estimator._refusal(

@@ -364,6 +364,8 @@ class RBMRecommender(
             names = list(users.index) if framed else list(range(len(x)))
         else:
             names = [users] if np.ndim(users) == 0 else list(users)
+            if not names:
+                raise ValueError(f"{owner}.recommend(users=[]): name one user or more")
             at = [self._position("user", name, "recommend") for name in names]
             x = known_ratings(self).of_some(torch.tensor(at))
         module, levels = self.net_.module_, as_tensor(self.levels_)
@@ -519,8 +521,10 @@ class RBMRecommender(
 
     def _score(self, output, target, weight):
         """R² of the expected ratings."""
-        levels = torch.from_numpy(self.levels_)
-        return float(r2_score(levels[target.cpu()], self._decode(output.cpu())))
+        values = torch.from_numpy(self.levels_)[target.cpu()]
+        error = (values - self._decode(output.cpu())).square().sum()
+        spread = (values - values.mean()).square().sum()
+        return float(1 - error / spread.clamp_min(torch.finfo(spread.dtype).tiny))
 
     def _container(self, X: Any) -> Any:
         check_is_fitted(self)
