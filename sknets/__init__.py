@@ -35,6 +35,8 @@ _HOME = {
     "VAETransformer": "autoencoders",
     "AutoencoderOutlierDetector": "autoencoders",
     "PretrainedClassifier": "autoencoders",
+    # 6. Restricted Boltzmann machines and deep belief networks
+    "RBMRecommender": "boltzmann",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

@@ -13,6 +13,7 @@ import torch
 from sklearn.datasets import make_classification, make_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
 from torch import nn
 
 import sknets
@@ -32,7 +33,7 @@ _, numbers = make_regression(60, 6, n_targets=2, random_state=0)
 WEIGHT = np.random.RandomState(0).rand(60)
 WEIGHT[:5] = 0
 
-# What each task is checked on, for every estimator of the library.
+# What each task is checked on, for every estimator of the library that takes a table.
 CASES = {
     "classification": (X, np.array(["no", "perhaps", "yes"])[y]),
     "regression": (X, numbers[:, 0]),
@@ -40,7 +41,9 @@ CASES = {
 ESTIMATORS = [
     value
     for value in (getattr(sknets, name) for name in sknets.__all__)
-    if isinstance(value, type) and issubclass(value, Estimator)
+    if isinstance(value, type)
+    and issubclass(value, Estimator)
+    and get_tags(value()).input_tags.two_d_array
 ]
 small = {"hidden_layer_sizes": (8, 5), "max_epochs": 2, "random_state": 0}
 

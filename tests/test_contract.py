@@ -46,6 +46,11 @@ bars = np.zeros((48, 6, 8, 3), dtype=np.uint8)
 widths = np.arange(48) % 4 + 2
 bars[np.arange(8) < widths[:, None, None] * np.ones((6, 1))] = (200, 100, 50)
 bars += np.random.default_rng(0).integers(0, 30, bars.shape, dtype=np.uint8)
+tastes = np.random.default_rng(0).normal(size=(2, 20, 12))
+stars = np.clip(np.rint(3 + tastes[0, :, :1] + tastes[1, :1]), 1, 5)
+stars[np.random.default_rng(1).random(stars.shape) < 0.4] = np.nan
+seen = np.argwhere(~np.isnan(stars))
+named = np.array([(f"user {u}", i) for u, i in seen], dtype=object)
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -57,6 +62,8 @@ KINDS = {
             labels[widths // 2 - 1],
         )
     },
+    "pairs": {"regression": (named, stars[tuple(seen.T)])},
+    "pairs of a matrix": {"regression": (stars, None)},
 }
 
 
@@ -82,8 +89,9 @@ def test_scikit_learn_check_with_default_parameters(estimator, check):
 def own_checks():
     for cls in ESTIMATORS:
         estimator = cls(max_epochs=4, lr=1e-2)
-        for name, check in checks_on(estimator, *CASES[cls._task]):
-            yield pytest.param(check, id=f"{cls.__name__}-{name}")
+        if cls in TABULAR:
+            for name, check in checks_on(estimator, *CASES[cls._task]):
+                yield pytest.param(check, id=f"{cls.__name__}-{name}")
         for kind, cases in KINDS.items():
             takes = kind.partition(" ")[0] in {kind.name for kind in cls._inputs}
             if takes and cls._task in cases:

@@ -1,6 +1,7 @@
 """What is X? One file a kind of input; an estimator names the kinds that it takes."""
 
 from sknets._inputs.images import Images
+from sknets._inputs.pairs import Pairs
 from sknets._inputs.table import Table
 
-__all__ = ["Images", "Table"]
+__all__ = ["Images", "Pairs", "Table"]
