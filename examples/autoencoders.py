@@ -1,13 +1,11 @@
 """Autoencoders: compress and restore digits, map them, draw new ones, find odd ones.
 
-Handwritten digits of 8 x 8 pixels. Saves autoencoders.png and autoencoders_map.png;
-`--quick` takes seconds.
+Saves autoencoders.png and autoencoders_map.png; `--quick` takes seconds.
 """
 
 import argparse
 from pathlib import Path
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -15,8 +13,6 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
 import sknets
-
-matplotlib.use("agg")
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="few rows and epochs")
@@ -35,8 +31,8 @@ error = np.mean((restored - X_test) ** 2)
 print(f"Error: {-coder.score(X_test):.4f}, of PCA {error:.4f}")
 
 # 2. A variational one draws new digits, each of the class that is asked for.
-vae = sknets.VAETransformer(conditional=True, max_epochs=epochs).fit(X, y)
-drawn = vae.sample(y=np.arange(10), random_state=0)
+vae = sknets.VAETransformer(likelihood="bernoulli", conditional=True, max_epochs=epochs)
+drawn = vae.fit(X, y).sample(y=np.arange(10), random_state=0)
 
 # 3. Which images are unlike all others?
 finder = sknets.AutoencoderOutlierDetector(random_state=0).fit(X)

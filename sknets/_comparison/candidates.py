@@ -197,12 +197,20 @@ class Kind:
         How X is prepared for the networks made for it.
     table_style : str
         How X is made a table for the networks of tables; empty: they are left out.
+    features : tuple of str
+        Networks that learn features without y, for the classical model in `ON_FEATURES`
+        to learn by.
     """
 
     accepts: Callable[[Any], bool]
     classical: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
     deep_style: str = "dense"
     table_style: str = ""
+    features: tuple[str, ...] = ()
+
+
+# What learns by the features of a network, by task.
+ON_FEATURES = {"classification": "LogisticRegression", "regression": "RidgeCV"}
 
 
 def _is_table(X: Any) -> bool:
@@ -231,12 +239,14 @@ KINDS: dict[str, Kind] = {
         _is_table,
         {"classification": TABLE_CLASSIFIERS, "regression": TABLE_REGRESSORS},
         deep_style="embedded",
+        features=("AutoencoderTransformer", "RBMFeatures"),
     ),
     "images": Kind(
         _are_images,
         {"classification": IMAGE_CLASSIFIERS, "regression": IMAGE_REGRESSORS},
         deep_style="",
         table_style="pixels",
+        features=("ConvolutionalAutoencoderTransformer", "RBMFeatures"),
     ),
 }
 

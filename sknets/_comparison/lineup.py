@@ -18,6 +18,7 @@ from sknets._comparison.candidates import (
     DENSE_CELLS,
     KINDS,
     LARGE,
+    ON_FEATURES,
     TABLE_CLASSIFIERS,
     TABLE_REGRESSORS,
     Candidate,
@@ -39,12 +40,16 @@ class Entry:
     @property
     def family(self) -> str:
         """Return "baseline", "deep" (a neural network) or "classical"."""
-        last = innermost(self.model)
-        home = type(last).__module__
-        if home.startswith("sklearn.dummy"):
+        parts = [innermost(self.model)]
+        if isinstance(self.model, Pipeline):
+            parts += [step for _, step in self.model.steps]
+        homes = [type(part).__module__ for part in parts]
+        if homes[0].startswith("sklearn.dummy"):
             return "baseline"
         nets = ("sknets.", "skorch.", "sklearn.neural_network")
-        return "deep" if home.startswith(nets) else "classical"
+        helpers = "sknets._comparison."
+        deep = any(h.startswith(nets) and not h.startswith(helpers) for h in homes)
+        return "deep" if deep else "classical"
 
 
 def innermost(model: Any) -> Any:
@@ -77,11 +82,15 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
     kinds = (
         {problem.kind, "table"} if KINDS[problem.kind].table_style else {problem.kind}
     )
+    ours = dict(deep_estimators())
     deep = {
         name: cls
-        for name, cls in deep_estimators()
+        for name, cls in ours.items()
         if native_kind(cls) in kinds and cls._task == problem.task
     }
+    top = ON_FEATURES[problem.task]
+    for name in KINDS[problem.kind].features:
+        deep[f"{name} + {top}"] = ours[name]
     if isinstance(models, str) and models != "auto":
         models = [models]
     if isinstance(models, dict):
@@ -127,7 +136,7 @@ def _find(name: str, names: list[str]) -> str:
     def short(text: str) -> str:
         return re.sub(r"[ _-]|(classifier|regressor)$", "", text.lower())
 
-    found = [n for n in names if short(n) == short(name)]
+    found = [n for n in names if short(name) in (short(n), short(n.split("+")[0]))]
     if not found:
         raise ValueError(
             f"compare(models={name!r}): there is no such model for this task; "
@@ -174,10 +183,18 @@ def _entry(
             # The preparation scales all but the text's columns: at unit variance
             # these many weak ones would drown the others.
             model.set_params(standardize=False)
+        if not hasattr(model, "predict"):
+            top, _ = _classical(auto[ON_FEATURES[problem.task]], problem)
+            model = make_pipeline(model, StandardScaler(), top)
         style = _style_for(deep[name], problem)
         return Entry(_prepare(model, Candidate(name, deep[name], style), problem))
-    row, note = auto[name], ""
-    model = row.make()
+    model, note = _classical(auto[name], problem)
+    return Entry(_prepare(model, auto[name], problem), note)
+
+
+def _classical(row: Candidate, problem: Problem) -> tuple[Any, str]:
+    """A classical model that takes the size and the target of the problem; a note."""
+    note, model = "", row.make()
     if row.large is not None and problem.n_rows > LARGE:
         model = row.large()
         note = (
@@ -191,7 +208,7 @@ def _entry(
             "regression": MultiOutputRegressor,
         }
         model = several[problem.task](model)
-    return Entry(_prepare(model, row, problem), note)
+    return model, note
 
 
 def _prepare_given(item: Any, problem: Problem) -> Any:
@@ -207,9 +224,7 @@ def _prepare_given(item: Any, problem: Problem) -> Any:
     style = {
         type(row.make()): row.style for row in (*TABLE_CLASSIFIERS, *TABLE_REGRESSORS)
     }
-    own = (
-        KINDS[problem.kind].deep_style if kind.__module__.startswith("sknets.") else ""
-    )
+    own = _style_for(kind, problem) if kind.__module__.startswith("sknets.") else ""
     row = Candidate("", kind, own or style.get(kind, "dense"))
     return _prepare(clone(item), row, problem)
 
@@ -218,7 +233,11 @@ def _style_for(cls: Any, problem: Problem) -> str:
     """How X is prepared for an estimator: as it is, if it is made for such data."""
     kind = KINDS[problem.kind]
     takes = {kind.name for kind in getattr(cls, "_inputs", ())}
-    return kind.deep_style if problem.kind in takes else kind.table_style
+    if problem.kind not in takes:
+        return kind.table_style
+    if kind.deep_style == "embedded" and not hasattr(cls, "categorical_features"):
+        return "dense"  # it learns no vectors of categories
+    return kind.deep_style
 
 
 def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
