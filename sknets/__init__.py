@@ -29,6 +29,8 @@ _HOME = {
     # 2. Convolutional networks
     "CNNClassifier": "convolutional",
     "CNNRegressor": "convolutional",
+    # 6. Restricted Boltzmann machines and deep belief networks
+    "RBMFeatures": "boltzmann",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

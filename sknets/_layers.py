@@ -86,6 +86,10 @@ class Standardize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.addcmul(self.shift, x, self.factor)
 
+    def inverse(self, z: Tensor) -> Tensor:
+        """The values whose standardised ones are ``z``."""
+        return (z - self.shift) / self.factor
+
 
 class Augment(nn.Module):
     """Random changes of the training images (B, C, *size), drawn for each anew.
