@@ -31,6 +31,8 @@ _HOME = {
     "CNNRegressor": "convolutional",
     # 6. Restricted Boltzmann machines and deep belief networks
     "RBMFeatures": "boltzmann",
+    "DBNFeatures": "boltzmann",
+    "DBNClassifier": "boltzmann",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

@@ -109,14 +109,22 @@ def _states(n_units: int, like: Tensor) -> Iterator[Tensor]:
 
 
 def anneal(
-    rbm: RBM, n: int, betas: Tensor, generator: torch.Generator
+    rbm: RBM,
+    n: int,
+    betas: Tensor,
+    generator: torch.Generator,
+    labels: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, float]:
     """Annealed importance sampling: visible units, log weights and log Z at the start.
 
     From the machine without hidden units, whose visible bias is ``rbm.base``, along
     ``p_β(v) ∝ exp(-(1-β) E_base(v)) exp(-β E_b(v)) Π_h (1 + exp(β (Wv + c)_h))``.
+    Given ``labels`` of shape (n, n_labels) are but a bias of the hidden units.
     """
     W, b, c = parameters(rbm)
+    if labels is not None:
+        W, U = W.split([W.shape[1] - labels.shape[1], labels.shape[1]], 1)
+        b, c = b[: W.shape[1]], c + labels.double() @ U.t()
     base = rbm.base.double()
     n_hidden, n_visible = W.shape
 
@@ -139,7 +147,7 @@ def anneal(
     log_weights = v.new_zeros(n)
     previous = 0.0
     for beta in betas.tolist():
-        inputs = F.linear(v, W, c)
+        inputs = v @ W.t() + c
         gain = F.softplus(beta * inputs) - F.softplus(previous * inputs)
         log_weights += gain.sum(1)
         if rbm.gaussian:

@@ -156,10 +156,12 @@ class RBM(nn.Module):
                 mean = self.hidden_mean(v, mean)
         return v, mean  # type: ignore[return-value]
 
-    def reconstruction(self, p: Tensor, end: Tensor) -> Tensor:
-        """E[v | h] for hidden units with means ``p``, or what is known of it."""
+    def reconstruction(
+        self, p: Tensor, end: Tensor, out: Tensor | None = None
+    ) -> Tensor:
+        """E[v | h] for hidden units with means ``p``, drawn if CD-1 has done so."""
         plain = self.n_steps == 1 and not self.persistent
-        return end if plain else self.visible_mean(p)
+        return end if plain else self.visible_mean(p, out)
 
     def excess(self, p: Tensor) -> Tensor:
         """How far each hidden unit's mean activity is above its target, times cost."""
@@ -168,6 +170,52 @@ class RBM(nn.Module):
 
     def by_hand(self, rooms: dict) -> ContrastiveDivergence:
         return ContrastiveDivergence(self, rooms)
+
+
+class LabelledRBM(RBM):
+    """A machine whose last visible units are labels, for p(v, y).
+
+    One of ``n_labels`` units is on (softmax), or each on its own (``several``).
+    """
+
+    def __init__(
+        self,
+        n_visible: int,
+        n_labels: int,
+        several: bool,
+        base: Tensor | None,
+        **others: Any,
+    ):
+        base = torch.zeros(n_visible) if base is None else base
+        base = torch.cat([base, base.new_zeros(n_labels)])
+        super().__init__(len(base), base=base, **others)
+        self.base = self.base[:n_visible]
+        self.n_labels, self.several = n_labels, several
+
+    def visible_mean(self, h: Tensor, out: Tensor | None = None) -> Tensor:
+        mean = torch.mm(h, self.weight, out=out).add_(self.visible_bias)
+        v, y = self.parts(mean)
+        if not self.gaussian:
+            v.sigmoid_()
+        y.copy_(torch.sigmoid(y) if self.several else torch.softmax(y, 1))
+        return mean
+
+    def draw_visible(self, mean: Tensor, out: Tensor | None = None, generator=None):
+        generator = generator or self.generator
+        out = torch.empty_like(mean) if out is None else out
+        v, y = self.parts(out)
+        v_mean, y_mean = self.parts(mean)
+        v.copy_(super().draw_visible(v_mean.contiguous(), generator=generator))
+        if self.several:
+            y.copy_(draw(y_mean.contiguous(), None, generator))
+        else:
+            chosen = torch.multinomial(y_mean, 1, generator=generator)
+            y.zero_().scatter_(1, chosen, 1)
+        return out
+
+    def parts(self, units: Tensor) -> tuple[Tensor, Tensor]:
+        """The columns of the visible units proper, and those of the labels."""
+        return units[:, : -self.n_labels], units[:, -self.n_labels :]
 
 
 class ContrastiveDivergence(ByHand):
@@ -182,13 +230,18 @@ class ContrastiveDivergence(ByHand):
     rooms : dict
         Memory by size of batch, which all epochs share.
     below : callable or None
-        What turns X into the visible units, for a machine on top of others.
+        What turns X and its target into the visible units, for a machine on top of
+        others.
     """
 
     def __init__(
-        self, rbm: RBM, rooms: dict, below: Callable[[Tensor], Tensor] | None = None
+        self,
+        rbm: RBM,
+        rooms: dict,
+        below: Callable[[Tensor, Any], Tensor] | None = None,
     ):
-        self.rbm, self.rooms, self.below = rbm, rooms, below or rbm.visible
+        self.rbm, self.rooms = rbm, rooms
+        self.below = below or (lambda x, target: rbm.visible(x))
         for p in (rbm.weight, rbm.visible_bias, rbm.hidden_bias):
             if p.grad is None:
                 p.grad = torch.empty_like(p)
@@ -201,7 +254,7 @@ class ContrastiveDivergence(ByHand):
             n_chains = len(rbm.chains) if rbm.persistent else n
             new = rbm.weight.new_empty
             V, P = new(n + n_chains, n_visible), new(n + n_chains, n_hidden)
-            noise = new(n_chains, n_visible), new(n_chains, n_hidden)
+            noise = new(n, n_visible), new(n_chains, n_visible), new(n_chains, n_hidden)
             positive = new(n).fill_(-1 / n)
             negative = new(n_chains).fill_(1 / n_chains)
             signs = torch.cat([positive, negative])
@@ -212,18 +265,18 @@ class ContrastiveDivergence(ByHand):
     def __call__(self, x: Tensor, target: Any, weight: Tensor | None) -> Tensor:
         """Leave the gradients of a batch in the parameters and return its losses."""
         rbm, n = self.rbm, len(x)
-        V, P, (noise, state), signs, scales = self._room(n)
+        V, P, (guess, noise, state), signs, scales = self._room(n)
         with torch.no_grad():
-            v = V[:n].copy_(self.below(x))
+            v = V[:n].copy_(self.below(x, target))
             p = rbm.hidden_mean(v, P[:n])
             room = state, V[n:], P[n:], noise
             end, p_end = rbm.negative_phase(p, room)
-            losses = squared_error(v, rbm.reconstruction(p, end))
+            losses = squared_error(v, rbm.reconstruction(p, end, guess), guess)
             if rbm.sparsity is not None:
                 p.sub_(rbm.excess(p))
             p_end.mul_(-n / len(p_end))
             W, b, c = rbm.weight.grad, rbm.visible_bias.grad, rbm.hidden_bias.grad
-            torch.addmm(W, P.t(), V, beta=0, alpha=-1 / n, out=W)  # type: ignore[call-overload]
+            torch.addmm(W, P.t(), V, beta=0, alpha=-1 / n, out=W)  # type: ignore[call-overload, arg-type]
             torch.mv(P.t(), scales, out=c)
             torch.mv(V.t(), signs, out=b)
         return losses.unsqueeze(0)
@@ -237,15 +290,24 @@ class MeanLoss(nn.Module):
 
 
 def draw(mean: Tensor, out: Tensor | None, generator: Any) -> Tensor:
-    """Units that are 1 with these probabilities, else 0."""
+    """Units that are 1 with these probabilities, else 0.
+
+    Four units share a random number of 64 bits: a third of the time, and probabilities
+    are off by 2⁻¹⁷ at most.
+    """
     noise = torch.empty_like(mean) if out is None else out
-    noise.uniform_(generator=generator)
+    n = noise.numel()
+    bits = torch.empty((n + 3) // 4, dtype=torch.int64, device=noise.device)
+    bits.random_(-(2**63), None, generator=generator)
+    noise.copy_(bits.view(torch.int16)[:n].view_as(noise))
+    noise.mul_(2.0**-16).add_(0.5 + 2.0**-17)  # -2¹⁵ ... 2¹⁵-1 to between 0 and 1
     return torch.lt(noise, mean, out=noise)
 
 
-def squared_error(v: Tensor, other: Tensor) -> Tensor:
-    """The mean squared difference of each row."""
-    return torch.linalg.vector_norm(v - other, dim=1).square_().div_(v.shape[1])
+def squared_error(v: Tensor, other: Tensor, out: Tensor | None = None) -> Tensor:
+    """The mean squared difference of each row; ``out`` holds the differences."""
+    error = torch.sub(v, other, out=out)
+    return torch.linalg.vector_norm(error, dim=1).square_().div_(v.shape[1])
 
 
-__all__ = ["RBM", "ContrastiveDivergence", "MeanLoss"]
+__all__ = ["RBM", "ContrastiveDivergence", "LabelledRBM", "MeanLoss"]

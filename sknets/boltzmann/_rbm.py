@@ -21,7 +21,7 @@ from sknets._layers import Standardize
 from sknets._params import param
 from sknets._tasks import Generator, Transformer
 from sknets.boltzmann import _likelihood
-from sknets.boltzmann._machine import RBM, MeanLoss
+from sknets.boltzmann._machine import RBM, LabelledRBM, MeanLoss
 
 
 class BoltzmannUnits(Estimator):
@@ -41,14 +41,15 @@ class BoltzmannUnits(Estimator):
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         rows = super()._check_input(X, reset=reset)
-        if not reset and self.visible_units_ == "gaussian":
+        if getattr(self, "visible_units_", "") == "gaussian" and not reset:
             return rows
         low, high = _extremes(rows)
         inside = low >= 0 and high <= 1
         if reset:
-            self.visible_units_ = self.visible_units
-            if self.visible_units == "auto":
-                self.visible_units_ = "bernoulli" if inside else "gaussian"
+            units: str = self.visible_units
+            if units == "auto":
+                units = "bernoulli" if inside else "gaussian"
+            self.visible_units_ = units
         if not inside and self.visible_units_ == "bernoulli":
             raise ValueError(
                 f"{type(self).__name__}: binary units take values in [0, 1] and X has "
@@ -66,10 +67,11 @@ class BoltzmannUnits(Estimator):
         else:
             self.x_mean_ = x.mean_and_scale(None)[0]
         self.n_chains_ = min(self.batch_size, n)
-        # A unit that was never seen on may still come on: one more row of each kind.
         self.n_seen_ = n
 
-    def _machine(self, n_visible: int, n_hidden: int, first: bool) -> RBM:
+    def _machine(
+        self, n_visible: int, n_hidden: int, first: bool, **labels: Any
+    ) -> RBM:
         """A machine on X (``first``) or on the hidden units of another."""
         sparsity = None
         if self.sparsity_target is not None:
@@ -79,17 +81,20 @@ class BoltzmannUnits(Estimator):
         if gaussian:
             standardize = Standardize(self.x_mean_, self.x_scale_)
         elif first:
+            # A unit that was never on may yet be: as if of two more samples one was.
             n = self.n_seen_
             base = torch.logit(torch.from_numpy((self.x_mean_ * n + 1) / (n + 2)))
-        return RBM(
+        kind = LabelledRBM if labels else RBM
+        return kind(
             n_visible,
-            n_hidden,
-            gaussian,
-            self.n_gibbs_steps,
-            self.n_chains_ if self.persistent else 0,
-            sparsity,
-            base,
-            standardize,
+            n_hidden=n_hidden,
+            gaussian=gaussian,
+            n_steps=self.n_gibbs_steps,
+            n_chains=self.n_chains_ if self.persistent else 0,
+            sparsity=sparsity,
+            base=base,
+            standardize=standardize,
+            **labels,
         )
 
     def _on_batches(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
@@ -107,8 +112,14 @@ class BoltzmannUnits(Estimator):
             )
         return as_tensor(H).to(self.net_.device, self.net_.dtype)
 
-    def _annealed(self, rbm: RBM, n: int, generator: torch.Generator) -> Tensor:
-        """Visible units drawn from a machine, in its own dtype.
+    def _annealed(
+        self,
+        rbm: RBM,
+        n: int,
+        generator: torch.Generator,
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """Visible units drawn from a machine, beside given labels if it has any.
 
         Half of the steps go from the machine without hidden units to the trained one,
         so that chains spread over the modes; the others are Gibbs steps there.
@@ -117,7 +128,7 @@ class BoltzmannUnits(Estimator):
         betas = torch.ones(steps, dtype=torch.float64)
         warm = steps // 2
         betas[:warm] = torch.linspace(0, 1, warm + 1, dtype=torch.float64)[1:]
-        v, _, _ = _likelihood.anneal(rbm, n, betas, generator)
+        v, _, _ = _likelihood.anneal(rbm, n, betas, generator, labels)
         return v.to(rbm.weight.dtype)
 
     def _generator_like(self, generator: torch.Generator) -> torch.Generator:
