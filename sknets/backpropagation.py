@@ -155,7 +155,8 @@ def gradient_check(
     Raises
     ------
     TypeError
-        When the estimator is not one of this library.
+        When the estimator is not one of this library, or not trained by
+        backpropagation.
     ValueError
         For whatever the estimator's ``fit`` refuses, for a loss that is not finite and
         for ``n_parameters`` or ``tolerance`` out of bounds.
@@ -275,7 +276,8 @@ def gradient_norms(
     Raises
     ------
     TypeError
-        When the estimator is not one of this library.
+        When the estimator is not one of this library, or not trained by
+        backpropagation.
     ValueError
         For whatever the estimator's ``fit`` refuses, and for a loss that is not finite.
     RuntimeError
@@ -339,6 +341,11 @@ class _Step:
                 f"{caller} needs an estimator of sknets, such as "
                 f"FeedforwardClassifier(), got {_short(estimator)}; of a pipeline give "
                 "the last step, and the X that reaches it"
+            )
+        if not estimator._follows_a_loss:
+            raise TypeError(
+                f"{caller}: {type(estimator).__name__} is not trained by "
+                "backpropagation: contrastive divergence is the gradient of no loss"
             )
         module, criterion, samples = _problem(estimator, X, y, sample_weight)
         self.module, self.criterion = module.train(), criterion

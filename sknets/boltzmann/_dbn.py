@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -109,14 +109,10 @@ class DBNFeatures(BoltzmannUnits, Generator, Transformer):
     max_epochs : int, default=40
         How often training goes through the data: each layer in its turn gets an equal
         share of these epochs.
-    batch_size : int, default=100
-        Samples a step.
     lr : float, default=0.05
         The learning rate.
     optimizer : {"adam", "adamw", "sgd"}, default="sgd"
         What follows the gradients, with ``momentum`` and ``weight_decay``.
-    momentum : float, default=0.5
-        Momentum of "sgd".
 
     Attributes
     ----------
@@ -159,10 +155,8 @@ class DBNFeatures(BoltzmannUnits, Generator, Transformer):
 
     hidden_layer_sizes: int | tuple[int, ...] = param(default=(256, 256), at_least=1)
     max_epochs: int = param(default=40, at_least=1)
-    batch_size: int = param(default=100, at_least=1)
     lr: float = param(default=0.05, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="sgd")
-    momentum: float = param(default=0.5, at_least=0, below=1)
 
     def transform(self, X):
         """Return the probability of each unit of the last layer to be on.
@@ -320,9 +314,7 @@ class _Pretraining(Callback):
             labelled = layer == len(stack.machines) - 1
             return torch.cat([v, module.label_units(target)], 1) if labelled else v
 
-        recipe = dataclasses.replace(
-            net._recipe, optimizer="sgd", lr=self.lr, momentum=0.5
-        )
+        recipe = dataclasses.replace(net._recipe, optimizer="sgd", lr=self.lr)
         step = FusedStep(make_optimizer(recipe, list(machine.parameters())))
         learner = ContrastiveDivergence(machine, {}, below)
         order = net._streams.loop if recipe.shuffle else None
@@ -344,11 +336,10 @@ class DBNClassifier(BoltzmannUnits, Generator, Classifier):
     hidden_layer_sizes : int or tuple of int, default=(256, 256)
         Hidden units of each restricted Boltzmann machine, from X upwards. The last
         machine learns the labels beside the units below it.
-    n_pretraining_epochs : int, default=20
+    n_pretraining_epochs : int, default=10
         Epochs of contrastive divergence for each layer; 0 leaves random weights.
     pretraining_lr : float, default=0.05
-        The learning rate of pretraining, which is by gradient descent with momentum
-        0.5.
+        The learning rate of pretraining, which is by "sgd" with ``momentum``.
     visible_units : {"auto", "bernoulli", "gaussian"}, default="auto"
         Of the first machine: "bernoulli" takes values in [0, 1] as probabilities of
         binary units and refuses others; "gaussian" standardises the columns of X and
@@ -370,8 +361,8 @@ class DBNClassifier(BoltzmannUnits, Generator, Classifier):
         same in sum.
     max_epochs : int, default=30
         Epochs of fine-tuning by backpropagation.
-    batch_size : int, default=100
-        Samples a step.
+    lr : float, default=0.005
+        The learning rate of fine-tuning, at the start of ``lr_schedule``.
 
     Attributes
     ----------
@@ -390,7 +381,8 @@ class DBNClassifier(BoltzmannUnits, Generator, Classifier):
 
     Notes
     -----
-    The first call of `fit` or `partial_fit` pretrains: each machine on the
+    Weights begin at Glorot's normal numbers for sigmoid layers. The first call of `fit`
+    or `partial_fit` pretrains: each machine on the
     probabilities of the units below, the last on these and on the labels, as in [1]_.
     Fine-tuning then begins a network of sigmoid layers with these weights, the output
     layer with those between labels and hidden units, and leaves the machines as they
@@ -400,8 +392,8 @@ class DBNClassifier(BoltzmannUnits, Generator, Classifier):
 
     There is no ``sample_weight``: the noise of a row cannot be weighted.
 
-    For ``lr``, ``optimizer``, ``early_stopping``, ``random_state`` and the rest, which
-    are those of fine-tuning, and for the other attributes of training see
+    For ``optimizer``, ``early_stopping``, ``random_state`` and the rest, which are
+    those of fine-tuning, and for the other attributes of training see
     `sknets._estimator.Estimator`.
 
     References
@@ -422,11 +414,13 @@ class DBNClassifier(BoltzmannUnits, Generator, Classifier):
     (2, 64)
     """
 
+    _follows_a_loss: ClassVar[bool] = True  # in fine-tuning
+
     hidden_layer_sizes: int | tuple[int, ...] = param(default=(256, 256), at_least=1)
-    n_pretraining_epochs: int = param(default=20, at_least=0)
+    n_pretraining_epochs: int = param(default=10, at_least=0)
     pretraining_lr: float = param(default=0.05, above=0)
     max_epochs: int = param(default=30, at_least=1)
-    batch_size: int = param(default=100, at_least=1)
+    lr: float = param(default=0.005, above=0)
 
     @with_callbacks
     def fit(self, X, y):
@@ -484,6 +478,11 @@ class DBNClassifier(BoltzmannUnits, Generator, Classifier):
     def _callbacks(self, *args: Any) -> list[Any]:
         pretraining = _Pretraining(self.n_pretraining_epochs, self.pretraining_lr)
         return [("pretraining", pretraining), *super()._callbacks(*args)]
+
+    def _spread(self, n_visible: int, n_hidden: int) -> float:
+        # Glorot's for sigmoid layers: where few samples hardly pretrain them, tiny
+        # weights would hardly be trained by backpropagation either.
+        return 4 * math.sqrt(2 / (n_visible + n_hidden))
 
     def _encode_condition(self, y: np.ndarray) -> Tensor:
         owner, n_labels = type(self).__name__, len(self.classes_)

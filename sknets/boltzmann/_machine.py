@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from sknets._engine.dense import ByHand
 from sknets._layers import Standardize
 
+PACE = 8.0
+
 
 class RBM(nn.Module):
     """Two layers of units, each independent given the other.
@@ -44,6 +46,8 @@ class RBM(nn.Module):
         The visible bias to begin with: that of a machine without hidden units.
     standardize : Standardize or None
         What turns X into visible units.
+    spread : float
+        Standard deviation of the first weights.
     """
 
     base: Tensor
@@ -59,15 +63,19 @@ class RBM(nn.Module):
         sparsity: tuple[float, float] | None = None,
         base: Tensor | None = None,
         standardize: Standardize | None = None,
+        spread: float = 0.01,
     ):
         super().__init__()
         self.gaussian, self.n_steps, self.sparsity = gaussian, n_steps, sparsity
         self.persistent = n_chains > 0
+        # The reconstruction of Gaussian units is linear in all the hidden ones, and
+        # their inputs in it: what is a small step for one would diverge for all.
+        self.pace = min(1.0, PACE / max(n_hidden, n_visible)) if gaussian else 1.0
         self.generator: torch.Generator | None = None
         self.prepare = standardize
         base = torch.zeros(n_visible) if base is None else base
         self.register_buffer("base", base, persistent=False)
-        self.weight = nn.Parameter(torch.randn(n_hidden, n_visible) * 0.01)
+        self.weight = nn.Parameter(torch.randn(n_hidden, n_visible) * spread)
         self.visible_bias = nn.Parameter(base.clone().to(self.weight))
         self.hidden_bias = nn.Parameter(torch.zeros(n_hidden))
         if self.persistent:
@@ -132,7 +140,7 @@ class RBM(nn.Module):
         if self.sparsity is not None:
             inputs = F.linear(v, self.weight, self.hidden_bias).mean(0)
             contrast = contrast + (self.excess(p) * inputs).sum()
-        return losses + (contrast - contrast.detach())
+        return losses + (contrast - contrast.detach()) * self.pace
 
     def negative_phase(
         self, p: Tensor, room: tuple[Tensor, ...] | None = None
@@ -255,10 +263,8 @@ class ContrastiveDivergence(ByHand):
             new = rbm.weight.new_empty
             V, P = new(n + n_chains, n_visible), new(n + n_chains, n_hidden)
             noise = new(n, n_visible), new(n_chains, n_visible), new(n_chains, n_hidden)
-            positive = new(n).fill_(-1 / n)
-            negative = new(n_chains).fill_(1 / n_chains)
-            signs = torch.cat([positive, negative])
-            scales = torch.cat([positive, positive.new_full((n_chains,), -1 / n)])
+            signs, scales = new(n + n_chains), new(n + n_chains).fill_(-rbm.pace / n)
+            signs[:n], signs[n:] = -rbm.pace / n, rbm.pace / n_chains
             self.rooms[key] = V, P, noise, signs, scales
         return self.rooms[key]
 
@@ -276,7 +282,7 @@ class ContrastiveDivergence(ByHand):
                 p.sub_(rbm.excess(p))
             p_end.mul_(-n / len(p_end))
             W, b, c = rbm.weight.grad, rbm.visible_bias.grad, rbm.hidden_bias.grad
-            torch.addmm(W, P.t(), V, beta=0, alpha=-1 / n, out=W)  # type: ignore[call-overload, arg-type]
+            torch.addmm(W, P.t(), V, beta=0, alpha=-rbm.pace / n, out=W)  # type: ignore[call-overload, arg-type]
             torch.mv(P.t(), scales, out=c)
             torch.mv(V.t(), signs, out=b)
         return losses.unsqueeze(0)

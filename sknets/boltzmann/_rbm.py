@@ -31,6 +31,7 @@ class BoltzmannUnits(Estimator):
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
+    _follows_a_loss: ClassVar[bool] = False
 
     visible_units: Literal["auto", "bernoulli", "gaussian"] = param(default="auto")
     n_gibbs_steps: int = param(default=1, at_least=1)
@@ -94,8 +95,13 @@ class BoltzmannUnits(Estimator):
             sparsity=sparsity,
             base=base,
             standardize=standardize,
+            spread=self._spread(n_visible, n_hidden),
             **labels,
         )
+
+    def _spread(self, n_visible: int, n_hidden: int) -> float:
+        """Standard deviation of a machine's first weights."""
+        return 0.01
 
     def _on_batches(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
         check_is_fitted(self)
@@ -165,14 +171,10 @@ class RBMFeatures(BoltzmannUnits, Generator, Transformer):
         Gibbs steps behind each sample of `sample`, the first half annealed.
     max_epochs : int, default=20
         How often training goes through the data.
-    batch_size : int, default=100
-        Samples a step.
     lr : float, default=0.05
         The learning rate, at the start of ``lr_schedule``.
     optimizer : {"adam", "adamw", "sgd"}, default="sgd"
         What follows the gradients, with ``momentum`` and ``weight_decay``.
-    momentum : float, default=0.5
-        Momentum of "sgd".
 
     Attributes
     ----------
@@ -201,6 +203,10 @@ class RBMFeatures(BoltzmannUnits, Generator, Transformer):
     ``loss_curve_`` and the loss that ``early_stopping`` watches are the mean squared
     reconstruction error: easy to compute, but not what training lowers. To choose
     parameters use `score`.
+
+    The reconstruction of Gaussian units is linear in all the hidden units, so that a
+    step which suits one would diverge for many: their gradients are multiplied by ``8 /
+    max(n_components, n_features)``, if that is less than 1.
 
     There is no ``sample_weight``: the noise of a row cannot be weighted.
 
@@ -236,10 +242,8 @@ class RBMFeatures(BoltzmannUnits, Generator, Transformer):
 
     n_components: int = param(default=256, at_least=1)
     max_epochs: int = param(default=20, at_least=1)
-    batch_size: int = param(default=100, at_least=1)
     lr: float = param(default=0.05, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="sgd")
-    momentum: float = param(default=0.5, at_least=0, below=1)
 
     def transform(self, X):
         """Return the probability of each hidden unit to be on.
