@@ -132,7 +132,8 @@ class DBNFeatures(BoltzmannUnits, Generator, Transformer):
     together; epochs after ``max_epochs`` (`partial_fit`, ``warm_start``) train the
     last layer. ``loss_curve_`` is the reconstruction error of the layer that learned.
     There is neither ``sample_weight`` nor early stopping: the errors of two layers
-    cannot be compared.
+    cannot be compared. For samples set ``n_gibbs_steps`` to 5 or more: after CD-1 long
+    chains stray from the data.
 
     For the other parameters and attributes of training see
     `sknets._estimator.Estimator`, for the machines `RBMFeatures`.
@@ -388,7 +389,9 @@ class DBNClassifier(BoltzmannUnits, Generator, Classifier):
     layer with those between labels and hidden units, and leaves the machines as they
     are. `sample` uses the machines: labels are clamped, the last machine runs, and its
     visible units are sent down layer by layer. Without y labels are drawn as often as
-    they were seen (several labels each on its own).
+    they were seen (several labels each on its own). One Gibbs step learns features
+    fastest but leaves a machine whose long chains stray from the data: for samples set
+    ``n_gibbs_steps`` to 5 or more, and ``n_pretraining_epochs`` to 40.
 
     There is no ``sample_weight``: the noise of a row cannot be weighted.
 
