@@ -276,8 +276,8 @@ class RBMFeatures(BoltzmannUnits, Generator, Transformer):
         X : ndarray of shape (n_samples, n_features_in_)
             Probabilities for binary units, else means in the units of X.
         """
-        rbm = self.net_.module_ if self.__sklearn_is_fitted__() else None
         H = self._hidden(H, self.n_components)
+        rbm = self.net_.module_
         with torch.inference_mode():
             return rbm.data(rbm.visible_mean(H)).cpu().numpy()
 
