@@ -20,7 +20,14 @@ from sknets._inputs import Table
 from sknets._layers import Standardize
 from sknets._params import param
 from sknets._tasks import Generator, Transformer
-from sknets.boltzmann import _likelihood
+from sknets.boltzmann._likelihood import (
+    MOST_UNITS,
+    anneal,
+    hyvarinen_score,
+    log_partition_ais,
+    log_partition_exact,
+    pseudo_likelihood,
+)
 from sknets.boltzmann._machine import RBM, LabelledRBM, MeanLoss
 
 
@@ -134,7 +141,7 @@ class BoltzmannUnits(Estimator):
         betas = torch.ones(steps, dtype=torch.float64)
         warm = steps // 2
         betas[:warm] = torch.linspace(0, 1, warm + 1, dtype=torch.float64)[1:]
-        v, _, _ = _likelihood.anneal(rbm, n, betas, generator, labels)
+        v, _, _ = anneal(rbm, n, betas, generator, labels)
         return v.to(rbm.weight.dtype)
 
     def _generator_like(self, generator: torch.Generator) -> torch.Generator:
@@ -355,9 +362,9 @@ class RBMFeatures(BoltzmannUnits, Generator, Transformer):
         """
         check_is_fitted(self)
         rbm = self.net_.module_
-        kind = _likelihood.pseudo_likelihood
+        kind = pseudo_likelihood
         if self.visible_units_ == "gaussian":
-            kind = _likelihood.hyvarinen_score
+            kind = hyvarinen_score
         return self._on_batches(X, lambda x: kind(rbm, rbm.visible(x)))
 
     def score(self, X, y=None):
@@ -415,17 +422,17 @@ class RBMFeatures(BoltzmannUnits, Generator, Transformer):
                 raise ValueError(f"{call}({name}={value!r}): must be at least 1")
         rbm = self.net_.module_
         with torch.inference_mode():
-            exact = None if method == "ais" else _likelihood.log_partition_exact(rbm)
+            exact = None if method == "ais" else log_partition_exact(rbm)
             if exact is not None:
                 return exact
             if method == "exact":
                 raise ValueError(
                     f"{call}(method='exact'): {len(rbm.hidden_bias)} hidden and "
                     f"{len(rbm.visible_bias)} visible units have too many states, at "
-                    f"most {_likelihood.MOST_UNITS} are enumerated; use 'ais'"
+                    f"most {MOST_UNITS} are enumerated; use 'ais'"
                 )
             generator = self._generator(random_state)
-            return _likelihood.log_partition_ais(rbm, n_chains, n_steps, generator)
+            return log_partition_ais(rbm, n_chains, n_steps, generator)
 
     @property
     def components_(self) -> np.ndarray:
