@@ -28,7 +28,7 @@ DIGITS = DIGITS / 16
 DREAMS = {
     "hidden_layer_sizes": (128, 128),
     "n_gibbs_steps": 5,
-    "n_sampling_steps": 200,
+    "n_sampling_steps": 400,
     "random_state": 0,
 }
 
