@@ -36,6 +36,9 @@ _HOME = {
     "AutoencoderOutlierDetector": "autoencoders",
     "PretrainedClassifier": "autoencoders",
     # 6. Restricted Boltzmann machines and deep belief networks
+    "RBMFeatures": "boltzmann",
+    "DBNFeatures": "boltzmann",
+    "DBNClassifier": "boltzmann",
     "RBMRecommender": "boltzmann",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.

@@ -139,6 +139,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
     _task: ClassVar[str] = ""
     _predict_batch_size: ClassVar[int] = 1024
+    # False where training follows a direction that is the gradient of no loss.
+    _follows_a_loss: ClassVar[bool] = True
 
     max_epochs: int = param(default=100, at_least=1)
     batch_size: int = param(default=32, at_least=1)

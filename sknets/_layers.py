@@ -86,8 +86,9 @@ class Standardize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.addcmul(self.shift, x, self.factor)
 
-    def inverse(self, x: Tensor) -> Tensor:
-        return (x - self.shift) / self.factor
+    def inverse(self, z: Tensor) -> Tensor:
+        """The values whose standardised ones are ``z``."""
+        return (z - self.shift) / self.factor
 
 
 class Augment(nn.Module):

@@ -544,9 +544,7 @@ class Generator:
             drawn = self._draw(int(n_samples), condition, generator, **more)
         return drawn.cpu().numpy()
 
-    def _draw(
-        self, n: int, condition: Any, generator: torch.Generator, **more: Any
-    ) -> Tensor:
+    def _draw(self, *args: Any, **more: Any) -> Tensor:
         raise NotImplementedError
 
     def _encode_condition(self, y: np.ndarray) -> Any:

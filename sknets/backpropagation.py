@@ -155,7 +155,8 @@ def gradient_check(
     Raises
     ------
     TypeError
-        When the estimator is not one of this library.
+        When the estimator is not one of this library, or not trained by
+        backpropagation.
     ValueError
         For whatever the estimator's ``fit`` refuses, for a loss that is not finite and
         for ``n_parameters`` or ``tolerance`` out of bounds.
@@ -275,7 +276,8 @@ def gradient_norms(
     Raises
     ------
     TypeError
-        When the estimator is not one of this library.
+        When the estimator is not one of this library, or not trained by
+        backpropagation.
     ValueError
         For whatever the estimator's ``fit`` refuses, and for a loss that is not finite.
     RuntimeError
@@ -340,6 +342,11 @@ class _Step:
                 f"FeedforwardClassifier(), got {_short(estimator)}; of a pipeline give "
                 "the last step, and the X that reaches it"
             )
+        if not estimator._follows_a_loss:
+            raise TypeError(
+                f"{caller}: {type(estimator).__name__} is not trained by "
+                "backpropagation: contrastive divergence is the gradient of no loss"
+            )
         module, criterion, samples = _problem(estimator, X, y, sample_weight)
         self.module, self.criterion = module.train(), criterion
         self.x, target = samples[: len(samples)]
@@ -384,6 +391,7 @@ class _Step:
         ways: dict[str, dict[str, Tensor]] = {}
         by_hand = derived_by_hand(self.module, self.criterion, {})
         if by_hand is not None:
+            self.streams.noise.manual_seed(0)
             with torch.inference_mode():
                 by_hand(self.x, self.target, self.weight)
             ways["by_hand"] = {
@@ -451,6 +459,7 @@ def _problem(
     if fresh:
         samples, _, seed = twin._split(samples, random)
         net = twin._make_net(samples, seed)
+        twin._before_training(net, samples)
     else:
         net = estimator.net_
     module, criterion = copy.deepcopy((net.module_, net.criterion_))

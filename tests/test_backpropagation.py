@@ -37,6 +37,8 @@ WEIGHT[:5] = 0
 CASES = {
     "classification": (X, np.array(["no", "perhaps", "yes"])[y]),
     "regression": (X, numbers[:, 0]),
+    "transformation": (X, None),
+    "outlier detection": (X, None),
 }
 ESTIMATORS = [
     value
@@ -44,6 +46,7 @@ ESTIMATORS = [
     if isinstance(value, type)
     and issubclass(value, Estimator)
     and get_tags(value()).input_tags.two_d_array
+    and value._follows_a_loss
 ]
 small = {"hidden_layer_sizes": (8, 5), "max_epochs": 2, "random_state": 0}
 
@@ -99,6 +102,7 @@ def test_layers_of_every_estimator_have_finite_norms(cls):
         table = norms.table
         assert table.index.is_unique and (table["gradient_norm"] > 0).all()
         ratio = table["gradient_norm"] / table["weight_norm"]
+        ratio = ratio.where(table["weight_norm"] > 0)
         np.testing.assert_allclose(table["ratio"], ratio)
         rms = table["gradient_norm"] / np.sqrt(table["parameters"])
         np.testing.assert_allclose(table["gradient_rms"], rms)
@@ -109,12 +113,16 @@ def test_layers_of_every_estimator_have_finite_norms(cls):
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_an_unfitted_estimator_has_the_weights_that_fit_begins_with(cls):
     still = {"optimizer": "sgd", "lr": 1e-30, "max_epochs": 1}
+    if hasattr(cls, "pretraining_epochs"):
+        still["pretraining_epochs"] = 0
     X, y = CASES[cls._task]
     for seed in (0, np.random.RandomState(3)):
         estimator = cls(random_state=seed, **still)
         before = gradient_norms(estimator, X, y).table
+        after = gradient_norms(estimator.fit(X, y), X, y).table
+        moved = ["ratio", "weight_norm"]  # from zero, by 1e-30
         pd.testing.assert_frame_equal(
-            before, gradient_norms(estimator.fit(X, y), X, y).table, rtol=1e-12
+            before.drop(columns=moved), after.drop(columns=moved), rtol=1e-12
         )
 
 

@@ -204,6 +204,7 @@ class RBMRecommender(
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Pairs,)
+    _follows_a_loss: ClassVar[bool] = False
     _task: ClassVar[str] = "regression"
     _predict_batch_size: ClassVar[int] = 8192
 

@@ -1,0 +1,537 @@
+"""Deep belief networks: restricted Boltzmann machines on top of one another."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.callback import with_callbacks
+from torch import Tensor, nn
+
+from sknets._engine.batching import Batches
+from sknets._engine.net import DivergenceError
+from sknets._engine.optim import FusedStep, make_optimizer
+from sknets._engine.stock import Callback
+from sknets._params import param
+from sknets._tasks import Classifier, Generator, Transformer
+from sknets.boltzmann._machine import RBM, ContrastiveDivergence, MeanLoss
+from sknets.boltzmann._rbm import BoltzmannUnits
+
+
+class Stack(nn.Module):
+    """Machines, each on the hidden units of the one below; one learns at a time."""
+
+    def __init__(self, machines: list[RBM]):
+        super().__init__()
+        self.machines: Any = nn.ModuleList(machines)
+        self.learning = 0
+
+    def up(self, x: Tensor, n_layers: int | None = None) -> Tensor:
+        """Means of the hidden units of the first layers for rows of X."""
+        v = self.machines[0].visible(x)
+        for machine in self.machines[:n_layers]:
+            v = machine.hidden_mean(v)
+        return v
+
+    def down(self, v: Tensor, n_layers: int, generator: Any = None) -> Tensor:
+        """Rows of X for hidden units of the n-th layer: drawn, or means without one."""
+        for machine in reversed(self.machines[:n_layers]):
+            v = machine.visible_mean(v)
+            if generator is not None:
+                v = machine.draw_visible(v, generator=generator)
+        return self.machines[0].data(v)
+
+    def features(self, x: Tensor) -> Tensor:  # (B, F) -> (B, H)
+        return self.up(x)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B,)
+        with torch.no_grad():
+            v = self.up(x, self.learning)
+        return self.machines[self.learning].losses(v)
+
+    def by_hand(self, rooms: dict) -> ContrastiveDivergence:
+        layer = self.learning
+        return ContrastiveDivergence(
+            self.machines[layer], rooms, lambda x, target: self.up(x, layer)
+        )
+
+    def learn(self, layer: int | None) -> None:
+        """Let one machine learn and keep the others; None lets all."""
+        for number, machine in enumerate(self.machines):
+            machine.requires_grad_(layer in (None, number))
+            for p in machine.parameters():
+                p.grad = p.grad if number == layer else None
+        if layer is not None:
+            self.learning = layer
+
+
+class _Greedy(Callback):
+    """Each layer in its turn gets an equal share of the epochs, the last the rest."""
+
+    def __init__(self, n_layers: int, max_epochs: int):
+        self.n_layers, self.max_epochs = n_layers, max_epochs
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        turn = (len(net.history) - 1) * self.n_layers // self.max_epochs
+        net.module_.learn(min(turn, self.n_layers - 1))
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        net.module_.learn(None)
+
+
+class DBNFeatures(BoltzmannUnits, Generator, Transformer):
+    """Deep belief network: features of features, learned layer by layer [1]_.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default=(256, 256)
+        Hidden units of each restricted Boltzmann machine, from X upwards.
+    visible_units : {"auto", "bernoulli", "gaussian"}, default="auto"
+        Of the first machine: "bernoulli" takes values in [0, 1] as probabilities of
+        binary units and refuses others; "gaussian" standardises the columns of X and
+        takes them as normal with unit variance. "auto" is "bernoulli" if all of X lies
+        in [0, 1], else "gaussian".
+    n_gibbs_steps : int, default=1
+        Gibbs steps of the negative phase: the k of CD-k.
+    persistent : bool, default=False
+        Whether the chains of the negative phase go on from step to step (persistent
+        contrastive divergence) instead of beginning at the data.
+    sparsity_target : float, default=None
+        The share of samples for which each hidden unit shall be on.
+    sparsity_cost : float, default=0.1
+        How strongly hidden units are drawn to ``sparsity_target``.
+    n_sampling_steps : int, default=1000
+        Gibbs steps of the top machine behind each sample, the first half annealed.
+    max_epochs : int, default=40
+        How often training goes through the data: each layer in its turn gets an equal
+        share of these epochs.
+    lr : float, default=0.05
+        The learning rate.
+    optimizer : {"adam", "adamw", "sgd"}, default="sgd"
+        What follows the gradients, with ``momentum`` and ``weight_decay``.
+
+    Attributes
+    ----------
+    visible_units_ : str
+        "bernoulli" or "gaussian".
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
+        Means of the columns; "gaussian" standardises by both.
+    n_chains_ : int
+        Persistent chains of each machine, if there are any.
+    n_seen_ : int
+        Samples that the means were taken of.
+
+    Notes
+    -----
+    ``net_.module_.machines`` are the machines. A layer's input are the probabilities of
+    the units below, computed batch by batch. ``lr_schedule`` runs over all the epochs
+    together; epochs after ``max_epochs`` (`partial_fit`, ``warm_start``) train the
+    last layer. ``loss_curve_`` is the reconstruction error of the layer that learned.
+    There is neither ``sample_weight`` nor early stopping: the errors of two layers
+    cannot be compared. For samples set ``n_gibbs_steps`` to 5 or more: after CD-1 long
+    chains stray from the data.
+
+    For the other parameters and attributes of training see
+    `sknets._estimator.Estimator`, for the machines `RBMFeatures`.
+
+    References
+    ----------
+    .. [1] G. E. Hinton, S. Osindero, Y. W. Teh. A Fast Learning Algorithm for Deep
+       Belief Nets. Neural Computation 18, 2006. Without the wake-sleep algorithm that
+       fine-tunes all layers together at the end.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknets import DBNFeatures
+    >>> X = load_digits().data / 16
+    >>> dbn = DBNFeatures(hidden_layer_sizes=(64, 32), max_epochs=4, random_state=0)
+    >>> dbn.fit_transform(X).shape
+    (1797, 32)
+    """
+
+    hidden_layer_sizes: int | tuple[int, ...] = param(default=(256, 256), at_least=1)
+    max_epochs: int = param(default=40, at_least=1)
+    lr: float = param(default=0.05, above=0)
+    optimizer: Literal["adam", "adamw", "sgd"] = param(default="sgd")
+
+    def transform(self, X):
+        """Return the probability of each unit of the last layer to be on.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_in_)
+
+        Returns
+        -------
+        H : ndarray of shape (n_samples, hidden_layer_sizes[-1])
+
+        Raises
+        ------
+        ValueError
+            For values outside [0, 1], if the visible units are binary.
+        """
+        return self._outputs(X, features=True).numpy()
+
+    def inverse_transform(self, H):
+        """Return the expected X, layer by layer, for given units of the last layer.
+
+        Parameters
+        ----------
+        H : array-like of shape (n_samples, hidden_layer_sizes[-1])
+            States or probabilities.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_in_)
+            Probabilities for binary units, else means in the units of X.
+        """
+        H = self._hidden(H, self._n_features_out)
+        with torch.inference_mode():
+            stack = self.net_.module_
+            return stack.down(H, len(stack.machines)).cpu().numpy()
+
+    # -- for the engine --------------------------------------------------------------
+
+    @property
+    def _n_features_out(self) -> int:
+        return _sizes(self)[-1]
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        sizes = _sizes(self)
+        if not sizes:
+            sentence = "a deep belief network needs at least one layer"
+            raise ValueError(self._refusal("hidden_layer_sizes", sentence))
+        if self.early_stopping:
+            sentence = "losses of different layers cannot be compared; lower max_epochs"
+            raise ValueError(self._refusal("early_stopping", sentence))
+        if self.max_epochs < len(sizes):
+            sentence = f"each of the {len(sizes)} layers needs at least one epoch"
+            raise ValueError(self._refusal("max_epochs", sentence))
+
+    def _build(self) -> nn.Module:
+        return Stack(_machines(self, _sizes(self)))
+
+    def _criterion(self) -> nn.Module:
+        return MeanLoss()
+
+    def _callbacks(self, *args: Any) -> list[Any]:
+        greedy = _Greedy(len(_sizes(self)), self.max_epochs)
+        return [("greedy", greedy), *super()._callbacks(*args)]
+
+    def _draw(self, n: int, condition: Any, generator: torch.Generator) -> Tensor:
+        stack, generator = self.net_.module_, self._generator_like(generator)
+        v = self._annealed(stack.machines[-1], n, generator)
+        return stack.down(v, len(stack.machines) - 1, generator)
+
+
+class PretrainedNet(nn.Module):
+    """The layers that classify, beside the stack that they were made of."""
+
+    def __init__(self, stack: Stack, n_outputs: int):
+        super().__init__()
+        self.stack = stack.requires_grad_(False)
+        prepare = stack.machines[0].prepare
+        parts: list[nn.Module] = [] if prepare is None else [prepare]
+        for machine in stack.machines:
+            n_hidden, n_visible = machine.weight.shape
+            n_visible -= getattr(machine, "n_labels", 0)
+            parts += [nn.Linear(n_visible, n_hidden), nn.Sigmoid()]
+        parts.append(nn.Linear(n_hidden, n_outputs))
+        self.layers = nn.Sequential(*parts)
+        self.register_buffer("pretrained", torch.tensor(False))
+        self.register_buffer("prior", torch.zeros(stack.machines[-1].n_labels))
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, K)
+        return self.layers(x)
+
+    def plain_layers(self) -> tuple[Any, list[Any], list[Any]]:
+        prepare = self.stack.machines[0].prepare
+        layers = list(self.layers)[prepare is not None :]
+        return prepare, layers[::2], layers[1::2]
+
+    def label_units(self, target: Tensor) -> Tensor:
+        """Targets as the task encodes them to a unit a class."""
+        top = self.stack.machines[-1]
+        if top.several:
+            return target
+        if target.ndim == 2:
+            return torch.cat([1 - target, target], 1)
+        return F.one_hot(target, top.n_labels).to(top.weight.dtype)
+
+    @torch.no_grad()
+    def take_over(self) -> None:
+        """Begin the layers with the weights of the machines."""
+        _, layers, _ = self.plain_layers()
+        machines = self.stack.machines
+        for layer, machine in zip(layers, machines):
+            layer.weight.copy_(machine.weight[:, : layer.in_features])
+            layer.bias.copy_(machine.hidden_bias)
+        _, U = machines[-1].parts(machines[-1].weight)  # (H, K)
+        d = machines[-1].visible_bias[-machines[-1].n_labels :]
+        # What labels that are not known yet add: those that are usual.
+        layers[-2].bias.add_(U @ self.prior)
+        if layers[-1].out_features == len(d):
+            layers[-1].weight.copy_(U.t())
+            layers[-1].bias.copy_(d)
+        else:  # one logit for two classes
+            layers[-1].weight.copy_((U[:, 1] - U[:, 0])[None])
+            layers[-1].bias.copy_(d[1:] - d[:1])
+
+
+class _Pretraining(Callback):
+    """Greedy contrastive divergence before the first epoch of backpropagation."""
+
+    def __init__(self, n_epochs: int, lr: float):
+        self.n_epochs, self.lr = n_epochs, lr
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        module = net.module_
+        if module.pretrained:
+            return
+        module.pretrained.fill_(True)
+        units = module.label_units(X.targets)
+        module.prior.copy_(units.mean(0))
+        if not self.n_epochs:
+            return
+        for layer in range(len(module.stack.machines)):
+            module.stack.learn(layer)
+            self._train(net, layer, X)
+        module.stack.learn(-1)
+        module.take_over()
+
+    def _train(self, net: Any, layer: int, samples: Any) -> None:
+        module = net.module_
+        stack = module.stack
+        machine = stack.machines[layer]
+
+        def below(x: Tensor, target: Tensor) -> Tensor:
+            v = stack.up(x, layer)
+            labelled = layer == len(stack.machines) - 1
+            return torch.cat([v, module.label_units(target)], 1) if labelled else v
+
+        recipe = dataclasses.replace(net._recipe, optimizer="sgd", lr=self.lr)
+        step = FusedStep(make_optimizer(recipe, list(machine.parameters())))
+        learner = ContrastiveDivergence(machine, {}, below)
+        order = net._streams.loop if recipe.shuffle else None
+        batches = Batches(samples, net.batch_size, order)
+        for epoch in range(self.n_epochs):
+            losses = learner.epoch(batches, lambda x, y: step(), watched=False)
+            if not math.isfinite(sum(losses)):
+                raise DivergenceError(
+                    f"The error of layer {layer + 1} is no longer finite in epoch "
+                    f"{epoch + 1} of pretraining: lower pretraining_lr, or scale X."
+                )
+
+
+class DBNClassifier(BoltzmannUnits, Generator, Classifier):
+    """Deep belief network for classes: pretrained, then fine-tuned [1]_ [2]_.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default=(256, 256)
+        Hidden units of each restricted Boltzmann machine, from X upwards. The last
+        machine learns the labels beside the units below it.
+    pretraining_epochs : int, default=10
+        Epochs of contrastive divergence for each layer; 0 leaves random weights.
+    pretraining_lr : float, default=0.05
+        The learning rate of pretraining, which is by "sgd" with ``momentum``.
+    visible_units : {"auto", "bernoulli", "gaussian"}, default="auto"
+        Of the first machine: "bernoulli" takes values in [0, 1] as probabilities of
+        binary units and refuses others; "gaussian" standardises the columns of X and
+        takes them as normal with unit variance. "auto" is "bernoulli" if all of X lies
+        in [0, 1], else "gaussian".
+    n_gibbs_steps : int, default=1
+        Gibbs steps of the negative phase: the k of CD-k.
+    persistent : bool, default=False
+        Whether the chains of the negative phase go on from step to step (persistent
+        contrastive divergence) instead of beginning at the data.
+    sparsity_target : float, default=None
+        The share of samples for which each hidden unit shall be on.
+    sparsity_cost : float, default=0.1
+        How strongly hidden units are drawn to ``sparsity_target``.
+    n_sampling_steps : int, default=1000
+        Gibbs steps of the top machine behind each sample, the first half annealed.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in fine-tuning; "balanced" makes all classes weigh the
+        same in sum.
+    max_epochs : int, default=30
+        Epochs of fine-tuning by backpropagation.
+    lr : float, default=0.005
+        The learning rate of fine-tuning, at the start of ``lr_schedule``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels; for multilabel y the numbers of its columns.
+    multilabel_ : bool
+        Whether y was an indicator matrix of several labels.
+    visible_units_ : str
+        "bernoulli" or "gaussian".
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
+        Means of the columns; "gaussian" standardises by both.
+    n_chains_ : int
+        Persistent chains of each machine, if there are any.
+    n_seen_ : int
+        Samples that the means were taken of.
+
+    Notes
+    -----
+    Weights begin at Glorot's normal numbers for sigmoid layers. The first call of `fit`
+    or `partial_fit` pretrains: each machine on the
+    probabilities of the units below, the last on these and on the labels, as in [1]_.
+    Fine-tuning then begins a network of sigmoid layers with these weights, the output
+    layer with those between labels and hidden units, and leaves the machines as they
+    are. `sample` uses the machines: labels are clamped, the last machine runs, and its
+    visible units are sent down layer by layer. Without y labels are drawn as often as
+    they were seen (several labels each on its own). One Gibbs step learns features
+    fastest but leaves a machine whose long chains stray from the data: for samples set
+    ``n_gibbs_steps`` to 5 or more, and ``pretraining_epochs`` to 40.
+
+    There is no ``sample_weight``: the noise of a row cannot be weighted.
+
+    For ``optimizer``, ``early_stopping``, ``random_state`` and the rest, which are
+    those of fine-tuning, and for the other attributes of training see
+    `sknets._estimator.Estimator`.
+
+    References
+    ----------
+    .. [1] G. E. Hinton, S. Osindero, Y. W. Teh. A Fast Learning Algorithm for Deep
+       Belief Nets. Neural Computation 18, 2006. Without its wake-sleep fine-tuning.
+    .. [2] Y. Bengio et al. Greedy Layer-Wise Training of Deep Networks. NIPS 2006.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknets import DBNClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> dbn = DBNClassifier(hidden_layer_sizes=64, max_epochs=20, random_state=0)
+    >>> bool(dbn.fit(X / 16, y).score(X / 16, y) > 0.95)
+    True
+    >>> dbn.sample(2, y=7, random_state=0).shape
+    (2, 64)
+    """
+
+    _follows_a_loss: ClassVar[bool] = True  # in fine-tuning
+
+    hidden_layer_sizes: int | tuple[int, ...] = param(default=(256, 256), at_least=1)
+    pretraining_epochs: int = param(default=10, at_least=0)
+    pretraining_lr: float = param(default=0.05, above=0)
+    max_epochs: int = param(default=30, at_least=1)
+    lr: float = param(default=0.005, above=0)
+
+    @with_callbacks
+    def fit(self, X, y):
+        """Pretrain on the samples, then train on their labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Labels of any type, or a 0/1 matrix of several labels a sample.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of bounds, for NaN or infinity, for shapes that do not
+            fit, for a single class.
+        DivergenceError
+            When the loss is no longer finite.
+        """
+        return self._fit(X, y)
+
+    def partial_fit(self, X, y, classes=None):
+        """Train for one epoch, after pretraining at the first call.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All the classes that will come; required at the first call, optional then.
+
+        Returns
+        -------
+        self : object
+        """
+        return super().partial_fit(X, y, classes)
+
+    # -- for the engine --------------------------------------------------------------
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if not _sizes(self):
+            sentence = "a deep belief network needs at least one layer"
+            raise ValueError(self._refusal("hidden_layer_sizes", sentence))
+
+    def _build(self) -> nn.Module:
+        labels = {"n_labels": len(self.classes_), "several": self.multilabel_}
+        stack = Stack(_machines(self, _sizes(self), **labels))
+        return PretrainedNet(stack, self._n_outputs)
+
+    def _callbacks(self, *args: Any) -> list[Any]:
+        pretraining = _Pretraining(self.pretraining_epochs, self.pretraining_lr)
+        return [("pretraining", pretraining), *super()._callbacks(*args)]
+
+    def _spread(self, n_visible: int, n_hidden: int) -> float:
+        # Glorot's for sigmoid layers: where few samples hardly pretrain them, tiny
+        # weights would hardly be trained by backpropagation either.
+        return 4 * math.sqrt(2 / (n_visible + n_hidden))
+
+    def _encode_condition(self, y: np.ndarray) -> Tensor:
+        owner, n_labels = type(self).__name__, len(self.classes_)
+        if self.multilabel_:
+            if y.ndim != 2 or y.shape[1] != n_labels or not np.isin(y, (0, 1)).all():
+                raise ValueError(
+                    f"{owner}.sample: y must be a 0/1 matrix of {n_labels} columns, as "
+                    f"in fit, got shape {y.shape}"
+                )
+            return torch.as_tensor(y, dtype=self.net_.dtype)
+        strange = np.setdiff1d(y, self.classes_)
+        if len(strange):
+            raise ValueError(
+                f"{owner}.sample: y has labels {strange.tolist()} that are not among "
+                f"the classes of fit, {self.classes_.tolist()}"
+            )
+        codes = torch.as_tensor(np.searchsorted(self.classes_, y))
+        return F.one_hot(codes, n_labels).to(self.net_.dtype)
+
+    def _draw(self, n: int, condition: Any, generator: torch.Generator) -> Tensor:
+        module, generator = self.net_.module_, self._generator_like(generator)
+        stack, top = module.stack, module.stack.machines[-1]
+        if condition is None and self.multilabel_:
+            condition = module.prior.expand(n, -1).bernoulli(generator=generator)
+        elif condition is None:
+            codes = torch.multinomial(module.prior, n, True, generator=generator)
+            condition = F.one_hot(codes, top.n_labels)
+        v = self._annealed(top, n, generator, condition.to(top.weight))
+        return stack.down(v, len(stack.machines) - 1, generator)
+
+
+def _sizes(estimator: Any) -> tuple[int, ...]:
+    sizes = estimator.hidden_layer_sizes
+    return tuple(sizes) if isinstance(sizes, tuple | list) else (int(sizes),)
+
+
+def _machines(
+    estimator: BoltzmannUnits, sizes: tuple[int, ...], **labels: Any
+) -> list[RBM]:
+    """A machine a layer, the last one with labels if there are any."""
+    widths = [estimator.n_features_in_, *sizes]
+    last = len(sizes) - 1
+    return [
+        estimator._machine(*pair, first=i == 0, **(labels if i == last else {}))
+        for i, pair in enumerate(zip(widths, sizes))
+    ]
+
+
+__all__ = ["DBNClassifier", "DBNFeatures"]
