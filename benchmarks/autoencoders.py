@@ -59,7 +59,7 @@ def linear(X):
         coder = AutoencoderTransformer(
             n_components=n, hidden_layer_sizes=(), lr=3e-3, random_state=0
         ).fit(X)
-        ours = 1 - error(coder, X) / X.var(axis=0).mean()
+        ours = 1 - error(coder, X) / float(X.var(axis=0).mean())
         peer = float(PCA(n).fit(X).explained_variance_ratio_.sum())
         yield Figure(
             "linear autoencoder: explained variance, PCA - ours",
@@ -105,14 +105,16 @@ def denoising(name, split):
     pca = PCA(32).fit(X)
     left = np.mean((coder.reconstruct(noisy) - X_test) ** 2)
     of_pca = np.mean((pca.inverse_transform(pca.transform(noisy)) - X_test) ** 2)
-    gain, peer = (10 * np.log10(np.mean(noise**2) / each) for each in (left, of_pca))
+    gain, peer = (
+        float(10 * np.log10(np.mean(noise**2) / each)) for each in (left, of_pca)
+    )
     yield Figure(
         "denoising autoencoder: gain in PSNR",
         name,
-        float(gain),
+        gain,
         unit="dB",
         at_least=5,
-        details={"PCA": float(peer)},
+        details={"PCA": peer},
     )
 
 

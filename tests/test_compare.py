@@ -641,8 +641,27 @@ def test_images_meet_networks_made_for_them_and_flat_classical_models():
     assert result.table["note"].eq("").all()
     assert result.table.loc["SVC", "accuracy"] > 0.9
     assert result.predict(BARS[:3]).tolist() == [3, 4, 5]
+    features = "ConvolutionalAutoencoderTransformer + LogisticRegression"
+    assert result.table.loc[features, "family"] == "deep"
     numbers = compare(BARS, BAR_WIDTHS * 1.0, task="regression", cv=2, verbose=0)
     assert "CNNRegressor" in numbers.table.index
+    assert "RBMFeatures + RidgeCV" in numbers.table.index
+
+
+def test_classical_models_learn_by_the_features_of_networks(iris):
+    name = "AutoencoderTransformer + LogisticRegression"
+    result = compare(
+        *iris, models=["autoencodertransformer", name], cv=2, random_state=0, verbose=0
+    )
+    assert list(result.table.index) == [name, f"{name} 2"]
+    assert (result.table["family"] == "deep").all()
+    assert result.table["accuracy"].min() > 0.8
+    best = result.best_
+    assert [step for step, _ in best.steps] == [
+        "autoencodertransformer",
+        "standardscaler",
+        "logisticregression",
+    ]
 
 
 def test_unequal_images_of_a_list_are_brought_to_one_size_for_each_model():

@@ -25,6 +25,14 @@ from sknets._layers import Augment
 torch.set_num_threads(1)
 random = np.random.default_rng(0)
 
+
+@pytest.fixture(autouse=True)
+def same_numbers():
+    """Each test draws the same numbers, whatever ran before it."""
+    global random
+    random = np.random.default_rng(0)
+
+
 # Dark images with a bright spot: left or right of the middle.
 y = random.integers(0, 2, 60)
 X = random.integers(0, 60, (60, 12, 16, 3)).astype(np.uint8)

@@ -93,7 +93,8 @@ def learn_ratings(estimator: Any, X: Any, y: Any, *, reset: bool) -> Ratings:
         missing = np.flatnonzero(np.isnan(values))
         if len(missing):
             raise ValueError(
-                f"{owner}: row {missing[0]} has no rating, it is NaN: drop such rows"
+                f"{owner}: row {missing[0]} has no rating, it is NaN: drop such rows, "
+                "or set ratings='matrix' if X is a matrix of users x items"
             )
         named = [_column(estimator, X, 0), _column(estimator, X, 1)]
         if reset:
@@ -169,7 +170,14 @@ def _column(estimator: Any, X: Any, j: int) -> np.ndarray:
             f"{type(estimator).__name__}: row {int(missing.argmax())} of X has no "
             f"{what}, it is NaN or None: drop such rows"
         )
-    return _names(values)
+    try:
+        return _names(values)
+    except TypeError:
+        what = ("users", "items")[j]
+        raise TypeError(
+            f"{type(estimator).__name__}: {what} must be named by what can be a key of "
+            f"a dict, such as numbers, strings or tuples, got {values[0]!r:.60}"
+        ) from None
 
 
 def _names(values: Any) -> np.ndarray:

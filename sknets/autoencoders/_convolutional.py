@@ -101,7 +101,7 @@ class ConvolutionalAutoencoderTransformer(Codes, Transformer):
     n_components : int, default=None
         Numbers in the code. None: 16, or half of the numbers in a sample if these are
         fewer than 32.
-    channels : int or tuple of int, default=(16, 32)
+    channels : int or tuple of int, default=(32, 64)
         Filters of each convolution of the encoder, which halves the sides (those below
         4 are left as they are); the decoder mirrors them.
     kernel_size : int, default=3
@@ -127,9 +127,7 @@ class ConvolutionalAutoencoderTransformer(Codes, Transformer):
         1 for signals, 2 for images, 3 for volumes. None tells by the axes of X.
     max_epochs : int, default=20
         How often training goes through the data.
-    batch_size : int, default=64
-        Samples a step.
-    lr : float, default=0.003
+    lr : float, default=0.005
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
         A few epochs are enough with "one_cycle"; see `sknets._estimator.Estimator`.
@@ -162,8 +160,8 @@ class ConvolutionalAutoencoderTransformer(Codes, Transformer):
 
     Notes
     -----
-    The further parameters (``optimizer``, ``early_stopping``, ``device``,
-    ``random_state``, ``checkpoint``, ...) are those of all estimators, see
+    The further parameters (``batch_size``, ``optimizer``, ``early_stopping``,
+    ``device``, ``random_state``, ``checkpoint``, ...) are those of all estimators, see
     `sknets._estimator.Estimator`.
 
     Departures from the paper: strides in place of pooling, one dense code, and all
@@ -192,7 +190,7 @@ class ConvolutionalAutoencoderTransformer(Codes, Transformer):
     # Larger batches leave the cache: half as fast.
     _predict_batch_size: ClassVar[int] = 128
 
-    channels: int | tuple[int, ...] = param(default=(16, 32), at_least=1)
+    channels: int | tuple[int, ...] = param(default=(32, 64), at_least=1)
     kernel_size: int = param(default=3, at_least=1)
     batch_norm: bool | Literal["auto"] = param(default="auto")
     activation: _ACTIVATION = param(default="relu")  # type: ignore[valid-type]
@@ -203,8 +201,7 @@ class ConvolutionalAutoencoderTransformer(Codes, Transformer):
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     spatial_dims: int | None = param(default=None, at_least=1, at_most=3)
     max_epochs: int = param(default=20, at_least=1)
-    batch_size: int = param(default=64, at_least=1)
-    lr: float = param(default=3e-3, above=0)
+    lr: float = param(default=5e-3, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
     )

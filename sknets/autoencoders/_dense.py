@@ -467,7 +467,7 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
     >>> X = np.column_stack([np.cos(angle), np.sin(angle), angle])
     >>> X[7] = [3, -3, 0]
     >>> finder = AutoencoderOutlierDetector(contamination=0.005, random_state=0)
-    >>> finder.fit_predict(X).argmin()
+    >>> int(finder.fit_predict(X).argmin())
     7
     """
 
