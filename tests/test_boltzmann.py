@@ -532,8 +532,3 @@ def test_divergence_of_pretraining_is_said():
     X = np.random.RandomState(0).randn(200, 4)
     with pytest.raises(FloatingPointError, match="lower pretraining_lr"):
         DBNClassifier(pretraining_lr=1e6, pretraining_epochs=100).fit(X, X[:, 0] > 0)
-
-
-def test_more_hidden_units_than_sense_are_said():
-    with pytest.warns(UserWarning, match="lower n_components"):
-        RBMFeatures(n_components=700, max_epochs=1).fit(np.eye(60)[:, :5])

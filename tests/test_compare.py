@@ -643,6 +643,8 @@ def test_images_meet_networks_made_for_them_and_flat_classical_models():
     assert result.predict(BARS[:3]).tolist() == [3, 4, 5]
     features = "ConvolutionalAutoencoderTransformer + LogisticRegression"
     assert result.table.loc[features, "family"] == "deep"
+    on_pixels = result.table.loc["RBMFeatures + LogisticRegression"]
+    assert on_pixels["family"] == "deep" and on_pixels["parameters"] > 256 * 360
     numbers = compare(BARS, BAR_WIDTHS * 1.0, task="regression", cv=2, verbose=0)
     assert "CNNRegressor" in numbers.table.index
     assert "RBMFeatures + RidgeCV" in numbers.table.index

@@ -40,16 +40,18 @@ class Entry:
     @property
     def family(self) -> str:
         """Return "baseline", "deep" (a neural network) or "classical"."""
-        parts = [innermost(self.model)]
-        if isinstance(self.model, Pipeline):
-            parts += [step for _, step in self.model.steps]
-        homes = [type(part).__module__ for part in parts]
-        if homes[0].startswith("sklearn.dummy"):
+        if type(innermost(self.model)).__module__.startswith("sklearn.dummy"):
             return "baseline"
-        nets = ("sknets.", "skorch.", "sklearn.neural_network")
-        helpers = "sknets._comparison."
-        deep = any(h.startswith(nets) and not h.startswith(helpers) for h in homes)
-        return "deep" if deep else "classical"
+        return "deep" if _has_network(self.model) else "classical"
+
+
+def _has_network(model: Any) -> bool:
+    """Whether a network is the model, or gives its features."""
+    if isinstance(model, Pipeline):
+        return any(_has_network(step) for _, step in model.steps)
+    home = type(innermost(model)).__module__
+    nets = ("sknets.", "skorch.", "sklearn.neural_network")
+    return home.startswith(nets) and not home.startswith("sknets._comparison.")
 
 
 def innermost(model: Any) -> Any:

@@ -226,7 +226,8 @@ def count_parameters(model: Any) -> float:
     if hasattr(model, "n_parameters_"):
         return float(model.n_parameters_)
     if hasattr(model, "steps"):
-        return count_parameters(model.steps[-1][1])
+        *before, last = [count_parameters(step) for _, step in model.steps]
+        return float(np.nansum(before) + last)
     for name in ("best_estimator_", "regressor_", "classifier_"):
         if hasattr(model, name):
             return count_parameters(getattr(model, name))

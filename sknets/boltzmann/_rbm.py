@@ -252,17 +252,6 @@ class RBMFeatures(BoltzmannUnits, Generator, Transformer):
     lr: float = param(default=0.05, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="sgd")
 
-    def _learn_statistics(self, samples: Samples) -> None:
-        super()._learn_statistics(samples)
-        n, most = self.n_components, 10 * max(len(samples), self.n_features_in_)
-        if n > most:
-            warnings.warn(
-                f"RBMFeatures(n_components={n}): more hidden units than ten times the "
-                f"rows and columns of X, {most}, learn nothing new: lower n_components",
-                UserWarning,
-                stacklevel=5,
-            )
-
     def transform(self, X):
         """Return the probability of each hidden unit to be on.
 
