@@ -142,7 +142,7 @@ def test_conditionals_and_free_energy_are_those_of_the_energy(params):
 @pytest.mark.parametrize("n_steps", [1, 3])
 @pytest.mark.parametrize("params", MACHINES)
 def test_gradients_by_hand_are_those_of_autograd(params, n_steps):
-    est, module, batch = tiny(**params, cd_steps=n_steps)
+    est, module, batch = tiny(**params, n_gibbs_steps=n_steps)
     module.train()
     state = module.generator.get_state()
     by_hand = derived_by_hand(module, est.net_.criterion_, {})
@@ -161,7 +161,7 @@ def test_gradients_by_hand_are_those_of_autograd(params, n_steps):
 
 def test_many_gibbs_steps_follow_the_gradient_of_the_likelihood():
     """With long chains the mean update is that of log p(v), by enumeration."""
-    _, module, batch = tiny(user_bias=False, conditional=False, cd_steps=12)
+    _, module, batch = tiny(user_bias=False, conditional=False, n_gibbs_steps=12)
     with torch.no_grad():
         for p in module.parameters():
             p.mul_(0.5)

@@ -89,7 +89,7 @@ class RBMRecommender(
     ----------
     n_components : int, default=100
         Hidden units.
-    cd_steps : int, default=1
+    n_gibbs_steps : int, default=1
         Gibbs steps of contrastive divergence, the k of CD-k.
     ordinal : bool, default=True
         Whether an item has one weight a hidden unit, times the (centred and scaled)
@@ -209,7 +209,7 @@ class RBMRecommender(
     _predict_batch_size: ClassVar[int] = 8192
 
     n_components: int = param(default=100, at_least=1)
-    cd_steps: int = param(default=1, at_least=1)
+    n_gibbs_steps: int = param(default=1, at_least=1)
     ordinal: bool = param(default=True)
     conditional: bool = param(default=True)
     user_bias: bool = param(default=True)
@@ -502,7 +502,7 @@ class RBMRecommender(
             torch.as_tensor(levels),
             self.ordinal,
             self.conditional,
-            self.cd_steps,
+            self.n_gibbs_steps,
             torch.as_tensor(self.item_offsets_),
             torch.as_tensor(np.log(self.item_shares_)),
             torch.as_tensor(np.log(self.level_shares_)),
