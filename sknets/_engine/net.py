@@ -376,22 +376,29 @@ class Net(NeuralNet):
         run = function or self.module_
         x = x.to(self._device, self.dtype)
         size, n = self._recipe.predict_batch_size, len(x)
+        lengths = getattr(x, "lengths", None)
+        # Like lengths together: hardly any padding to compute.
+        order = None if lengths is None else lengths.argsort()
+
+        def rows(start: int) -> Any:
+            index = slice(start, min(start + size, n))
+            return index if order is None else order[index]
 
         def batch(start: int) -> Tensor:
-            output = run(x.batch(slice(start, min(start + size, n))))
+            output = run(x.batch(rows(start)))
             # numpy knows no bfloat16
             return (output.float() if output.dtype == torch.bfloat16 else output).cpu()
 
         with torch.inference_mode(), self._autocast():
             first = batch(0)
-            if n <= size:
+            if n <= size and order is None:
                 return first
             # Kept parts of the output between the activations would split the heap:
             # each batch would take new memory, in the end as much as X.
             outputs = first.new_empty((n, *first.shape[1:]))
-            outputs[:size] = first
+            outputs[rows(0)] = first
             for start in range(size, n, size):
-                outputs[start : start + size] = batch(start)
+                outputs[rows(start)] = batch(start)
             return outputs
 
     def predict(self, X):
