@@ -15,6 +15,7 @@ from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
 
 # What torch can take rows of; the rest (float16, unsigned words) becomes float32.
 _KEPT = {np.dtype(t) for t in ("f4", "f8", "u1", "i1", "i2", "i4", "i8")}
+_TEXT = "X holds text where numbers belong"
 
 
 class Padded:
@@ -279,6 +280,7 @@ def _read(owner: str, X: Any) -> np.ndarray:
         array = check_array(X, allow_nd=True, ensure_all_finite=False)
     except (ValueError, TypeError) as error:
         why = str(error).strip().splitlines()[0].rstrip(":")
+        why = _TEXT if "string" in why else why
         raise type(error)(f"{owner}: {why}") from error
     if array.ndim != 3:
         raise ValueError(
@@ -301,12 +303,9 @@ def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     try:
         return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
     except ValueError as error:
-        if "could not convert string" not in str(error):
+        if "string" not in str(error):
             raise
-        raise ValueError(
-            f"{type(estimator).__name__}: X holds text where numbers belong, got "
-            f"{X!r:.60}"
-        ) from error
+        raise ValueError(f"{type(estimator).__name__}: {_TEXT}") from error
 
 
 __all__ = ["Padded", "Sequences", "Steps"]
