@@ -377,28 +377,26 @@ class Net(NeuralNet):
         x = x.to(self._device, self.dtype)
         size, n = self._recipe.predict_batch_size, len(x)
         lengths = getattr(x, "lengths", None)
-        # Like lengths together: hardly any padding to compute.
-        order = None if lengths is None else lengths.argsort()
+        if lengths is None:
+            parts = [slice(i, min(i + size, n)) for i in range(0, n, size)]
+        else:  # like lengths together: hardly any padding to compute
+            parts = lengths.argsort().split(size)
 
-        def rows(start: int) -> Any:
-            index = slice(start, min(start + size, n))
-            return index if order is None else order[index]
-
-        def batch(start: int) -> Tensor:
-            output = run(x.batch(rows(start)))
+        def batch(rows: Any) -> Tensor:
+            output = run(x.batch(rows))
             # numpy knows no bfloat16
             return (output.float() if output.dtype == torch.bfloat16 else output).cpu()
 
         with torch.inference_mode(), self._autocast():
-            first = batch(0)
-            if n <= size and order is None:
+            first = batch(parts[0])
+            if n <= size and lengths is None:
                 return first
             # Kept parts of the output between the activations would split the heap:
             # each batch would take new memory, in the end as much as X.
             outputs = first.new_empty((n, *first.shape[1:]))
-            outputs[rows(0)] = first
-            for start in range(size, n, size):
-                outputs[rows(start)] = batch(start)
+            outputs[parts[0]] = first
+            for rows in parts[1:]:
+                outputs[rows] = batch(rows)
             return outputs
 
     def predict(self, X):
