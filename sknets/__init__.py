@@ -29,6 +29,9 @@ _HOME = {
     # 2. Convolutional networks
     "CNNClassifier": "convolutional",
     "CNNRegressor": "convolutional",
+    # 3. Recurrent networks
+    "RNNClassifier": "recurrent",
+    "RNNRegressor": "recurrent",
     # 5. Autoencoders
     "AutoencoderTransformer": "autoencoders",
     "ConvolutionalAutoencoderTransformer": "autoencoders",

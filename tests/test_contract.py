@@ -51,6 +51,8 @@ stars = np.clip(np.rint(3 + tastes[0, :, :1] + tastes[1, :1]), 1, 5)
 stars[np.random.default_rng(1).random(stars.shape) < 0.4] = np.nan
 seen = np.argwhere(~np.isnan(stars))
 named = np.array([(f"user {u}", i) for u, i in seen], dtype=object)
+waves = np.sin(np.arange(14) * widths[:, None] / 4)[:, :, None] * [1.0, 2.0]
+waves += np.random.default_rng(2).normal(0, 0.1, waves.shape)
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -61,6 +63,20 @@ KINDS = {
             [image[: 4 + i % 3] for i, image in enumerate(bars)],
             labels[widths // 2 - 1],
         )
+    },
+    "sequences": {
+        "classification": (waves, labels[widths // 2 - 1]),
+        "regression": (waves, widths * 1.0),
+    },
+    "sequences of unequal length": {
+        "classification": (
+            [wave[: 8 + i % 7] for i, wave in enumerate(waves)],
+            labels[widths // 2 - 1],
+        ),
+        "regression": (
+            [wave[: 8 + i % 7] for i, wave in enumerate(waves)],
+            widths * 1.0,
+        ),
     },
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},

@@ -10,6 +10,9 @@ import torch
 from torch.utils.data import Dataset
 
 _BLOCK_BYTES = 2**17  # stays in the cache
+# Sequences of like lengths are sought among so many batches: enough for batches with
+# hardly any padding, few enough that they differ from epoch to epoch.
+_SORTED_TOGETHER = 64
 
 
 class Samples(Dataset):
@@ -49,6 +52,12 @@ class Samples(Dataset):
         rows = rows if self.rows is None else self.rows[rows]
         return Samples(self.x, self.y, self.weight, rows, share)
 
+    @property
+    def lengths(self) -> torch.Tensor | None:
+        """The lengths of these rows where they are sequences of unequal lengths."""
+        lengths = getattr(self.x, "lengths", None)
+        return lengths if self.rows is None or lengths is None else lengths[self.rows]
+
     def __getitem__(self, index: slice | torch.Tensor) -> tuple[Any, Any]:
         """A batch: X and its target, with the weights beside it if there are any."""
         if self.rows is not None:
@@ -81,7 +90,8 @@ class Batches:
     """Iterate over samples in batches, shuffled by a given generator or in order.
 
     A last batch of a single row is joined to the one before: batch normalisation
-    cannot normalise one row.
+    cannot normalise one row. Shuffled sequences of unequal lengths meet others of like
+    lengths, and the batches come in any order: each epoch sets ``sizes``.
     """
 
     def __init__(
@@ -106,6 +116,12 @@ class Batches:
                 yield self.samples[start : start + size]
             return
         order = torch.randperm(len(self.samples), generator=self.generator)
+        lengths = self.samples.lengths
+        if lengths is not None:
+            batches = self._of_like_lengths(order, lengths)
+            self.sizes = [len(rows) for rows in batches]
+            yield from (self.samples[rows] for rows in batches)
+            return
         # Small rows are taken for several batches at a time, which are views then.
         row = getattr(self.samples.x, "row_bytes", _BLOCK_BYTES)
         together = max(1, _BLOCK_BYTES // (row * self.sizes[0]))
@@ -116,6 +132,21 @@ class Batches:
                 yield block
             else:
                 yield from _cut(block, sizes)
+
+    def _of_like_lengths(
+        self, order: torch.Tensor, lengths: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Rows of each batch: sorted within large random chunks, cut, and shuffled."""
+        chunk = _SORTED_TOGETHER * self.sizes[0]
+        order = torch.cat(
+            [part[lengths[part].argsort(stable=True)] for part in order.split(chunk)]
+        )
+        batches = order.split_with_sizes(
+            [b - a for a, b in zip(self.starts, [*self.starts[1:], len(order)])]
+        )
+        return [
+            batches[i] for i in torch.randperm(len(batches), generator=self.generator)
+        ]
 
 
 def _cut(tree: Any, sizes: list[int]) -> Any:

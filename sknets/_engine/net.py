@@ -376,22 +376,27 @@ class Net(NeuralNet):
         run = function or self.module_
         x = x.to(self._device, self.dtype)
         size, n = self._recipe.predict_batch_size, len(x)
+        lengths = getattr(x, "lengths", None)
+        if lengths is None:
+            parts = [slice(i, min(i + size, n)) for i in range(0, n, size)]
+        else:  # like lengths together: hardly any padding to compute
+            parts = lengths.argsort().split(size)
 
-        def batch(start: int) -> Tensor:
-            output = run(x.batch(slice(start, min(start + size, n))))
+        def batch(rows: Any) -> Tensor:
+            output = run(x.batch(rows))
             # numpy knows no bfloat16
             return (output.float() if output.dtype == torch.bfloat16 else output).cpu()
 
         with torch.inference_mode(), self._autocast():
-            first = batch(0)
-            if n <= size:
+            first = batch(parts[0])
+            if n <= size and lengths is None:
                 return first
             # Kept parts of the output between the activations would split the heap:
             # each batch would take new memory, in the end as much as X.
             outputs = first.new_empty((n, *first.shape[1:]))
-            outputs[:size] = first
-            for start in range(size, n, size):
-                outputs[start : start + size] = batch(start)
+            outputs[parts[0]] = first
+            for rows in parts[1:]:
+                outputs[rows] = batch(rows)
             return outputs
 
     def predict(self, X):
