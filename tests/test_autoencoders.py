@@ -1,6 +1,9 @@
 """What is true of autoencoders alone, against closed forms and other models."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import logsumexp
@@ -371,6 +374,16 @@ def test_outliers_are_found_and_their_values_corrected():
     untouched = finder.predict(spoilt) == 1
     np.testing.assert_array_equal(fixed[untouched], spoilt[untouched])
     assert spoilt[0, 0] != rows[0, 0], "X itself is left alone"
+
+
+def test_values_of_a_frame_are_corrected_without_a_warning():
+    frame = pd.DataFrame(ring(100), columns=list("abcdef"))
+    frame.loc[3, "b"] += 9
+    finder = AutoencoderOutlierDetector(contamination=0.02, random_state=0).fit(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fixed = finder.correct(frame)
+    assert abs(fixed[3, 1] - frame.loc[3, "b"]) > 3
 
 
 def test_the_code_counts_where_the_error_does_not():

@@ -477,7 +477,7 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
     max_epochs: int = param(default=50, at_least=1)
 
     def _learn_threshold(self, X: Any) -> None:
-        code, error = self._code_and_error(X)
+        code, error = self._code_and_error(self._rows(X))
         usual = np.ones(len(code), dtype=bool)
         for _ in range(_TRIMMINGS):
             normal = LedoitWolf().fit(code[usual])
@@ -487,9 +487,12 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
             usual = scores >= np.percentile(scores, 100 * self.contamination)
         super()._learn_threshold(X)
 
-    def _code_and_error(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Codes, and what is restored less what was given; float64."""
+    def _rows(self, X: Any) -> Rows:
         check_is_fitted(self)
+        return self._check_input(X, reset=False)
+
+    def _code_and_error(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Codes, and what is restored less what was given; float64."""
         module = self.net_.module_
 
         def both(x: Tensor) -> Tensor:
@@ -497,7 +500,6 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
             code = module.encoder(given)
             return torch.cat([code, module.decoder(code) - given], 1)
 
-        rows = self._check_input(X, reset=False)
         output = self.net_.outputs(rows, both).double().numpy()
         return output[:, : self.n_components_], output[:, self.n_components_ :]
 
@@ -515,7 +517,7 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
             and minus the mean over columns of the squared errors, each divided by its
             variance. Ordinary samples have about -2.
         """
-        return self._scores(*self._code_and_error(X))
+        return self._scores(*self._code_and_error(self._rows(X)))
 
     def _scores(self, code: np.ndarray, error: np.ndarray) -> np.ndarray:
         code = code - self.code_mean_
@@ -542,24 +544,24 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
         X : ndarray of shape (n_samples, n_features)
             A copy; samples that are no outliers are as they were.
         """
-        check_is_fitted(self)
-        values = self._check_input(X, reset=False).values
+        values = self._rows(X).values
         values = values.toarray() if hasattr(values, "toarray") else values.numpy()
         fixed, replaced = values.copy(), np.zeros(values.shape, dtype=bool)
-        score = self.score_samples(values)
+        score = self._scores(*self._code_and_error(_as_rows(values)))
         rows = np.flatnonzero(score < self.offset_)
         n_tried = min(_COLUMNS_TRIED, values.shape[1])
         for _ in range(max_iter):
             if not len(rows):
                 break
-            error = np.square(self._code_and_error(fixed[rows])[1])
+            error = np.square(self._code_and_error(_as_rows(fixed[rows]))[1])
             error = np.where(replaced[rows], -1, error / self.error_variance_)
             tried = np.argsort(-error, axis=1)[:, :n_tried]
             trials = np.repeat(fixed[rows], n_tried, axis=0)
             cells = np.repeat(replaced[rows], n_tried, axis=0)
             cells[np.arange(len(cells)), tried.ravel()] = True
             trials = self._fill(trials, cells)
-            scores = self.score_samples(trials).reshape(-1, n_tried)
+            scores = self._scores(*self._code_and_error(_as_rows(trials)))
+            scores = scores.reshape(-1, n_tried)
             best = scores.argmax(1)
             better = scores.max(1) > score[rows]
             chosen = (np.arange(len(rows)) * n_tried + best)[better]
@@ -572,9 +574,20 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
     def _fill(self, rows: np.ndarray, cells: np.ndarray) -> np.ndarray:
         """Restore these cells from the others, again and again until they settle."""
         module = self.net_.module_
-        back = module.standardize.inverse if module.standardize is not None else None
+
+        def restored(x: Tensor) -> Tensor:
+            output = module(x)
+            scaled = module.standardize is not None
+            return module.standardize.inverse(output) if scaled else output
+
         center = 0.0 if self.standardize is False else self.x_mean_
         rows = np.where(cells, center, rows).astype(rows.dtype)
         for _ in range(_FILL_STEPS):
-            rows = np.where(cells, self._outputs(rows, back).numpy(), rows)
+            found = self.net_.outputs(_as_rows(rows), restored).numpy()
+            rows = np.where(cells, found, rows)
         return rows
+
+
+def _as_rows(values: np.ndarray) -> Rows:
+    """Rows made of rows that were checked."""
+    return Rows(as_tensor(values))

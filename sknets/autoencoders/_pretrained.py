@@ -218,12 +218,7 @@ class PretrainedClassifier(Scaled, Classifier):
         -------
         self : object
         """
-        if classes is None and np.ndim(y) == 1 and not self.__sklearn_is_fitted__():
-            raise ValueError(
-                f"{type(self).__name__}: classes must be passed on the first call to "
-                "partial_fit"
-            )
-        return self._partial_fit(X, y, None, classes)
+        return super().partial_fit(X, y, classes)
 
     # -- for the engine --------------------------------------------------------------
 
