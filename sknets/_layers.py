@@ -91,6 +91,22 @@ class Standardize(nn.Module):
         return (z - self.shift) / self.factor
 
 
+def standardize_channels(
+    mean: np.ndarray, scale: np.ndarray, size: tuple[int, ...]
+) -> Standardize:
+    """`Standardize` for batches (B, C, *size), a signal being an image of height 1.
+
+    As large as an image: broadcasting over the batch alone takes a fifth of the time of
+    broadcasting over the pixels too.
+    """
+    size = size if len(size) > 1 else (1, *size)
+    shape = (1, len(mean), *size)
+    ones = [1] * len(size)
+    return Standardize(
+        *(np.broadcast_to(each.reshape(1, -1, *ones), shape) for each in (mean, scale))
+    )
+
+
 class Augment(nn.Module):
     """Random changes of the training images (B, C, *size), drawn for each anew.
 

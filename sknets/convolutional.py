@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from sknets._engine.batching import Samples
 from sknets._estimator import Estimator
 from sknets._inputs import Images
 from sknets._inputs.table import Rows
-from sknets._layers import ACTIVATIONS, Augment, Dropout, Standardize
+from sknets._layers import ACTIVATIONS, Augment, Dropout, standardize_channels
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
 
@@ -158,16 +157,9 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         )
 
     def _build(self) -> nn.Module:
-        size = self.image_size_ if len(self.image_size_) > 1 else (1, *self.image_size_)
-        # As large as an image: broadcasting over the batch alone takes a fifth of the
-        # time of broadcasting over the pixels too.
-        mean, scale = (
-            np.broadcast_to(
-                each.reshape(1, -1, *[1] * len(size)), (1, len(each), *size)
-            )
-            for each in (self.x_mean_, self.x_scale_)
+        standardize = standardize_channels(
+            self.x_mean_, self.x_scale_, self.image_size_
         )
-        standardize = Standardize(mean, scale)
         kinds = _augmentations(self.augment)
         prepare: list[nn.Module] = [Augment(kinds)] if kinds else []
         prepare.append(standardize)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sknets._engine.batching import Samples
 from sknets._inputs import Images
 from sknets._inputs.layout import Layout
-from sknets._layers import ACTIVATIONS, Standardize
+from sknets._layers import ACTIVATIONS, Standardize, standardize_channels
 from sknets._params import param
 from sknets._tasks import Transformer
 from sknets.autoencoders._dense import _ACTIVATION, Codes
@@ -224,16 +224,7 @@ class ConvolutionalAutoencoderTransformer(Codes, Transformer):
         self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(None)
 
     def _standardizer(self) -> Standardize:
-        size = self.image_size_ if len(self.image_size_) > 1 else (1, *self.image_size_)
-        # As large as an image: broadcasting over the batch alone takes a fifth of the
-        # time of broadcasting over the pixels too.
-        mean, scale = (
-            np.broadcast_to(
-                each.reshape(1, -1, *[1] * len(size)), (1, len(each), *size)
-            )
-            for each in (self.x_mean_, self.x_scale_)
-        )
-        return Standardize(mean, scale)
+        return standardize_channels(self.x_mean_, self.x_scale_, self.image_size_)
 
     def _build(self) -> nn.Module:
         norm = self.batch_norm
