@@ -532,3 +532,16 @@ def test_divergence_of_pretraining_is_said():
     X = np.random.RandomState(0).randn(200, 4)
     with pytest.raises(FloatingPointError, match="lower pretraining_lr"):
         DBNClassifier(pretraining_lr=1e6, pretraining_epochs=100).fit(X, X[:, 0] > 0)
+
+
+def test_a_search_tunes_a_deep_belief_network():
+    """The score is the error of what the verbs restore; large layers restore more."""
+    search = GridSearchCV(
+        DBNFeatures(max_epochs=20, random_state=0),
+        {"hidden_layer_sizes": [(4,), (64,)]},
+        cv=2,
+    ).fit(DIGITS)
+    assert search.best_params_ == {"hidden_layer_sizes": (64,)}
+    best = search.best_estimator_
+    restored = best.inverse_transform(best.transform(DIGITS))
+    assert best.score(DIGITS) == pytest.approx(-np.mean((restored - DIGITS) ** 2))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.callback import with_callbacks
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from sknets._engine.batching import Batches
@@ -194,6 +195,30 @@ class DBNFeatures(BoltzmannUnits, Generator, Transformer):
         with torch.inference_mode():
             stack = self.net_.module_
             return stack.down(H, len(stack.machines)).cpu().numpy()
+
+    def score(self, X, y=None):
+        """Return minus the mean squared error of X restored from the last layer.
+
+        In the units of X, as `AutoencoderTransformer.score`; a search may tune by it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_in_)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        stack = self.net_.module_
+
+        def error(x: Tensor) -> Tensor:
+            restored = stack.down(stack.up(x), len(stack.machines))
+            return (restored - x).square().mean(1)
+
+        return -float(self._on_batches(X, error).mean(dtype=np.float64))
 
     # -- for the engine --------------------------------------------------------------
 
