@@ -29,6 +29,7 @@ from sknets._engine.optim import (
     optimizer_state,
     restore_optimizer,
 )
+from sknets._engine.predicting import outputs_for
 from sknets._engine.stock import (
     Callback,
     EarlyStopping,
@@ -368,36 +369,11 @@ class Net(NeuralNet):
     def outputs(
         self, x: Any, function: Callable[[Any], Tensor] | None = None
     ) -> Tensor:
-        """What the module (or a function of it) gives for a container, on the CPU.
-
-        Batch by batch, in inference mode, without writing anything: threads may share
-        a fitted net.
-        """
+        """What the module (or a function of it) gives for a container, on the CPU."""
         run = function or self.module_
         x = x.to(self._device, self.dtype)
-        size, n = self._recipe.predict_batch_size, len(x)
-        lengths = getattr(x, "lengths", None)
-        if lengths is None:
-            parts = [slice(i, min(i + size, n)) for i in range(0, n, size)]
-        else:  # like lengths together: hardly any padding to compute
-            parts = lengths.argsort().split(size)
-
-        def batch(rows: Any) -> Tensor:
-            output = run(x.batch(rows))
-            # numpy knows no bfloat16
-            return (output.float() if output.dtype == torch.bfloat16 else output).cpu()
-
-        with torch.inference_mode(), self._autocast():
-            first = batch(parts[0])
-            if n <= size and lengths is None:
-                return first
-            # Kept parts of the output between the activations would split the heap:
-            # each batch would take new memory, in the end as much as X.
-            outputs = first.new_empty((n, *first.shape[1:]))
-            outputs[parts[0]] = first
-            for rows in parts[1:]:
-                outputs[rows] = batch(rows)
-            return outputs
+        with self._autocast():
+            return outputs_for(x, run, self._recipe.predict_batch_size)
 
     def predict(self, X):
         """Encoded labels or values of a dataset, for skorch's scoring callbacks."""

@@ -1,0 +1,107 @@
+"""The network of this chapter: cells that read sequences step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sknets._inputs.sequences import Padded
+from sknets._layers import Dropout
+
+CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+class RecurrentNet(nn.Module):
+    """Layers of cells that read forwards (and backwards), pooling, then the output."""
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_outputs: int,
+        cell: str,
+        hidden_size: int,
+        n_layers: int,
+        bidirectional: bool,
+        dropout: float,
+        pooling: str,
+        prepare: nn.Module,
+    ):
+        super().__init__()
+        # s_t = f(U x_t + W s_(t-1)), o = softmax(V s): Elman's figure has no biases.
+        bias = cell != "rnn"
+        self.n_features = hidden_size * (2 if bidirectional else 1)
+        widths = [n_channels] + [self.n_features] * (n_layers - 1)
+
+        def stack() -> nn.ModuleList:
+            return nn.ModuleList(CELLS[cell](w, hidden_size, bias=bias) for w in widths)
+
+        self.prepare = prepare
+        self.forwards = stack()
+        self.backwards = stack() if bidirectional else None
+        self.dropout = Dropout(dropout)
+        self.head = nn.Linear(self.n_features, n_outputs, bias=bias)
+        self.hidden_size, self.pooling = hidden_size, pooling
+
+    def features(self, x: Tensor | Padded) -> Tensor:  # (B, T, C) -> (B, n_features)
+        lengths = x.lengths if isinstance(x, Padded) else None
+        values = x.values if isinstance(x, Padded) else x
+        # (T, B, C): the cells want the rows of a step together.
+        states = self.prepare(values).transpose(0, 1)
+        turn = _Reversal(states, lengths)
+        for i, layer in enumerate(self.forwards):
+            inputs = self.dropout(states) if i else states
+            states = layer(inputs)[0]
+            if self.backwards is not None:
+                back = turn(self.backwards[i](turn(inputs))[0])
+                states = torch.cat([states, back], 2)
+        return self._pool(states, lengths)
+
+    def _pool(self, states: Tensor, lengths: Tensor | None) -> Tensor:
+        if self.pooling == "last":
+            h = self.hidden_size
+            last = states[-1] if lengths is None else _at(states, lengths - 1)
+            # Whoever reads backwards is done at the first step.
+            return torch.cat([last[:, :h], states[0, :, h:]], 1)
+        if lengths is None:
+            return states.mean(0) if self.pooling == "mean" else states.amax(0)
+        padding = torch.arange(len(states), device=states.device)[:, None] >= lengths
+        if self.pooling == "mean":
+            total = states.masked_fill(padding[:, :, None], 0).sum(0)
+            return total / lengths[:, None]
+        return states.masked_fill(padding[:, :, None], -torch.inf).amax(0)
+
+    def forward(self, x: Tensor | Padded) -> Tensor:  # (B, T, C) -> (B, K)
+        return self.head(self.dropout(self.features(x)))
+
+
+def _at(states: Tensor, steps: Tensor) -> Tensor:
+    """Each sequence's state at its own step: (T, B, H) -> (B, H)."""
+    size = states.shape[1]
+    rows = steps * size + torch.arange(size, device=steps.device)
+    return states.flatten(0, 1).index_select(0, rows)
+
+
+class _Reversal:
+    """Turns each sequence around by its own length, and its padding not at all.
+
+    Packed sequences would do the same in three times the time.
+    """
+
+    def __init__(self, x: Tensor, lengths: Tensor | None):
+        self.rows: Tensor | None = None
+        if lengths is not None:
+            n_steps, size = x.shape[:2]
+            steps = torch.arange(n_steps, device=x.device)[:, None]
+            steps = torch.where(steps < lengths, lengths - 1 - steps, steps)
+            own = torch.arange(size, device=x.device)
+            self.rows = (steps * size + own).flatten()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.rows is None:
+            return x.flip(0)
+        return x.flatten(0, 1).index_select(0, self.rows).view(x.shape)
+
+
+__all__ = ["CELLS", "RecurrentNet"]
