@@ -141,6 +141,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     _predict_batch_size: ClassVar[int] = 1024
     # False where training follows a direction that is the gradient of no loss.
     _follows_a_loss: ClassVar[bool] = True
+    # Whether the network gives a row for each step of a sequence.
+    _outputs_by_step: ClassVar[Any] = False
 
     max_epochs: int = param(default=100, at_least=1)
     batch_size: int = param(default=32, at_least=1)
@@ -454,7 +456,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         module = self.net_.module_
         run = module.features if features else module
         function = run if then is None else lambda x: then(run(x))
-        return self.net_.outputs(self._check_input(X, reset=False), function)
+        by_step = self._outputs_by_step and not features
+        return self.net_.outputs(self._check_input(X, reset=False), function, by_step)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")

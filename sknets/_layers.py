@@ -213,6 +213,20 @@ class ColumnEmbedding(nn.Module):
         return torch.cat([x.index_select(1, self.numeric), *vectors], dim=1)
 
 
+class TokenEmbedding(nn.Module):
+    """A learned vector for each token of a vocabulary, for steps (B, T, 1).
+
+    Token 0 is unknown and the zero vector, which says nothing.
+    """
+
+    def __init__(self, n_tokens: int, size: int):
+        super().__init__()
+        self.embedding = nn.Embedding(n_tokens, size, padding_idx=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.embedding(x[..., 0])
+
+
 def embedding_size(n_categories: int) -> int:
     """Half as many dimensions as categories, at most 50."""
     return min(50, (n_categories + 1) // 2)

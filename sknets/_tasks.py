@@ -118,7 +118,7 @@ class Classifier(ClassifierMixin, Estimator):
                     "of weights",
                 )
             )
-        if classes is None and np.ndim(y) == 1 and not self.__sklearn_is_fitted__():
+        if classes is None and not _has_columns(y) and not self.__sklearn_is_fitted__():
             raise ValueError(
                 f"{type(self).__name__}: classes must be passed on the first call to "
                 "partial_fit"
@@ -210,7 +210,7 @@ class Classifier(ClassifierMixin, Estimator):
 
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
         owner = type(self).__name__
-        y = _given(y, owner, n_samples)
+        y = given_target(y, owner, n_samples)
         if getattr(getattr(y, "dtype", None), "kind", "") == "f":
             assert_all_finite(y, estimator_name=owner, input_name="y")
         kind = type_of_target(y, input_name="y")
@@ -397,7 +397,7 @@ class Regressor(RegressorMixin, Estimator):
 
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
         owner = type(self).__name__
-        y = _given(y, owner, n_samples)
+        y = given_target(y, owner, n_samples)
         y = check_array(
             y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
         )
@@ -662,7 +662,15 @@ class OutlierDetector(OutlierMixin, Estimator):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
 
-def _given(y: Any, owner: str, n_samples: int) -> Any:
+def _has_columns(y: Any) -> bool:
+    try:
+        return np.ndim(y) == 2
+    except ValueError:  # a ragged list
+        return False
+
+
+def given_target(y: Any, owner: str, n_samples: int) -> Any:
+    """y, if there is one with as many items as X."""
     if y is None:
         raise ValueError(
             f"{owner} requires y to be passed, but the target y is None: give the "
@@ -677,4 +685,11 @@ def _given(y: Any, owner: str, n_samples: int) -> Any:
     return y
 
 
-__all__ = ["Classifier", "Generator", "OutlierDetector", "Regressor", "Transformer"]
+__all__ = [
+    "Classifier",
+    "Generator",
+    "OutlierDetector",
+    "Regressor",
+    "Transformer",
+    "given_target",
+]

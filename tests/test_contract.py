@@ -53,6 +53,10 @@ seen = np.argwhere(~np.isnan(stars))
 named = np.array([(f"user {u}", i) for u, i in seen], dtype=object)
 waves = np.sin(np.arange(14) * widths[:, None] / 4)[:, :, None] * [1.0, 2.0]
 waves += np.random.default_rng(2).normal(0, 0.1, waves.shape)
+reviews = [
+    " ".join([*["so"] * (i % 3), ["poor", "dull", "fair", "great"][width - 2]])
+    for i, width in enumerate(widths)
+]
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -77,6 +81,10 @@ KINDS = {
             [wave[: 8 + i % 7] for i, wave in enumerate(waves)],
             widths * 1.0,
         ),
+    },
+    "text": {
+        "classification": (reviews, labels[widths // 2 - 1]),
+        "regression": (reviews, widths * 1.0),
     },
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},

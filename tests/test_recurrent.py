@@ -354,6 +354,92 @@ def test_two_numbers_from_sequences():
     assert rnn.predict(X[:5]).shape == (5, 2) and rnn.score(X, target) > 0.8
 
 
+# -- a label for each step -----------------------------------------------------------
+
+
+def running_sums(n, seed=0):
+    """Whether the sum of all numbers so far is positive."""
+    X = [x[:, :1] for x in ragged(n, seed)[0]]
+    return X, [np.where(x[:, 0].cumsum() > 0, "above", "below") for x in X]
+
+
+def test_each_step_has_a_label():
+    X, y = running_sums(300)
+    rnn = RNNClassifier(per_step=True, max_epochs=10, random_state=0).fit(X, y)
+    X_test, y_test = running_sums(60, seed=1)
+    found = rnn.predict(X_test)
+    assert found.dtype == object and [len(f) for f in found] == list(map(len, X_test))
+    right = np.concatenate(found) == np.concatenate(y_test)
+    assert rnn.score(X_test, y_test) == right.mean() > 0.9
+    p = rnn.predict_proba(X_test)
+    assert all(each.shape == (len(x), 2) for each, x in zip(p, X_test))
+    np.testing.assert_allclose(np.concatenate(p).sum(1), 1, rtol=1e-6)
+    one = rnn.decision_function(X_test[7:8])[0]
+    np.testing.assert_allclose(one, rnn.decision_function(X_test)[7], atol=1e-5)
+    assert rnn.transform(X_test).shape == (60, 64)
+
+
+def test_labels_of_steps_in_arrays_stay_arrays():
+    data = np.random.default_rng(0).normal(size=(60, 7, 2))
+    target = (data[:, :, 0] > 0).astype(int)
+    rnn = quick(per_step=True, max_epochs=20, lr=0.03).fit(data, target)
+    assert rnn.predict(data).shape == (60, 7) and rnn.score(data, target) > 0.9
+    assert rnn.predict_proba(data).shape == (60, 7, 2)
+    listed = quick(per_step=True, max_epochs=20, lr=0.03).fit(list(data), list(target))
+    for one, other in zip(listed.predict(list(data)), rnn.predict(data)):
+        np.testing.assert_array_equal(one, other)
+    numbers = RNNRegressor(per_step=True, max_epochs=20, random_state=0)
+    assert numbers.fit(data, data[:, :, 1]).predict(data).shape == (60, 7)
+    assert numbers.fit(data, data).predict(data).shape == (60, 7, 2)
+    assert numbers.score(data, data) > 0.5
+
+
+def test_labels_of_steps_go_through_model_selection():
+    X, y = running_sums(60)
+    rnn = quick(per_step=True, class_weight="balanced")
+    assert len(cross_val_score(rnn, X, y, cv=3, error_score="raise")) == 3
+    assert cross_val_predict(rnn, X, y, cv=3).shape == (60,)
+    grid = {"hidden_size": [4, 8]}
+    assert GridSearchCV(rnn, grid, cv=3, error_score="raise").fit(X, y).best_score_ > 0
+    early = quick(per_step=True, early_stopping=True).fit(X, y)
+    assert len(early.validation_scores_) == early.n_iter_
+    first = quick(per_step=True).partial_fit(X, y, classes=["above", "below"])
+    assert first.n_iter_ == 1
+
+
+def test_weights_of_sequences_count_for_their_steps():
+    X, y = running_sums(40)
+    weight = np.arange(40) % 3
+    kept = np.flatnonzero(weight)
+    rnn = quick(per_step=True, batch_size=40, shuffle=False)
+    one = rnn.fit(X, y, sample_weight=weight).predict_proba(X)
+    other = rnn.fit([X[i] for i in kept], [y[i] for i in kept], weight[kept])
+    for found, expected in zip(other.predict_proba(X), one):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    samples = rnn._read(X, y, weight, reset=True)
+    found = samples[torch.tensor([4, 2])][1][1]
+    rows = kept[[4, 2]]
+    steps = np.repeat(weight[rows], [len(X[i]) for i in rows]) / weight[kept].mean()
+    np.testing.assert_allclose(found, steps, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("target", "match"),
+    [
+        (lambda y: y[:-1], "Found input variables with inconsistent numbers"),
+        (
+            lambda y: [y[0][:-1], *y[1:]],
+            r"y\[0\] has \d+ values, one for each step, but",
+        ),
+        (lambda y: [each[0] for each in y], r"y\[0\] must hold a value for each step"),
+        (lambda y: None, "requires y to be passed"),
+    ],
+)
+def test_labels_that_do_not_fit_the_steps(target, match):
+    X, y = running_sums(30)
+    refused(match, quick(per_step=True).fit, X, target(y))
+
+
 # -- wrong input ---------------------------------------------------------------------
 
 
@@ -391,7 +477,6 @@ def test_a_list_names_its_first_bad_sequence(item, match):
         (np.ones((90, 3, 2), dtype=complex), "Complex data not supported"),
         (np.full((90, 3), "a"), "X holds text where numbers belong"),
         (np.full((90, 3, 2), "a"), "X holds text where numbers belong"),
-        (["one", "two"] * 45, "X holds text where numbers belong"),
     ],
 )
 def test_one_sentence_before_any_work(data, match):
@@ -402,5 +487,6 @@ def test_sequences_that_change_at_predict():
     rnn = quick().fit(X, y)
     refused(r"X\[0\] has 3 channels, but fit had 2", rnn.predict, [np.ones((4, 3))])
     refused("X has 3 channels, but fit had 2", rnn.predict, np.ones((5, 4, 3)))
+    refused("X holds text where numbers belong", rnn.predict, ["a", "b"])
     refused(r"of one sequence make a list, \[X\]", rnn.predict, X[0])
     assert rnn.predict([X[0]]) == rnn.predict(X)[:1]

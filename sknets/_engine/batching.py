@@ -15,6 +15,29 @@ _BLOCK_BYTES = 2**17  # stays in the cache
 _SORTED_TOGETHER = 64
 
 
+class Ragged:
+    """Targets or weights of unequal number a sample: those of a batch are joined.
+
+    Parameters
+    ----------
+    values : tensor of shape (n_values, ...)
+        One sample after the other.
+    lengths : int64 tensor of shape (n_samples,)
+    """
+
+    def __init__(self, values: torch.Tensor, lengths: torch.Tensor):
+        self.values, self.lengths = values, lengths
+        self.ends = lengths.cumsum(0)
+
+    def take(self, index: slice | torch.Tensor) -> torch.Tensor:
+        if isinstance(index, slice) and index == slice(None):
+            return self.values
+        first, lengths = (self.ends - self.lengths)[index], self.lengths[index]
+        shift = first - (lengths.cumsum(0) - lengths)
+        rows = torch.arange(int(lengths.sum())) + shift.repeat_interleave(lengths)
+        return self.values.index_select(0, rows.to(self.values.device))
+
+
 class Samples(Dataset):
     """The rows of X (a container of `_inputs`), their targets and their weights.
 
@@ -22,8 +45,8 @@ class Samples(Dataset):
     ----------
     x : container
         With ``__len__`` and ``batch(index)``, index a slice or a tensor of row numbers.
-    y : tensor of shape (n_samples, ...) or None
-    weight : tensor of shape (n_samples,) or None
+    y : tensor of shape (n_samples, ...), Ragged or None
+    weight : tensor of shape (n_samples,), Ragged or None
     rows : tensor of int64 or None
         The rows that belong to this set; None means all. A validation split is two
         such views of one container: X is never copied.
@@ -35,8 +58,8 @@ class Samples(Dataset):
     def __init__(
         self,
         x: Any,
-        y: torch.Tensor | None = None,
-        weight: torch.Tensor | None = None,
+        y: Any = None,
+        weight: Any = None,
         rows: torch.Tensor | None = None,
         total_weight: float | None = None,
     ):
@@ -78,9 +101,11 @@ class Samples(Dataset):
         return _take(self.weight, slice(None) if self.rows is None else self.rows)
 
 
-def _take(tensor: torch.Tensor | None, index: slice | torch.Tensor):
+def _take(tensor: Any, index: slice | torch.Tensor):
     if tensor is None:
         return None
+    if isinstance(tensor, Ragged):
+        return tensor.take(index)
     if isinstance(index, slice):
         return tensor[index]
     return tensor.index_select(0, index.to(tensor.device))
@@ -124,6 +149,8 @@ class Batches:
             return
         # Small rows are taken for several batches at a time, which are views then.
         row = getattr(self.samples.x, "row_bytes", _BLOCK_BYTES)
+        if isinstance(self.samples.y, Ragged):
+            row = _BLOCK_BYTES
         together = max(1, _BLOCK_BYTES // (row * self.sizes[0]))
         for first in range(0, len(self), together):
             start, sizes = self.starts[first], self.sizes[first : first + together]

@@ -367,13 +367,16 @@ class Net(NeuralNet):
     # -- prediction ----------------------------------------------------------------
 
     def outputs(
-        self, x: Any, function: Callable[[Any], Tensor] | None = None
+        self,
+        x: Any,
+        function: Callable[[Any], Tensor] | None = None,
+        by_step: bool = False,
     ) -> Tensor:
         """What the module (or a function of it) gives for a container, on the CPU."""
         run = function or self.module_
         x = x.to(self._device, self.dtype)
         with self._autocast():
-            return outputs_for(x, run, self._recipe.predict_batch_size)
+            return outputs_for(x, run, self._recipe.predict_batch_size, by_step)
 
     def predict(self, X):
         """Encoded labels or values of a dataset, for skorch's scoring callbacks."""

@@ -60,11 +60,15 @@ class Steps:
         (n_steps, C), one sequence after the other.
     starts : int64 tensor of shape (n + 1,) or None
         Where each sequence begins.
+    whole : bool
+        Whether the values are numbers of tokens, which no dtype changes.
 
     Attributes
     ----------
     lengths : tensor of shape (n,) or None
         By which the engine makes batches of like lengths; None where all are equal.
+    listed : bool
+        Whether X was a list of sequences, not one array.
     """
 
     def __init__(
@@ -73,24 +77,36 @@ class Steps:
         starts: Tensor | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | None = None,
+        whole: bool = False,
     ):
-        self.values, self.starts = values, starts
+        self.values, self.starts, self.whole = values, starts, whole
         self.lengths = None if starts is None else starts.diff()
-        self.dtype, self.device = dtype, device
+        self.dtype, self.device, self.listed = dtype, device, False
         if starts is None:
-            self.row_bytes = values.shape[1] * values.shape[2] * dtype.itemsize
+            width = values.itemsize if whole else dtype.itemsize
+            self.row_bytes = values.shape[1] * values.shape[2] * width
 
     @classmethod
-    def of(cls, items: list[np.ndarray]) -> Steps:
+    def of(cls, items: list[np.ndarray], whole: bool = False) -> Steps:
         """From arrays (steps, channels)."""
         lengths = torch.tensor([len(item) for item in items])
         values = as_tensor(_numbers(np.concatenate(items)))
         if (lengths == lengths[0]).all():
-            return cls(values.view(len(items), len(items[0]), -1))
-        return cls(values, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
+            steps = cls(values.view(len(items), len(items[0]), -1), whole=whole)
+        else:
+            starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+            steps = cls(values, starts, whole=whole)
+        steps.listed = True
+        return steps
 
     def __len__(self) -> int:
         return len(self.values if self.lengths is None else self.lengths)
+
+    def n_steps(self) -> Tensor:
+        """The length of each sequence."""
+        if self.lengths is not None:
+            return self.lengths
+        return torch.full((len(self.values),), self.values.shape[1])
 
     def batch(self, index: slice | Tensor) -> Tensor | Padded:
         if self.starts is None or self.lengths is None:
@@ -98,16 +114,19 @@ class Steps:
                 chosen = self.values[index]
             else:
                 chosen = self.values.index_select(0, index.to(self.values.device))
-            return chosen.to(self.device, self.dtype)
+            return self._moved(chosen)
         first, lengths = self.starts[:-1][index], self.lengths[index]
         longest = int(lengths.max())
         steps = torch.minimum(torch.arange(longest), lengths[:, None] - 1)
         rows = (first[:, None] + steps).flatten().to(self.values.device)
-        values = self.values.index_select(0, rows).to(self.device, self.dtype)
+        values = self._moved(self.values.index_select(0, rows))
         values = values.view(len(lengths), longest, -1)
         if int(lengths.min()) == longest:
             return values
         return Padded(values, lengths.to(self.device))
+
+    def _moved(self, values: Tensor) -> Tensor:
+        return values.to(self.device, values.dtype if self.whole else self.dtype)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Steps:
         """The same sequences, whose batches come as this dtype on this device.
@@ -118,15 +137,15 @@ class Steps:
         if device.type != "cpu":
             size = values.numel() * dtype.itemsize
             if device.type != "cuda" or 2 * size < torch.cuda.mem_get_info(device)[0]:
-                values = values.to(device, dtype)
-        return Steps(values, self.starts, dtype, device)
+                values = values.to(device, values.dtype if self.whole else dtype)
+        return Steps(values, self.starts, dtype, device, self.whole)
 
     def mean_and_scale(
         self, weight: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each channel over all steps, as float64.
 
-        A step weighs what its sequence does.
+        A step weighs what its sequence does, unless there is a weight for each step.
         """
         n_channels = self.values.shape[-1]
         mean, variance = mean_and_variance(self._pieces(weight), n_channels)
@@ -135,16 +154,15 @@ class Steps:
 
     def _pieces(self, weight: np.ndarray | None):
         """(steps, channels) and the weight of each step, a cache at a time."""
-        repeats = self.values[0].numel() // self.values.shape[-1]
-        if weight is not None and self.lengths is not None:
-            weight = np.repeat(weight, self.lengths.numpy())
+        each = self.values[0].numel() // self.values.shape[-1]  # steps of an item
+        if weight is not None and len(weight) == len(self):
+            weight = np.repeat(weight, self.n_steps().numpy())
         step = max(1, PIECE_BYTES // (8 * self.values[0].numel()))
         for start in range(0, len(self.values), step):
             piece = self.values[start : start + step].cpu().double().flatten(0, -2)
             w = None
             if weight is not None:
-                w = torch.from_numpy(weight[start : start + step])
-                w = w.repeat_interleave(repeats)
+                w = torch.from_numpy(weight[start * each : (start + step) * each])
             yield piece, w
 
 
@@ -163,6 +181,8 @@ class Sequences:
 
     @staticmethod
     def accepts(X: Any) -> bool:
+        if is_text(X):
+            return False
         return isinstance(X, list | tuple) or 1 <= getattr(X, "ndim", 2) <= 3
 
     @staticmethod
@@ -198,6 +218,20 @@ class Sequences:
                 f"{_channels(estimator.n_channels_)}"
             )
         return steps
+
+
+def is_text(X: Any) -> bool:
+    """Whether X is a string, or the first of its items that tells is one or a list."""
+    if isinstance(X, str):
+        return True
+    if getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__"):
+        return False
+    for item in X:
+        if not isinstance(item, list | tuple):
+            return isinstance(item, str)
+        if len(item):
+            return isinstance(item[0], str)
+    return False
 
 
 def _channels(n: int) -> str:
@@ -308,4 +342,4 @@ def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         raise ValueError(f"{type(estimator).__name__}: {_TEXT}") from error
 
 
-__all__ = ["Padded", "Sequences", "Steps"]
+__all__ = ["Padded", "Sequences", "Steps", "is_text"]

@@ -7,19 +7,22 @@ from typing import Any, ClassVar, Literal
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.batching import Ragged, Samples
 from sknets._estimator import Estimator
-from sknets._inputs import Sequences
-from sknets._layers import Standardize
+from sknets._inputs import ReadsText, Sequences, Text
+from sknets._layers import Standardize, TokenEmbedding
 from sknets._params import param
+from sknets._per_step import PerStep, PerStepClassifier
 from sknets._tasks import Classifier, Regressor
 from sknets.recurrent._nets import RecurrentNet
 
 
-class _Recurrent(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+class _Recurrent(
+    ReadsText, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
+):
     """The networks of this chapter, whatever the task."""
 
-    _inputs: ClassVar[tuple[Any, ...]] = (Sequences,)
+    _inputs: ClassVar[tuple[Any, ...]] = (Sequences, Text)
     _predict_batch_size: ClassVar[int] = 128
 
     cell: Literal["lstm", "gru", "rnn"] = param(default="lstm")
@@ -36,14 +39,24 @@ class _Recurrent(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     gradient_clip: float | None = param(default=1.0, above=0)
 
     def _learn_statistics(self, samples: Samples) -> None:
+        if self.input_kind_ == "text":
+            return
         weight = samples.weight
+        weight = weight.values if isinstance(weight, Ragged) else weight
         self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(
             None if weight is None else weight.cpu().numpy()
         )
 
     def _build(self) -> nn.Module:
+        prepare: nn.Module
+        if self.input_kind_ == "text":
+            prepare = TokenEmbedding(self._n_tokens, self.embedding_size)
+            n_channels = self.embedding_size
+        else:
+            prepare = Standardize(self.x_mean_, self.x_scale_)
+            n_channels = self.n_channels_
         return RecurrentNet(
-            self.n_channels_,
+            n_channels,
             self._n_outputs,
             self.cell,
             self.hidden_size,
@@ -51,7 +64,8 @@ class _Recurrent(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             self.bidirectional,
             self.dropout,
             self.pooling,
-            Standardize(self.x_mean_, self.x_scale_),
+            self.per_step,
+            prepare,
         )
 
     def transform(self, X):
@@ -59,7 +73,7 @@ class _Recurrent(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, steps, channels), list of arrays, or rows
+        X : array-like of shape (n_samples, steps, channels), list of arrays, rows, text
 
         Returns
         -------
@@ -80,7 +94,7 @@ class _Recurrent(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         return tags
 
 
-class RNNClassifier(_Recurrent, Classifier):
+class RNNClassifier(_Recurrent, PerStepClassifier, Classifier):
     """Recurrent network that tells classes of sequences [1]_ [2]_ [3]_.
 
     Parameters
@@ -101,6 +115,25 @@ class RNNClassifier(_Recurrent, Classifier):
     pooling : {"last", "mean", "max"}, default="last"
         What the output layer sees of the top layer's states: the final ones, or their
         mean or largest value over all steps.
+    per_step : bool, default=False
+        Whether y has a label for each step (many to many) instead of one for the
+        sequence: a list of arrays as long as each sequence, or an array ``(n_samples,
+        steps)``. Scores and losses then count steps; ``pooling`` is for `transform`.
+    tokenizer : {"words", "characters", "bpe"}, default="words"
+        What a string is cut into: words and punctuation marks, characters, or byte
+        pairs [7]_, sub-words that spell any word (needs the package tokenizers). Lists
+        of tokens are taken as they are.
+    lowercase : bool, default=True
+        Whether strings are turned to lower case first.
+    vocabulary_size : int, default=20000
+        The most frequent tokens that are learned a vector for. All others, and those
+        that `fit` has not seen, are one unknown token, the zero vector.
+    min_frequency : int, default=1
+        How often a token must occur in `fit` to be learned.
+    max_length : int or None, default=None
+        How many tokens of a text are read, from its beginning; None means all.
+    embedding_size : int, default=64
+        Numbers in the vector of a token.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int, default=20
@@ -118,21 +151,29 @@ class RNNClassifier(_Recurrent, Classifier):
         The labels; for multilabel y the numbers of its columns.
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
+    input_kind_ : str
+        "sequences" or "text", as the X of `fit` was.
     n_channels_ : int
-        Numbers a step.
+        Numbers a step, unless X was text.
     sequence_length_ : int or None
         Steps of the sequences of `fit`, None if they differed.
     x_mean_, x_scale_ : ndarray of shape (n_channels_,)
         What each channel is centred and scaled by: its (weighted) mean and standard
         deviation over all steps.
+    vocabulary_ : dict of str to int
+        The number of each token, if X was text.
+    bpe_ : str
+        The byte-pair tokenizer as the JSON of `tokenizers`, if there is one.
 
     Notes
     -----
     X is one of: an array ``(n_samples, steps, channels)``; a list of arrays
     ``(steps, channels)``, or ``(steps,)`` of one channel, of unequal lengths; plain
-    rows, each a sequence of one channel. Data in the order ``(n_samples, channels,
-    steps)`` is turned by ``X.transpose(0, 2, 1)``. Computed in float32, plain rows in
-    their own dtype. Sequences to predict may have any length, except plain rows.
+    rows, each a sequence of one channel; text, as a list or column of strings (which
+    may be empty) or a list of lists of tokens. Data in the order ``(n_samples,
+    channels, steps)`` is turned by ``X.transpose(0, 2, 1)``. Computed in float32, plain
+    rows in their own dtype. Sequences to predict may have any length, except plain
+    rows.
 
     Sequences of unequal length are trained in batches of like lengths. Padding,
     the order of samples and the size of batches never change a prediction. The cells
@@ -157,6 +198,8 @@ class RNNClassifier(_Recurrent, Classifier):
        Regularization. 2014.
     .. [6] R. Pascanu, T. Mikolov, Y. Bengio. On the Difficulty of Training Recurrent
        Neural Networks. ICML 2013.
+    .. [7] R. Sennrich, B. Haddow, A. Birch. Neural Machine Translation of Rare Words
+       with Subword Units. ACL 2016.
 
     Examples
     --------
@@ -177,10 +220,18 @@ class RNNClassifier(_Recurrent, Classifier):
     (2,)
     >>> rnn.transform(X_test).shape
     (450, 64)
+
+    Text is a list of strings; a label for each word needs ``per_step``:
+
+    >>> X = ["she sings", "he sings", "she hums", "he hums"] * 10
+    >>> y = [[word in ("sings", "hums") for word in text.split()] for text in X]
+    >>> tagger = RNNClassifier(per_step=True, max_epochs=5, random_state=0).fit(X, y)
+    >>> tagger.predict(["she hums"])[0].tolist()
+    [False, True]
     """
 
 
-class RNNRegressor(_Recurrent, Regressor):
+class RNNRegressor(_Recurrent, PerStep, Regressor):
     """Recurrent network that predicts numbers from sequences [1]_ [2]_ [3]_.
 
     Parameters
@@ -201,6 +252,25 @@ class RNNRegressor(_Recurrent, Regressor):
     pooling : {"last", "mean", "max"}, default="last"
         What the output layer sees of the top layer's states: the final ones, or their
         mean or largest value over all steps.
+    per_step : bool, default=False
+        Whether y has a number for each step (many to many) instead of one for the
+        sequence: a list of arrays as long as each sequence, or an array ``(n_samples,
+        steps)``. Scores and losses then count steps; ``pooling`` is for `transform`.
+    tokenizer : {"words", "characters", "bpe"}, default="words"
+        What a string is cut into: words and punctuation marks, characters, or byte
+        pairs [7]_, sub-words that spell any word (needs the package tokenizers). Lists
+        of tokens are taken as they are.
+    lowercase : bool, default=True
+        Whether strings are turned to lower case first.
+    vocabulary_size : int, default=20000
+        The most frequent tokens that are learned a vector for. All others, and those
+        that `fit` has not seen, are one unknown token, the zero vector.
+    min_frequency : int, default=1
+        How often a token must occur in `fit` to be learned.
+    max_length : int or None, default=None
+        How many tokens of a text are read, from its beginning; None means all.
+    embedding_size : int, default=64
+        Numbers in the vector of a token.
     max_epochs : int, default=40
         How often training goes through the data.
     lr : float, default=0.01
@@ -216,21 +286,29 @@ class RNNRegressor(_Recurrent, Regressor):
         What y was centred and scaled by in training; undone in `predict`.
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
+    input_kind_ : str
+        "sequences" or "text", as the X of `fit` was.
     n_channels_ : int
-        Numbers a step.
+        Numbers a step, unless X was text.
     sequence_length_ : int or None
         Steps of the sequences of `fit`, None if they differed.
     x_mean_, x_scale_ : ndarray of shape (n_channels_,)
         What each channel is centred and scaled by: its (weighted) mean and standard
         deviation over all steps.
+    vocabulary_ : dict of str to int
+        The number of each token, if X was text.
+    bpe_ : str
+        The byte-pair tokenizer as the JSON of `tokenizers`, if there is one.
 
     Notes
     -----
     X is one of: an array ``(n_samples, steps, channels)``; a list of arrays
     ``(steps, channels)``, or ``(steps,)`` of one channel, of unequal lengths; plain
-    rows, each a sequence of one channel. Data in the order ``(n_samples, channels,
-    steps)`` is turned by ``X.transpose(0, 2, 1)``. Computed in float32, plain rows in
-    their own dtype. Sequences to predict may have any length, except plain rows.
+    rows, each a sequence of one channel; text, as a list or column of strings (which
+    may be empty) or a list of lists of tokens. Data in the order ``(n_samples,
+    channels, steps)`` is turned by ``X.transpose(0, 2, 1)``. Computed in float32, plain
+    rows in their own dtype. Sequences to predict may have any length, except plain
+    rows.
 
     Sequences of unequal length are trained in batches of like lengths. Padding,
     the order of samples and the size of batches never change a prediction. The cells
@@ -255,6 +333,8 @@ class RNNRegressor(_Recurrent, Regressor):
        Regularization. 2014.
     .. [6] R. Pascanu, T. Mikolov, Y. Bengio. On the Difficulty of Training Recurrent
        Neural Networks. ICML 2013.
+    .. [7] R. Sennrich, B. Haddow, A. Birch. Neural Machine Translation of Rare Words
+       with Subword Units. ACL 2016.
 
     Examples
     --------

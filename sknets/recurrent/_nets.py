@@ -26,6 +26,7 @@ class RecurrentNet(nn.Module):
         bidirectional: bool,
         dropout: float,
         pooling: str,
+        per_step: bool,
         prepare: nn.Module,
     ):
         super().__init__()
@@ -43,8 +44,9 @@ class RecurrentNet(nn.Module):
         self.dropout = Dropout(dropout)
         self.head = nn.Linear(self.n_features, n_outputs, bias=bias)
         self.hidden_size, self.pooling = hidden_size, pooling
+        self.per_step = per_step
 
-    def features(self, x: Tensor | Padded) -> Tensor:  # (B, T, C) -> (B, n_features)
+    def states(self, x: Tensor | Padded) -> Tensor:  # (B, T, C) -> (T, B, n_features)
         lengths = x.lengths if isinstance(x, Padded) else None
         values = x.values if isinstance(x, Padded) else x
         # (T, B, C): the cells want the rows of a step together.
@@ -56,9 +58,10 @@ class RecurrentNet(nn.Module):
             if self.backwards is not None:
                 back = turn(self.backwards[i](turn(inputs))[0])
                 states = torch.cat([states, back], 2)
-        return self._pool(states, lengths)
+        return states
 
-    def _pool(self, states: Tensor, lengths: Tensor | None) -> Tensor:
+    def features(self, x: Tensor | Padded) -> Tensor:  # (B, T, C) -> (B, n_features)
+        states, lengths = self.states(x), x.lengths if isinstance(x, Padded) else None
         if self.pooling == "last":
             h = self.hidden_size
             last = states[-1] if lengths is None else _at(states, lengths - 1)
@@ -73,7 +76,12 @@ class RecurrentNet(nn.Module):
         return states.masked_fill(padding[:, :, None], -torch.inf).amax(0)
 
     def forward(self, x: Tensor | Padded) -> Tensor:  # (B, T, C) -> (B, K)
-        return self.head(self.dropout(self.features(x)))
+        if not self.per_step:
+            return self.head(self.dropout(self.features(x)))
+        states = self.states(x).transpose(0, 1)
+        # A row for each real step, one sequence after the other.
+        rows = states[x.mask] if isinstance(x, Padded) else states.flatten(0, 1)
+        return self.head(self.dropout(rows))
 
 
 def _at(states: Tensor, steps: Tensor) -> Tensor:

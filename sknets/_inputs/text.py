@@ -1,0 +1,184 @@
+"""Text: strings cut into tokens, or lists of tokens, as numbers of a vocabulary."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
+
+from sknets._inputs.sequences import Steps, is_text
+from sknets._params import Declared, param
+
+# Numbers of tokens that no text has: what is not in the vocabulary, and all there is of
+# a text without a token.
+UNKNOWN, EMPTY = 0, 1
+N_RESERVED = 2
+
+
+class ReadsText(Declared):
+    """The parameters of every estimator that reads text.
+
+    Learned from text:
+
+    vocabulary_ : dict of str to int
+        The number of each token.
+    bpe_ : str
+        With ``tokenizer="bpe"`` the tokenizer, as the JSON of `tokenizers`.
+    """
+
+    vocabulary_: ClassVar[dict[str, int]]
+
+    tokenizer: Literal["words", "characters", "bpe"] = param(default="words")
+    lowercase: bool = param(default=True)
+    vocabulary_size: int = param(default=20_000, at_least=1)
+    min_frequency: int = param(default=1, at_least=1)
+    max_length: int | None = param(default=None, at_least=1)
+    embedding_size: int = param(default=64, at_least=1)
+
+    @property
+    def _n_tokens(self) -> int:
+        """Rows of an embedding."""
+        return N_RESERVED + len(self.vocabulary_)
+
+
+class Text:
+    """Lists, arrays or Series of strings, or of lists of tokens; any may be empty."""
+
+    name: ClassVar[str] = "text"
+
+    accepts = staticmethod(is_text)
+
+    @staticmethod
+    def check(estimator: Any, X: Any, *, reset: bool) -> Steps:
+        texts = _checked(type(estimator).__name__, X)
+        encode = _learned_code(estimator, texts) if reset else _code(estimator)
+        limit = estimator.max_length
+        coded = [np.array(encode(text)[:limit] or [EMPTY], np.int32) for text in texts]
+        return Steps.of([numbers[:, None] for numbers in coded], whole=True)
+
+
+def _checked(owner: str, X: Any) -> list[Any]:
+    if isinstance(X, str) or getattr(X, "ndim", 1) != 1:
+        got = f"one string, {X!r:.40}" if isinstance(X, str) else f"the shape {X.shape}"
+        raise ValueError(
+            f"{owner}: X must be a list of texts, or a column of a table, got {got}"
+        )
+    texts = [item.tolist() if isinstance(item, np.ndarray) else item for item in X]
+    if not texts:
+        raise ValueError(f"{owner}: X has 0 samples; it must have at least one text")
+    for i, text in enumerate(texts):
+        if isinstance(text, str):
+            continue
+        if not isinstance(text, list | tuple):
+            fix = "" if text is not None and text == text else "; make it ''"
+            raise ValueError(
+                f"{owner}: X[{i}] must be a text or a list of tokens, got {text!r:.60}"
+                + fix
+            )
+        wrong = next((token for token in text if not isinstance(token, str)), None)
+        if wrong is not None:
+            raise ValueError(
+                f"{owner}: X[{i}] must be a list of tokens, and {wrong!r:.60} is no "
+                "string"
+            )
+    return texts
+
+
+Code = Callable[[Any], list[int]]
+
+
+def _learned_code(estimator: Any, texts: list[Any]) -> Code:
+    """Set the vocabulary; return what turns a text into numbers."""
+    size = estimator.vocabulary_size
+    if hasattr(estimator, "bpe_"):
+        del estimator.bpe_
+    if estimator.tokenizer == "bpe" and any(isinstance(text, str) for text in texts):
+        estimator.bpe_, estimator.vocabulary_ = _learned_pairs(
+            estimator, (text for text in texts if isinstance(text, str))
+        )
+        return _code(estimator)
+    cut = _cutter(estimator)
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(cut(text))
+    enough = [(-n, t) for t, n in counts.items() if n >= estimator.min_frequency]
+    kept = [token for _, token in sorted(enough)[:size]]
+    if not kept:
+        raise ValueError(
+            f"{type(estimator).__name__}: X has no token"
+            + (
+                f" that occurs {estimator.min_frequency} times (min_frequency)"
+                if counts
+                else ", all its texts are empty"
+            )
+        )
+    estimator.vocabulary_ = {token: i for i, token in enumerate(kept, N_RESERVED)}
+    return _code(estimator)
+
+
+def _code(estimator: Any) -> Code:
+    find = estimator.vocabulary_.get
+    cut = _cutter(estimator)
+    if not hasattr(estimator, "bpe_"):
+        return lambda text: [find(token, UNKNOWN) for token in cut(text)]
+    bpe = _tokenizer(estimator.bpe_)
+
+    def code(text: Any) -> list[int]:
+        if isinstance(text, str):
+            return [number + N_RESERVED for number in bpe.encode(text).ids]
+        return [find(token, UNKNOWN) for token in text]
+
+    return code
+
+
+def _cutter(estimator: Any) -> Callable[[Any], Iterable[str]]:
+    """Tokens of a text; a list of tokens stays as it is."""
+    analyze = CountVectorizer(
+        analyzer="char" if estimator.tokenizer == "characters" else "word",
+        token_pattern=r"(?u)\w+|[^\w\s]",
+        lowercase=estimator.lowercase,
+    ).build_analyzer()
+    return lambda text: analyze(text) if isinstance(text, str) else text
+
+
+def _tokenizers(owner: str) -> Any:
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise ImportError(
+            f"{owner}(tokenizer='bpe') needs the package tokenizers: pip install "
+            "'sknets[text]'"
+        ) from error
+    return tokenizers
+
+
+def _learned_pairs(estimator: Any, texts: Iterable[str]) -> tuple[str, dict[str, int]]:
+    """Byte-pair encoding of the bytes of texts: no text has an unknown token."""
+    package = _tokenizers(type(estimator).__name__)
+    bytes_ = package.pre_tokenizers.ByteLevel(add_prefix_space=True)
+    bpe = package.Tokenizer(package.models.BPE())
+    bpe.pre_tokenizer = bytes_
+    if estimator.lowercase:
+        bpe.normalizer = package.normalizers.Lowercase()
+    trainer = package.trainers.BpeTrainer(
+        vocab_size=estimator.vocabulary_size,
+        min_frequency=estimator.min_frequency,
+        initial_alphabet=bytes_.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    numbers = bpe.get_vocab()
+    ordered = sorted(numbers, key=numbers.__getitem__)
+    return bpe.to_str(), {token: numbers[token] + N_RESERVED for token in ordered}
+
+
+@functools.lru_cache(maxsize=8)
+def _tokenizer(json: str) -> Any:
+    return _tokenizers("sknets").Tokenizer.from_str(json)
+
+
+__all__ = ["EMPTY", "N_RESERVED", "UNKNOWN", "ReadsText", "Text"]
