@@ -70,6 +70,7 @@ def compare(
     y: Any,
     *,
     models: Any = "auto",
+    data: str = "auto",
     task: str = "auto",
     cv: Any = 5,
     scoring: Any = None,
@@ -88,13 +89,18 @@ def compare(
 
     Parameters
     ----------
-    X : table or images
+    X : table, text, sequences or images
         Table: pandas or polars DataFrame, array, sparse matrix or list of rows. Columns
         may hold numbers, strings, dates, free text and missing values; columns that are
         constant or only name the rows (ids) are left out, and `notes` says which.
         Images (or signals, or volumes): an array of 3 to 5 axes or a list of arrays, of
         unequal size too, as `CNNClassifier` takes them. Models of tables get them as
         flat rows of pixels, shrunk to 32 pixels a side where they are larger.
+        Text: a list or Series of strings, or a list of lists of tokens; classical
+        models get TF-IDF weights. Sequences: a list of arrays (steps,) or (steps,
+        channels), or an array (n_samples, steps, channels), with at most 16 channels
+        and at least four times as many steps (what has more is taken for images);
+        classical models get statistics of each channel.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         Classes, numbers, several numbers, or 0/1 columns (multilabel). No missing
         values.
@@ -104,6 +110,8 @@ def compare(
         estimator. A given estimator is used as it is when X holds plain numbers;
         otherwise X is prepared for it as for ours. One that contains a `Pipeline` or
         a `ColumnTransformer` is always used as it is.
+    data : {"auto", "table", "text", "sequences", "images"}, default="auto"
+        What X is, where it could be taken for something else.
     task : {"auto", "classification", "regression"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes.
     cv : int, splitter or iterable of (train, test), default=5
@@ -164,7 +172,15 @@ def compare(
     _check_run(n_jobs, time_limit)
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     problem = pose(
-        X, y, task=task, cv=cv, scoring=scoring, groups=groups, seed=seed, device=device
+        X,
+        y,
+        data=data,
+        task=task,
+        cv=cv,
+        scoring=scoring,
+        groups=groups,
+        seed=seed,
+        device=device,
     )
     entries = choose_models(models, problem)
     # The clock starts with the models: loading libraries is not their time.
@@ -279,7 +295,7 @@ class Comparison:
 
         Parameters
         ----------
-        X : table or images
+        X : table, text, sequences or images
             As given to `compare`.
 
         Returns

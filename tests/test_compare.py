@@ -38,6 +38,7 @@ from sknets._comparison.measuring import (
 )
 from sknets._comparison.preparation import column_roles, table_preparation, to_frame
 from sknets._comparison.problem import pose
+from sknets._comparison.sequential import SequenceStatistics
 from sknets._comparison.target import read_target
 
 FAST = ["dummy", "logisticregression"]
@@ -697,6 +698,66 @@ def test_float_images_outside_the_unit_interval_are_noted_once():
     assert [n for n in result.notes if "from 0 to 200, outside [0, 1]" in n]
 
 
+# Sequences and text
+
+TELLING = ["dull", "fair", "good"]
+TEXTS = [f"{'so ' * (i % 4)}{TELLING[i % 3]} film" for i in range(60)]
+
+
+def test_texts_meet_recurrent_networks_and_tfidf():
+    result = compare(
+        TEXTS, np.arange(60) % 3, task="classification", cv=2, random_state=0, verbose=0
+    )
+    assert result.kind == "text" and "60 texts (median 4 words)" in result.summary
+    assert {"RNNClassifier", "LinearSVC", "MultinomialNB"} <= set(result.table.index)
+    assert "FeedforwardClassifier" not in result.table.index
+    assert result.table["note"].eq("").all()
+    assert result.table.loc["LinearSVC", "accuracy"] == 1
+    assert result.predict(["so good", "a dull film"]).tolist() == [2, 0]
+    tokens = [text.split() for text in TEXTS]
+    same = compare(tokens, np.arange(60) % 3, models=["linearsvc"], cv=2, verbose=0)
+    assert same.table.loc["LinearSVC", "accuracy"] == 1
+    numbers = compare(TEXTS, np.arange(60) % 3 * 1.5, models=["ridge"], verbose=0)
+    assert numbers.table.loc["Ridge", "r2"] > 0.5
+
+
+def test_sequences_meet_recurrent_networks_and_their_statistics():
+    pace = np.arange(60) % 3
+    waves = [np.sin(np.arange(20 + i % 9) * (1 + k)) for i, k in enumerate(pace)]
+    result = compare(
+        waves, pace, task="classification", cv=2, random_state=0, verbose=0
+    )
+    assert result.kind == "sequences"
+    assert "60 sequences of 20 to 28 steps, 1 channel" in result.summary
+    assert {"RNNClassifier", "RandomForestClassifier"} <= set(result.table.index)
+    assert "CNNClassifier" not in result.table.index
+    assert result.table["note"].eq("").all()
+    assert result.table.loc["RandomForestClassifier", "accuracy"] > 0.9
+    equal = np.array([wave[:20] for wave in waves])[:, :, None]
+    models = ["cnn", "rnn", "ridgecv"]
+    numbers = compare(equal, pace * 1.5, models=models, cv=2, verbose=0)
+    assert set(numbers.table.index) == {"CNNRegressor", "RNNRegressor", "RidgeCV"}
+    assert numbers.table["r2"].notna().all()
+
+
+def test_statistics_of_a_sequence():
+    x = np.array([[1.0, 5.0], [3.0, 5.0], [2.0, 5.0]])
+    found = SequenceStatistics().fit_transform([x, x[:1]])
+    expected = [2, 5, np.std(x[:, 0]), 0, 1, 5, 2, 5, 3, 5, 1, 5, 2, 5, 1.5, 0, 3]
+    np.testing.assert_allclose(found[0], expected)
+    np.testing.assert_allclose(found[1], [1, 5, 0, 0, *[1, 5] * 5, 0, 0, 1])
+
+
+def test_what_X_is_can_be_said():
+    pictures = np.zeros((12, 20, 4))
+    pictures[:, 2] = (np.arange(12) % 2)[:, None]
+    for data in ("images", "sequences"):
+        result = compare(
+            pictures, np.arange(12) % 2, data=data, models=["dummy"], cv=2, verbose=0
+        )
+        assert result.kind == data
+
+
 # Wrong input: one sentence, before any work
 
 X3, Y3 = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
@@ -719,7 +780,10 @@ WRONG = [
     ({"X": np.full((6, 4, 4), np.nan)}, r"X contains NaN or infinity"),
     ({"X": np.ones((6, 9, 8, 7))}, r"do not tell which axis holds the channels"),
     ({"X": [*np.ones((5, 4, 4)), np.ones((4, 4, 3))]}, r"X\[5\] has shape"),
-    ({"X": list("abcdef")}, r"X must be a table .*, got a list of str"),
+    ({"X": [1] * 6}, r"X must be a table .*, got a list of int"),
+    ({"X": ["a", *"bcde", None]}, r"X\[5\] must be a text .*, got None; make it ''"),
+    ({"X": [*np.ones((5, 9)), np.ones(0)]}, r"X\[5\] is an empty sequence"),
+    ({"data": "pictures"}, r"data must be one of 'auto', 'text', 'table'"),
     ({"X": np.full((6, 2), np.inf)}, r"X holds 12 infinite values"),
     ({"X": pd.DataFrame({"a": [[1]] * 6})}, r"column 'a' holds a list in each cell"),
     ({"X": pd.DataFrame({"a": ["x"] * 6})}, r"no column is usable; left out 'a'"),

@@ -23,14 +23,15 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.naive_bayes import GaussianNB
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from sknets._comparison.preparation import is_frame, is_sparse
+from sknets._comparison.sequential import are_sequences, is_text
 
 # From here on a kernel machine (quadratic in rows) is approximated.
 LARGE = 10_000
@@ -183,6 +184,61 @@ IMAGE_REGRESSORS = _on_pixels(
 )
 
 
+def _named(
+    rows: Iterable[Candidate], names: Iterable[str], style: str
+) -> tuple[Candidate, ...]:
+    return tuple(
+        replace(row, style=style if row.style else "")
+        for row in rows
+        if row.name in names
+    )
+
+
+SEQUENCE_CLASSIFIERS = _named(
+    TABLE_CLASSIFIERS,
+    (
+        "DummyClassifier",
+        "LogisticRegression",
+        "KNeighborsClassifier",
+        "HistGradientBoostingClassifier",
+        "RandomForestClassifier",
+        "SVC",
+    ),
+    "statistics",
+)
+SEQUENCE_REGRESSORS = _named(
+    TABLE_REGRESSORS,
+    (
+        "DummyRegressor",
+        "RidgeCV",
+        "KNeighborsRegressor",
+        "HistGradientBoostingRegressor",
+        "RandomForestRegressor",
+        "SVR",
+    ),
+    "statistics",
+)
+
+TEXT_CLASSIFIERS = (
+    Candidate("DummyClassifier", DummyClassifier, style=""),
+    Candidate("MultinomialNB", MultinomialNB, style="tfidf", multi=False),
+    Candidate("KNeighborsClassifier", KNeighborsClassifier, style="tfidf"),
+    Candidate("LinearSVC", LinearSVC, style="tfidf", multi=False),
+    Candidate(
+        "LogisticRegression",
+        partial(LogisticRegression, max_iter=2000),
+        style="tfidf",
+        multi=False,
+    ),
+)
+TEXT_REGRESSORS = (
+    Candidate("DummyRegressor", DummyRegressor, style=""),
+    Candidate("Ridge", Ridge, style="tfidf"),
+    Candidate("KNeighborsRegressor", KNeighborsRegressor, style="tfidf"),
+    Candidate("LinearSVR", LinearSVR, style="tfidf", multi=False, scaled_target=True),
+)
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of data: how it is recognised and its models.
@@ -200,6 +256,11 @@ class Kind:
     features : tuple of str
         Networks that learn features without y, for the classical model in `ON_FEATURES`
         to learn by.
+    on_arrays : tuple of str
+        Networks made for another kind that take arrays of this one too.
+    only_native : bool
+        Whether networks that are made for another kind in the first place, and take
+        this one too, are left out.
     """
 
     accepts: Callable[[Any], bool]
@@ -207,6 +268,8 @@ class Kind:
     deep_style: str = "dense"
     table_style: str = ""
     features: tuple[str, ...] = ()
+    on_arrays: tuple[str, ...] = ()
+    only_native: bool = True
 
 
 # What learns by the features of a network, by task.
@@ -235,11 +298,24 @@ def _are_images(X: Any) -> bool:
 
 
 KINDS: dict[str, Kind] = {
+    "text": Kind(
+        is_text,
+        {"classification": TEXT_CLASSIFIERS, "regression": TEXT_REGRESSORS},
+        deep_style="",
+        only_native=False,
+    ),
     "table": Kind(
         _is_table,
         {"classification": TABLE_CLASSIFIERS, "regression": TABLE_REGRESSORS},
         deep_style="embedded",
         features=("AutoencoderTransformer", "RBMFeatures"),
+    ),
+    "sequences": Kind(
+        are_sequences,
+        {"classification": SEQUENCE_CLASSIFIERS, "regression": SEQUENCE_REGRESSORS},
+        deep_style="",
+        on_arrays=("CNNClassifier", "CNNRegressor"),
+        only_native=False,
     ),
     "images": Kind(
         _are_images,
@@ -266,8 +342,9 @@ def guess_kind(X: Any) -> str:
     seen = f"an array of shape {shape}" if shape is not None else f"{_describe(X)}"
     hint = "; X.reshape(len(X), -1) makes a table of it" if shape and shape[1:] else ""
     raise ValueError(
-        "compare(X=...): X must be a table (rows and columns) or images (an array of 3 "
-        f"to 5 axes, or a list of arrays), got {seen}{hint}"
+        "compare(X=...): X must be a table (rows and columns), texts (a list of "
+        "strings), sequences or images (an array of 3 to 5 axes, or a list of arrays), "
+        f"got {seen}{hint}"
     )
 
 

@@ -28,6 +28,7 @@ from sknets._comparison.candidates import (
 from sknets._comparison.pictures import FlatPixels
 from sknets._comparison.preparation import table_preparation
 from sknets._comparison.problem import Problem
+from sknets._comparison.sequential import SequenceStatistics, tfidf
 
 
 @dataclass
@@ -81,14 +82,11 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
         What is known of X and y.
     """
     auto = {row.name: row for row in KINDS[problem.kind].classical[problem.task]}
-    kinds = (
-        {problem.kind, "table"} if KINDS[problem.kind].table_style else {problem.kind}
-    )
     ours = dict(deep_estimators())
     deep = {
         name: cls
         for name, cls in ours.items()
-        if native_kind(cls) in kinds and cls._task == problem.task
+        if cls._task == problem.task and _takes_part(name, cls, problem)
     }
     top = ON_FEATURES[problem.task]
     for name in KINDS[problem.kind].features:
@@ -121,6 +119,17 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
             name = label or type(innermost(item)).__name__
             chosen[_unused(name, chosen)] = Entry(_prepare_given(item, problem))
     return chosen
+
+
+def _takes_part(name: str, cls: Any, problem: Problem) -> bool:
+    kind = KINDS[problem.kind]
+    if native_kind(cls) == problem.kind:
+        return True
+    if kind.table_style and native_kind(cls) == "table":
+        return True
+    if name in kind.on_arrays:
+        return hasattr(problem.X, "ndim") and problem.X.ndim > 2
+    return not kind.only_native and problem.kind in {k.name for k in cls._inputs}
 
 
 def native_kind(cls: Any) -> str:
@@ -249,6 +258,10 @@ def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
         pass
     elif row.style == "pixels":
         steps = [FlatPixels()]
+    elif row.style == "tfidf":
+        steps = [tfidf(problem.X)]
+    elif row.style == "statistics":
+        steps = [SequenceStatistics(), StandardScaler()]
     elif problem.roles is not None:
         steps = [table_preparation(problem.roles, row.style, problem.seed)]
     elif problem.is_sparse:

@@ -23,14 +23,18 @@ from sklearn.model_selection import (
 )
 from sklearn.utils.validation import _num_samples
 
-from sknets._comparison.candidates import guess_kind, near_names
+from sknets._comparison.candidates import KINDS, guess_kind, near_names
 from sknets._comparison.pictures import read_images
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
+from sknets._comparison.sequential import read_sequences, read_texts
 from sknets._comparison.target import read_target
 
 TASKS = ("classification", "regression")
 # One class with a larger share makes accuracy look good for a useless model.
 IMBALANCED = 0.8
+
+# What tells the facts and notes of kinds that are no tables.
+READ = {"images": read_images, "sequences": read_sequences, "text": read_texts}
 
 Scorers = dict[str, tuple[Callable[..., float], int]]
 # Column of the table: (scikit-learn's scorer, sign that gives natural units).
@@ -115,6 +119,7 @@ def pose(
     X: Any,
     y: Any,
     *,
+    data: str,
     task: str,
     cv: Any,
     scoring: Any,
@@ -128,9 +133,12 @@ def pose(
             f"compare(task={task!r}): task must be 'auto', 'classification' or "
             "'regression'"
         )
-    kind = guess_kind(X)
-    if kind == "images":
-        roles, missing, (facts, notes) = None, False, read_images(X)
+    if data not in ("auto", *KINDS):
+        legal = ", ".join(map(repr, ("auto", *KINDS)))
+        raise ValueError(f"compare(data={data!r}): data must be one of {legal}")
+    kind = guess_kind(X) if data == "auto" else data
+    if kind in READ:
+        roles, missing, (facts, notes) = None, False, READ[kind](X)
     else:
         X, roles, missing, facts, notes = read_table(X)
     values, task, said = read_target(y, task)

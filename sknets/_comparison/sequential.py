@@ -1,0 +1,124 @@
+"""Sequences and texts for `compare`: what they are, and tables made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from sknets._inputs import Sequences
+from sknets._inputs.sequences import Steps, is_text
+from sknets._params import Declared
+
+
+class SequenceStatistics(TransformerMixin, Declared, BaseEstimator):
+    """Rows of each channel's statistics and the length, for models of tables.
+
+    A channel's mean, standard deviation, least, median and largest value, its first and
+    last one, and the mean size of its moves from step to step.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> SequenceStatistics:
+        """Learn the number of channels."""
+        Sequences.check(self, X, reset=True)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return (n_samples, 8 * n_channels + 1) numbers."""
+        steps = Sequences.check(self, X, reset=False)
+        values = steps.values.double().flatten(0, -2).numpy()
+        ends = steps.n_steps().cumsum(0).tolist()
+        return np.array([_statistics(x) for x in np.split(values, ends[:-1])])
+
+
+def _statistics(x: np.ndarray) -> np.ndarray:
+    moves = np.abs(np.diff(x, axis=0)).mean(0) if len(x) > 1 else np.zeros(x.shape[1])
+    quantiles = np.quantile(x, [0, 0.5, 1], axis=0).ravel()
+    parts = [x.mean(0), x.std(0), quantiles, x[0], x[-1], moves, [len(x)]]
+    return np.concatenate(parts)
+
+
+def are_sequences(X: Any) -> bool:
+    """Whether X is more likely sequences than images.
+
+    An array (n_samples, steps, channels) with few channels beside its steps; a list of
+    arrays (steps,), or of (steps, channels) with few channels in common.
+    """
+    if getattr(X, "ndim", 1) == 3:
+        return _is_thin(X.shape[1], X.shape[2])
+    if not isinstance(X, list | tuple) and getattr(X, "dtype", None) != np.object_:
+        return False
+    try:
+        shapes = {np.shape(item) for item in X}
+    except ValueError:
+        return False
+    axes = {len(shape) for shape in shapes}
+    if axes == {1}:
+        return True
+    widths = {shape[-1] for shape in shapes if len(shape) == 2}
+    if axes != {2} or len(widths) > 1:
+        return False
+    return _is_thin(np.mean([len(item) for item in X]), *widths)
+
+
+def _is_thin(n_steps: Any, n_channels: int) -> bool:
+    return 0 < n_channels <= 16 and 4 * n_channels <= n_steps
+
+
+def read_sequences(X: Any) -> tuple[list[str], list[str]]:
+    """Return the facts and the notes about sequences.
+
+    Raises
+    ------
+    ValueError
+        When they cannot be read; the sentence is ``compare``'s.
+    """
+    try:
+        steps: Steps = Sequences.check(SequenceStatistics(), X, reset=True)
+    except ValueError as error:
+        why = str(error).removeprefix("SequenceStatistics").lstrip(": ")
+        raise ValueError(f"compare(X=...): {why}") from error
+    lengths, n = steps.n_steps(), steps.values.shape[-1]
+    least, most = int(lengths.min()), int(lengths.max())
+    long = f"{least} steps" if least == most else f"{least} to {most} steps"
+    channels = f"{n} channel{'' if n == 1 else 's'}"
+    notes = ["classical models see statistics of each sequence"]
+    return [f"{len(steps):,} sequences of {long}, {channels}"], notes
+
+
+def read_texts(X: Any) -> tuple[list[str], list[str]]:
+    """Return the facts and the notes about texts."""
+    for i, text in enumerate(X):
+        if not isinstance(text, str | list | tuple):
+            fix = "" if text is not None and text == text else "; make it ''"
+            raise ValueError(
+                f"compare(X=...): X[{i}] must be a text or a list of tokens, got "
+                f"{text!r:.60}{fix}"
+            )
+    words = [len(text.split() if isinstance(text, str) else text) for text in X]
+    notes = ["classical models see TF-IDF weights of words and of pairs of words"]
+    return [f"{len(words):,} texts (median {np.median(words):.0f} words)"], notes
+
+
+def tfidf(X: Any) -> TfidfVectorizer:
+    """Weights of words and of pairs of words; of tokens, where X holds lists."""
+    if all(isinstance(text, str) for text in X):
+        return TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
+    return TfidfVectorizer(analyzer=as_tokens, sublinear_tf=True)
+
+
+def as_tokens(text: Any) -> list[str]:
+    """A text as a list of tokens."""
+    return text.split() if isinstance(text, str) else list(text)
+
+
+__all__ = [
+    "SequenceStatistics",
+    "are_sequences",
+    "is_text",
+    "read_sequences",
+    "read_texts",
+    "tfidf",
+]
