@@ -8,11 +8,12 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,6 +34,29 @@ def options(description: str, repeats: int) -> argparse.Namespace:
     if given.quick:
         given.repeats = min(given.repeats, 3)
     return given
+
+
+def take_data_option() -> Path | None:
+    """Remove ``--data DIR`` from the command line; else the variable SKNETS_DATA."""
+    given = os.environ.get("SKNETS_DATA", "")
+    if "--data" in sys.argv:
+        at = sys.argv.index("--data")
+        given = sys.argv[at + 1]
+        del sys.argv[at : at + 2]
+    return Path(given) if given else None
+
+
+def find_data(
+    folder: Path | None, name: str, package: str = "", inside: str = ""
+) -> Path | None:
+    """A file anywhere below the folder, or where an installed package carries it."""
+    for path in folder.rglob(name) if folder else ():
+        return path
+    try:
+        path = Path(str(distribution(package).locate_file(f"{inside}/{name}")))
+    except (PackageNotFoundError, ValueError):
+        return None
+    return path if path.exists() else None
 
 
 def one_thread() -> None:

