@@ -222,6 +222,9 @@ class TokenEmbedding(nn.Module):
     def __init__(self, n_tokens: int, size: int):
         super().__init__()
         self.embedding = nn.Embedding(n_tokens, size, padding_idx=0)
+        # torch's vectors of length sqrt(size) take long to be unlearned.
+        with torch.no_grad():
+            self.embedding.weight.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.embedding(x[..., 0])

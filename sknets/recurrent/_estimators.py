@@ -10,7 +10,7 @@ from torch import nn
 from sknets._engine.batching import Ragged, Samples
 from sknets._estimator import Estimator
 from sknets._inputs import ReadsText, Sequences, Text
-from sknets._layers import Standardize, TokenEmbedding
+from sknets._layers import Dropout, Standardize, TokenEmbedding
 from sknets._params import param
 from sknets._per_step import PerStep, PerStepClassifier
 from sknets._tasks import Classifier, Regressor
@@ -51,7 +51,10 @@ class _Recurrent(
     def _build(self) -> nn.Module:
         prepare: nn.Module
         if self.input_kind_ == "text":
-            prepare = TokenEmbedding(self._n_tokens, self.embedding_size)
+            prepare = nn.Sequential(
+                TokenEmbedding(self._n_tokens, self.embedding_size),
+                Dropout(self.dropout),
+            )
             n_channels, pooling = self.embedding_size, "max"
         else:
             prepare = Standardize(self.x_mean_, self.x_scale_)
@@ -114,7 +117,8 @@ class RNNClassifier(_Recurrent, PerStepClassifier, Classifier):
         Whether each layer also reads from the end to the beginning [4]_.
     dropout : float, default=0.0
         The share of numbers switched off in training before each layer but the first,
-        the output layer included; never from step to step [5]_.
+        the output layer included, and before the first one too, where X is text; never
+        from step to step [5]_. Text asks for much of it.
     pooling : {"auto", "last", "mean", "max"}, default="auto"
         What the output layer sees of the top layer's states: the final ones, or their
         mean or largest value over all steps. "auto" is "last" for numbers and "max" for
@@ -254,7 +258,8 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
         Whether each layer also reads from the end to the beginning [4]_.
     dropout : float, default=0.0
         The share of numbers switched off in training before each layer but the first,
-        the output layer included; never from step to step [5]_.
+        the output layer included, and before the first one too, where X is text; never
+        from step to step [5]_. Text asks for much of it.
     pooling : {"auto", "last", "mean", "max"}, default="auto"
         What the output layer sees of the top layer's states: the final ones, or their
         mean or largest value over all steps. "auto" is "last" for numbers and "max" for
