@@ -53,6 +53,11 @@ seen = np.argwhere(~np.isnan(stars))
 named = np.array([(f"user {u}", i) for u, i in seen], dtype=object)
 waves = np.sin(np.arange(14) * widths[:, None] / 4)[:, :, None] * [1.0, 2.0]
 waves += np.random.default_rng(2).normal(0, 0.1, waves.shape)
+# Grey clips of five frames, in which a square goes left or right or stays.
+clips = np.zeros((48, 5, 6, 8), dtype=np.uint8)
+for clip, move, start in zip(clips, np.arange(48) % 3 - 1, np.arange(48) % 8):
+    for step, frame in enumerate(clip):
+        frame[2:4, (start + step * move + np.arange(2)) % 8] = 200
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -77,6 +82,13 @@ KINDS = {
             [wave[: 8 + i % 7] for i, wave in enumerate(waves)],
             widths * 1.0,
         ),
+    },
+    "videos": {"classification": (clips, labels[np.arange(48) % 3])},
+    "videos of unequal length": {
+        "classification": (
+            [clip[: 3 + i % 5 % 3] for i, clip in enumerate(clips)],
+            labels[np.arange(48) % 3],
+        )
     },
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},

@@ -229,7 +229,7 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int, default=20
         How often training goes through the data.
-    lr : float, default=0.003
+    lr : float, default=0.01
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
         See `sknets._estimator.Estimator`.
@@ -325,7 +325,7 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
     resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     max_epochs: int = param(default=20, at_least=1)
-    lr: float = param(default=3e-3, above=0)
+    lr: float = param(default=1e-2, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
     )
