@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -228,13 +229,13 @@ def test_neither_padding_nor_company_changes_a_prediction(architecture, precisio
     order = np.random.default_rng(0).permutation(len(X))
     mixed = net.predict_proba([X[i] for i in order])
     np.testing.assert_allclose(mixed, expected[order], atol=tolerance)
-    net.net_._recipe.predict_batch_size = 3
+    net.net_._recipe = replace(net.net_._recipe, predict_batch_size=3)
     np.testing.assert_allclose(net.predict_proba(X), expected, atol=tolerance)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_padding_does_not_change_a_training_step(architecture):
-    """Equal clips and one longer clip of weight 0 give the gradient without it."""
+    """A longer clip that the loss leaves out gives the gradient without it."""
     params = {"architecture": architecture, "precision": "float64", "batch_norm": False}
     net = quick(**params).fit(X, y).net_.module_.train()
 
