@@ -88,7 +88,7 @@ def compare(
 
     Parameters
     ----------
-    X : table or images
+    X : table, images or videos
         Table: pandas or polars DataFrame, array, sparse matrix or list of rows. Columns
         may hold numbers, strings, dates, free text and missing values; columns that are
         constant or only name the rows (ids) are left out, and `notes` says which.
@@ -279,7 +279,7 @@ class Comparison:
 
         Parameters
         ----------
-        X : table or images
+        X : table, images or videos
             As given to `compare`.
 
         Returns

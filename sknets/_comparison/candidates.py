@@ -30,6 +30,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
+from sknets._comparison.clips import are_videos
 from sknets._comparison.preparation import is_frame, is_sparse
 
 # From here on a kernel machine (quadratic in rows) is approximated.
@@ -148,11 +149,11 @@ TABLE_REGRESSORS = (
 
 
 def _on_pixels(
-    rows: Iterable[Candidate], names: Iterable[str]
+    rows: Iterable[Candidate], names: Iterable[str], style: str = "pixels"
 ) -> tuple[Candidate, ...]:
     """Models of tables for flat images: all pixels are on one scale already."""
     return tuple(
-        replace(row, style="pixels" if row.style else "", scaled=False)
+        replace(row, style=style if row.style else "", scaled=False)
         for row in rows
         if row.name in names
     )
@@ -180,6 +181,16 @@ IMAGE_REGRESSORS = _on_pixels(
         "MLPRegressor",
         "SVR",
     ),
+)
+VIDEO_CLASSIFIERS = _on_pixels(
+    TABLE_CLASSIFIERS,
+    ("DummyClassifier", "LogisticRegression", "RandomForestClassifier", "SVC"),
+    "clips",
+)
+VIDEO_REGRESSORS = _on_pixels(
+    TABLE_REGRESSORS,
+    ("DummyRegressor", "RidgeCV", "RandomForestRegressor", "SVR"),
+    "clips",
 )
 
 
@@ -240,6 +251,13 @@ KINDS: dict[str, Kind] = {
         {"classification": TABLE_CLASSIFIERS, "regression": TABLE_REGRESSORS},
         deep_style="embedded",
         features=("AutoencoderTransformer", "RBMFeatures"),
+    ),
+    # Before images, which may have as many axes.
+    "videos": Kind(
+        are_videos,
+        {"classification": VIDEO_CLASSIFIERS, "regression": VIDEO_REGRESSORS},
+        deep_style="",
+        table_style="clips",
     ),
     "images": Kind(
         _are_images,

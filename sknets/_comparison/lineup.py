@@ -25,6 +25,7 @@ from sknets._comparison.candidates import (
     deep_estimators,
     near_names,
 )
+from sknets._comparison.clips import ClipStatistics
 from sknets._comparison.pictures import FlatPixels
 from sknets._comparison.preparation import table_preparation
 from sknets._comparison.problem import Problem
@@ -249,6 +250,8 @@ def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
         pass
     elif row.style == "pixels":
         steps = [FlatPixels()]
+    elif row.style == "clips":
+        steps = [ClipStatistics()]
     elif problem.roles is not None:
         steps = [table_preparation(problem.roles, row.style, problem.seed)]
     elif problem.is_sparse:

@@ -24,6 +24,7 @@ from sklearn.model_selection import (
 from sklearn.utils.validation import _num_samples
 
 from sknets._comparison.candidates import guess_kind, near_names
+from sknets._comparison.clips import read_videos
 from sknets._comparison.pictures import read_images
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
 from sknets._comparison.target import read_target
@@ -131,6 +132,8 @@ def pose(
     kind = guess_kind(X)
     if kind == "images":
         roles, missing, (facts, notes) = None, False, read_images(X)
+    elif kind == "videos":
+        roles, missing, (facts, notes) = None, False, read_videos(X)
     else:
         X, roles, missing, facts, notes = read_table(X)
     values, task, said = read_target(y, task)
