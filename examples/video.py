@@ -46,8 +46,8 @@ print(f"A convolutional network on the first frame: {single:.3f}")
 
 # 3. How sure is it after one frame, after two, ...?
 figure, (strip, sure, table) = plt.subplots(1, 3, figsize=(11, 3.2), layout="tight")
-strip.imshow(np.mean(X_test[0], axis=0), cmap="gray")
-strip.set(title=f"all frames of a {y_test[0]} clip", xticks=[], yticks=[])
+strip.imshow(np.vstack([np.hstack(X_test[0][i : i + 3]) for i in (0, 3)]), cmap="gray")
+strip.set(title=f"six frames: {y_test[0]}", xticks=[], yticks=[])
 seen = range(1, 7)
 scores = [net.score([clip[:t] for clip in X_test], y_test) for t in seen]
 sure.plot(seen, scores, marker="o")
