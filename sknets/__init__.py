@@ -29,6 +29,7 @@ _HOME = {
     # 2. Convolutional networks
     "CNNClassifier": "convolutional",
     "CNNRegressor": "convolutional",
+    "VideoClassifier": "convolutional",
     # 3. Recurrent networks
     "RNNClassifier": "recurrent",
     "RNNRegressor": "recurrent",

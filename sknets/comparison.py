@@ -89,7 +89,7 @@ def compare(
 
     Parameters
     ----------
-    X : table, text, sequences or images
+    X : table, text, sequences, images or videos
         Table: pandas or polars DataFrame, array, sparse matrix or list of rows. Columns
         may hold numbers, strings, dates, free text and missing values; columns that are
         constant or only name the rows (ids) are left out, and `notes` says which.
@@ -110,7 +110,7 @@ def compare(
         estimator. A given estimator is used as it is when X holds plain numbers;
         otherwise X is prepared for it as for ours. One that contains a `Pipeline` or
         a `ColumnTransformer` is always used as it is.
-    data : {"auto", "table", "text", "sequences", "images"}, default="auto"
+    data : {"auto", "table", "text", "sequences", "images", "videos"}, default="auto"
         What X is, where it could be taken for something else.
     task : {"auto", "classification", "regression"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes.
@@ -295,7 +295,7 @@ class Comparison:
 
         Parameters
         ----------
-        X : table, text, sequences or images
+        X : table, text, sequences, images or videos
             As given to `compare`.
 
         Returns

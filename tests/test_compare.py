@@ -29,6 +29,8 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from sknets import all_estimators, compare
+from sknets._comparison.candidates import guess_kind
+from sknets._comparison.clips import ClipStatistics
 from sknets._comparison.lineup import choose_models
 from sknets._comparison.measuring import (
     Measured,
@@ -270,7 +272,14 @@ def test_every_unset_random_state_is_the_seed(iris):
         "kept": DecisionTreeClassifier(random_state=5),
     }
     problem = pose(
-        *iris, task="auto", cv=3, scoring=None, groups=None, seed=42, device="cpu"
+        *iris,
+        data="auto",
+        task="auto",
+        cv=3,
+        scoring=None,
+        groups=None,
+        seed=42,
+        device="cpu",
     )
     entries = choose_models({"a": "feedforward", "b": "mlp", **given}, problem)
     found = {n: e.model.get_params() for n, e in entries.items()}
@@ -758,6 +767,51 @@ def test_what_X_is_can_be_said():
         assert result.kind == data
 
 
+# Videos
+
+
+def clips_of_squares(n, channels=()):
+    """A square goes left or right, from anywhere and through the edges."""
+    random, y = np.random.default_rng(0), np.arange(n) % 2
+    X = [np.zeros((5 + i % 3, 8, 8, *channels), np.uint8) for i in range(n)]
+    for clip, move, start in zip(X, 2 * y - 1, random.integers(0, 8, n)):
+        for step, frame in enumerate(clip):
+            frame[2:5, (start + step * move + np.arange(3)) % 8] = 200
+    return X, np.array(["left", "right"])[y]
+
+
+def test_videos_meet_networks_that_see_motion_and_models_of_what_changes():
+    X, y = clips_of_squares(80)
+    result = compare(X, y, models=["auto", SVC()], cv=2, random_state=0, verbose=0)
+    assert result.kind == "videos"
+    assert "80 videos of 5 to 7 frames of 8 x 8, 1 channel" in result.summary
+    assert result.table["note"].eq("").all()
+    assert {"VideoClassifier", "RandomForestClassifier"} <= set(result.table.index)
+    assert result.table.loc["VideoClassifier", "accuracy"] > 0.9
+    assert "CNNClassifier" not in result.table.index
+    assert result.predict(X[:3]).tolist() == ["left", "right", "left"]
+    lengths = [len(clip) * 1.0 for clip in X]
+    numbers = compare(X, lengths, task="regression", models="ridgecv", cv=2, verbose=0)
+    assert list(numbers.table.index) == ["RidgeCV"]
+
+
+def test_clips_images_and_volumes_are_told_apart():
+    grey, colour = clips_of_squares(6)[0], clips_of_squares(6, (3,))[0]
+    arrays = [np.stack([clip[:5] for clip in X]) for X in (grey, colour)]
+    for X in (grey, colour, *arrays, arrays[1].swapaxes(2, 4)):
+        assert guess_kind(X) == "videos"
+    for X in (BARS, list(BARS), BARS.transpose(0, 3, 1, 2), arrays[1][..., :1]):
+        assert guess_kind(X) == "images"
+    one = ClipStatistics().fit(grey).transform([clip[:1] for clip in grey])
+    assert one.shape == (6, 4 * 64) and not one[:, 64:].any()
+
+
+def test_videos_that_cannot_be_read_are_refused_in_one_sentence():
+    X, y = clips_of_squares(8)
+    with pytest.raises(ValueError, match=r"^compare\(X=...\): X\[3\] is an empty clip"):
+        compare([*X[:3], X[3][:0], *X[4:]], y, verbose=0)
+
+
 # Wrong input: one sentence, before any work
 
 X3, Y3 = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
@@ -778,7 +832,10 @@ WRONG = [
     ({"y": [], "X": np.empty((0, 2))}, r"X is empty, its shape is \(0, 2\)"),
     ({"X": np.ones((6, 2, 2, 2, 2, 2))}, r"shape \(6, 2, 2, 2, 2, 2\); X.reshape"),
     ({"X": np.full((6, 4, 4), np.nan)}, r"X contains NaN or infinity"),
-    ({"X": np.ones((6, 9, 8, 7))}, r"do not tell which axis holds the channels"),
+    (
+        {"X": np.ones((6, 9, 8, 7)), "data": "images"},
+        r"do not tell which axis holds the channels",
+    ),
     ({"X": [*np.ones((5, 4, 4)), np.ones((4, 4, 3))]}, r"X\[5\] has shape"),
     ({"X": [1] * 6}, r"X must be a table .*, got a list of int"),
     ({"X": ["a", *"bcde", None]}, r"X\[5\] must be a text .*, got None; make it ''"),

@@ -57,6 +57,11 @@ reviews = [
     " ".join([*["so"] * (i % 3), ["poor", "dull", "fair", "great"][width - 2]])
     for i, width in enumerate(widths)
 ]
+# Grey clips of five frames, in which a square goes left or right or stays.
+clips = np.zeros((48, 5, 6, 8), dtype=np.uint8)
+for clip, move, start in zip(clips, np.arange(48) % 3 - 1, np.arange(48) % 8):
+    for step, frame in enumerate(clip):
+        frame[2:4, (start + step * move + np.arange(2)) % 8] = 200
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -85,6 +90,13 @@ KINDS = {
     "text": {
         "classification": (reviews, labels[widths // 2 - 1]),
         "regression": (reviews, widths * 1.0),
+    },
+    "videos": {"classification": (clips, labels[np.arange(48) % 3])},
+    "videos of unequal length": {
+        "classification": (
+            [clip[: 3 + i % 5 % 3] for i, clip in enumerate(clips)],
+            labels[np.arange(48) % 3],
+        )
     },
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},

@@ -30,6 +30,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
+from sknets._comparison.clips import are_videos
 from sknets._comparison.preparation import is_frame, is_sparse
 from sknets._comparison.sequential import are_sequences, is_text
 
@@ -148,19 +149,20 @@ TABLE_REGRESSORS = (
 )
 
 
-def _on_pixels(
-    rows: Iterable[Candidate], names: Iterable[str]
+def _for_rows_of(
+    style: str, rows: Iterable[Candidate], names: Iterable[str]
 ) -> tuple[Candidate, ...]:
-    """Models of tables for flat images: all pixels are on one scale already."""
+    """Models of tables for rows made of something else, all on one scale already."""
     return tuple(
-        replace(row, style="pixels" if row.style else "", scaled=False)
+        replace(row, style=style if row.style else "", scaled=False)
         for row in rows
         if row.name in names
     )
 
 
 # Not the boosted trees: hundreds of pixels take them minutes.
-IMAGE_CLASSIFIERS = _on_pixels(
+IMAGE_CLASSIFIERS = _for_rows_of(
+    "pixels",
     TABLE_CLASSIFIERS,
     (
         "DummyClassifier",
@@ -171,7 +173,8 @@ IMAGE_CLASSIFIERS = _on_pixels(
         "SVC",
     ),
 )
-IMAGE_REGRESSORS = _on_pixels(
+IMAGE_REGRESSORS = _for_rows_of(
+    "pixels",
     TABLE_REGRESSORS,
     (
         "DummyRegressor",
@@ -182,19 +185,18 @@ IMAGE_REGRESSORS = _on_pixels(
         "SVR",
     ),
 )
-
-
-def _named(
-    rows: Iterable[Candidate], names: Iterable[str], style: str
-) -> tuple[Candidate, ...]:
-    return tuple(
-        replace(row, style=style if row.style else "")
-        for row in rows
-        if row.name in names
-    )
-
-
-SEQUENCE_CLASSIFIERS = _named(
+VIDEO_CLASSIFIERS = _for_rows_of(
+    "clips",
+    TABLE_CLASSIFIERS,
+    ("DummyClassifier", "LogisticRegression", "RandomForestClassifier", "SVC"),
+)
+VIDEO_REGRESSORS = _for_rows_of(
+    "clips",
+    TABLE_REGRESSORS,
+    ("DummyRegressor", "RidgeCV", "RandomForestRegressor", "SVR"),
+)
+SEQUENCE_CLASSIFIERS = _for_rows_of(
+    "statistics",
     TABLE_CLASSIFIERS,
     (
         "DummyClassifier",
@@ -204,9 +206,9 @@ SEQUENCE_CLASSIFIERS = _named(
         "RandomForestClassifier",
         "SVC",
     ),
-    "statistics",
 )
-SEQUENCE_REGRESSORS = _named(
+SEQUENCE_REGRESSORS = _for_rows_of(
+    "statistics",
     TABLE_REGRESSORS,
     (
         "DummyRegressor",
@@ -216,7 +218,6 @@ SEQUENCE_REGRESSORS = _named(
         "RandomForestRegressor",
         "SVR",
     ),
-    "statistics",
 )
 
 TEXT_CLASSIFIERS = (
@@ -316,6 +317,13 @@ KINDS: dict[str, Kind] = {
         deep_style="",
         on_arrays=("CNNClassifier", "CNNRegressor"),
         only_native=False,
+    ),
+    # Before images, which may have as many axes.
+    "videos": Kind(
+        are_videos,
+        {"classification": VIDEO_CLASSIFIERS, "regression": VIDEO_REGRESSORS},
+        deep_style="",
+        table_style="clips",
     ),
     "images": Kind(
         _are_images,

@@ -25,6 +25,7 @@ from sknets._comparison.candidates import (
     deep_estimators,
     near_names,
 )
+from sknets._comparison.clips import ClipStatistics
 from sknets._comparison.pictures import FlatPixels
 from sknets._comparison.preparation import table_preparation
 from sknets._comparison.problem import Problem
@@ -262,6 +263,8 @@ def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
         steps = [tfidf(problem.X)]
     elif row.style == "statistics":
         steps = [SequenceStatistics(), StandardScaler()]
+    elif row.style == "clips":
+        steps = [ClipStatistics()]
     elif problem.roles is not None:
         steps = [table_preparation(problem.roles, row.style, problem.seed)]
     elif problem.is_sparse:

@@ -24,6 +24,7 @@ from sklearn.model_selection import (
 from sklearn.utils.validation import _num_samples
 
 from sknets._comparison.candidates import KINDS, guess_kind, near_names
+from sknets._comparison.clips import read_videos
 from sknets._comparison.pictures import read_images
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
 from sknets._comparison.sequential import read_sequences, read_texts
@@ -34,7 +35,12 @@ TASKS = ("classification", "regression")
 IMBALANCED = 0.8
 
 # What tells the facts and notes of kinds that are no tables.
-READ = {"images": read_images, "sequences": read_sequences, "text": read_texts}
+READ = {
+    "images": read_images,
+    "sequences": read_sequences,
+    "text": read_texts,
+    "videos": read_videos,
+}
 
 Scorers = dict[str, tuple[Callable[..., float], int]]
 # Column of the table: (scikit-learn's scorer, sign that gives natural units).

@@ -113,7 +113,7 @@ class Images:
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         items = _items(owner, X)
         rows = items is None and _axes(X) == 2
-        if items is None and (X is None or _holds_strings([X]) or _holds_strings(X)):
+        if items is None and (X is None or holds_strings([X]) or holds_strings(X)):
             raise ValueError(
                 f"{owner}: X must be an array of images or a list of arrays, got "
                 f"{X!r:.60}: read files first, with PIL or imageio for example"
@@ -141,8 +141,8 @@ class Images:
         if reset:
             estimator.n_channels_ = layout.channels(array.shape[1:])
             estimator.image_size_ = layout.size(array.shape[1:])
-            estimator.pixel_unit_ = _unit(owner, array, layout)
-        divisor = _divisor(estimator, array)
+            estimator.pixel_unit_ = unit_of(owner, [array], layout)
+        divisor = divisor_of(estimator, [array])
         # Tables are computed in their own dtype, as scikit-learn does.
         table = array.ndim == 2 and array.dtype == np.float64
         dtype = torch.float64 if table else torch.float32
@@ -168,11 +168,11 @@ def _items(owner: str, X: Any) -> list[np.ndarray] | None:
             )
         if item.dtype.kind == "f" and not np.isfinite(item).all():
             raise ValueError(f"{owner}: X[{i}] contains NaN or infinity")
-        items.append(_bytes_or_floats(item))
+        items.append(bytes_or_floats(item))
     return items
 
 
-def _bytes_or_floats(array: np.ndarray) -> np.ndarray:
+def bytes_or_floats(array: np.ndarray) -> np.ndarray:
     """Whole numbers from 0 to 255 as bytes, whatever type they came in."""
     kind, size = array.dtype.kind, array.dtype.itemsize
     if array.dtype == np.uint8 or (kind == "f" and size in (4, 8)):
@@ -181,7 +181,7 @@ def _bytes_or_floats(array: np.ndarray) -> np.ndarray:
     return array.astype(np.uint8 if small else np.float32)
 
 
-def _holds_strings(X: Any) -> bool:
+def holds_strings(X: Any) -> bool:
     return isinstance(X, list | tuple) and len(X) > 0 and isinstance(X[0], str | Path)
 
 
@@ -215,7 +215,7 @@ def _read(estimator: Any, X: Any) -> np.ndarray:
         )
     if array.dtype.kind == "f" and not math.isfinite(array.sum(dtype=np.float64)):
         raise ValueError(f"{owner}: X contains NaN or infinity")
-    return _bytes_or_floats(array)
+    return bytes_or_floats(array)
 
 
 def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
@@ -225,7 +225,7 @@ def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     array = validate_data(estimator, X, reset=reset, dtype=dtypes)
     if shape is None:
         return array
-    array = _bytes_or_floats(array)
+    array = bytes_or_floats(array)
     if math.prod(shape) != array.shape[1]:
         raise ValueError(
             estimator._refusal(
@@ -237,12 +237,13 @@ def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     return array.reshape(len(array), *shape)
 
 
-def _unit(owner: str, array: np.ndarray, layout: Layout) -> str:
-    if array.dtype == np.uint8:
+def unit_of(owner: str, arrays: list[np.ndarray], layout: Layout) -> str:
+    if arrays[0].dtype == np.uint8:
         return "byte"
     if layout.spatial_dims != 2:
         return "raw"
-    low, high = float(array.min()), float(array.max())
+    low = min(float(array.min()) for array in arrays)
+    high = max(float(array.max()) for array in arrays)
     if low >= 0 and high <= 1:
         return "unit"
     warnings.warn(
@@ -255,21 +256,30 @@ def _unit(owner: str, array: np.ndarray, layout: Layout) -> str:
     return "raw"
 
 
-def _divisor(estimator: Any, array: np.ndarray) -> float | None:
+def divisor_of(estimator: Any, arrays: list[np.ndarray]) -> float | None:
     """What brings pixels to the unit of the first fit, refusing what cannot be it."""
     unit, owner = estimator.pixel_unit_, type(estimator).__name__
-    if array.dtype == np.uint8:
+    if arrays[0].dtype == np.uint8:
         return None if unit == "raw" else 255.0
     if unit == "raw":
         return None
+    high = max(float(array.max()) for array in arrays)
     # Interpolation and noise overshoot a little.
-    if float(array.max()) > 2:
+    if high > 2:
         was = "uint8" if unit == "byte" else "floats within [0, 1]"
         raise ValueError(
-            f"{owner}: X holds floats up to {array.max():.4g}, but fit had {was}: "
+            f"{owner}: X holds floats up to {high:.4g}, but fit had {was}: "
             "divide X by 255, or give uint8"
         )
     return None
 
 
-__all__ = ["Images", "PixelUnitWarning", "Pixels"]
+__all__ = [
+    "Images",
+    "PixelUnitWarning",
+    "Pixels",
+    "bytes_or_floats",
+    "divisor_of",
+    "holds_strings",
+    "unit_of",
+]

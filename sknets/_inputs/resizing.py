@@ -32,7 +32,7 @@ def resized_list(
         sizes = np.array([layout.size(item.shape) for item in items])
         size = tuple(np.median(sizes, axis=0).round().astype(int).tolist())
     else:
-        size = _target_size(estimator, layout)
+        size = target_size(estimator, layout)
     # One dtype for all: a list may mix bytes and floats only by mistake.
     kinds = {item.dtype.kind for item in items}
     if len(kinds) > 1:
@@ -42,7 +42,7 @@ def resized_list(
             "convert all images to one dtype"
         )
     if unequal or layout.size(items[0].shape) != size:
-        items = [_resize(item[None], layout, size)[0] for item in items]
+        items = [resize_to(item[None], layout, size)[0] for item in items]
     return np.stack(items)
 
 
@@ -75,14 +75,16 @@ def resized_array(
             return array
     elif estimator.resize is None:
         return array
-    size = _target_size(estimator, layout)
+    size = target_size(estimator, layout)
     if layout.size(shape) == size:
         return array
-    parts = [_resize(array[i : i + 64], layout, size) for i in range(0, len(array), 64)]
+    parts = [
+        resize_to(array[i : i + 64], layout, size) for i in range(0, len(array), 64)
+    ]
     return np.concatenate(parts)
 
 
-def _target_size(estimator: Any, layout: Layout) -> tuple[int, ...]:
+def target_size(estimator: Any, layout: Layout) -> tuple[int, ...]:
     if estimator.resize is None:
         return tuple(estimator.image_size_)
     size = estimator.resize
@@ -98,7 +100,7 @@ def _target_size(estimator: Any, layout: Layout) -> tuple[int, ...]:
     return size
 
 
-def _resize(samples: np.ndarray, layout: Layout, size: tuple[int, ...]) -> np.ndarray:
+def resize_to(samples: np.ndarray, layout: Layout, size: tuple[int, ...]) -> np.ndarray:
     """Linear interpolation, smoothed where it shrinks (but for volumes)."""
     grid = layout.grid(as_tensor(np.ascontiguousarray(samples)))
     if layout.spatial_dims == 3:
@@ -122,4 +124,4 @@ def _channels(n: int) -> str:
     return f"{n} channel{'' if n == 1 else 's'}"
 
 
-__all__ = ["resized_array", "resized_list"]
+__all__ = ["resize_to", "resized_array", "resized_list", "target_size"]

@@ -130,15 +130,7 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
 
     def _check_params(self) -> None:
         super()._check_params()
-        for kind in _augmentations(self.augment):
-            if not (callable(kind) or kind in AUGMENTATIONS):
-                raise ValueError(
-                    self._refusal(
-                        "augment",
-                        f"{kind!r} is not one of {', '.join(map(repr, AUGMENTATIONS))} "
-                        "or a function of an image",
-                    )
-                )
+        check_augment(self)
         check_backbone(self)
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
@@ -160,7 +152,7 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         standardize = standardize_channels(
             self.x_mean_, self.x_scale_, self.image_size_
         )
-        kinds = _augmentations(self.augment)
+        kinds = augmentations(self.augment)
         prepare: list[nn.Module] = [Augment(kinds)] if kinds else []
         prepare.append(standardize)
         if self.backbone is not None:
@@ -180,12 +172,12 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
             self.n_channels_,
             self.image_size_,
             self._n_outputs,
-            _tuple(self.channels),
+            as_tuple(self.channels),
             self.kernel_size,
             self.pooling,
             bool(norm),
             self.activation,
-            _tuple(self.hidden_layer_sizes),
+            as_tuple(self.hidden_layer_sizes),
             self.dropout,
             prepare,
         )
@@ -197,7 +189,7 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
     def _before_training(self, net: Any, *sets: Samples | None) -> None:
         """Let a frozen backbone see each image once, not once an epoch."""
         images = sets[0].x if sets[0] is not None else None
-        if images is None or not self.freeze_backbone or _augmentations(self.augment):
+        if images is None or not self.freeze_backbone or augmentations(self.augment):
             return
         features = net.outputs(images, net.module_.features).clone()
         table = Rows(features).to(images.device, images.dtype)
@@ -232,13 +224,25 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
 AUGMENTATIONS = ("flip", "shift", "crop")
 
 
-def _augmentations(augment: Any) -> list[Any]:
+def augmentations(augment: Any) -> list[Any]:
     if augment is None:
         return []
     return list(augment) if isinstance(augment, list | tuple) else [augment]
 
 
-def _tuple(sizes: Any) -> tuple[int, ...]:
+def check_augment(estimator: Any) -> None:
+    for kind in augmentations(estimator.augment):
+        if not (callable(kind) or kind in AUGMENTATIONS):
+            raise ValueError(
+                estimator._refusal(
+                    "augment",
+                    f"{kind!r} is not one of {', '.join(map(repr, AUGMENTATIONS))} "
+                    "or a function of an image",
+                )
+            )
+
+
+def as_tuple(sizes: Any) -> tuple[int, ...]:
     return tuple(sizes) if isinstance(sizes, tuple | list) else (int(sizes),)
 
 
