@@ -20,7 +20,7 @@ PACKAGE = Path(sknets.__file__).parent
 # or from its own within a group that is one part of the house.
 FLOORS = {
     1: "_params _attempt _inputs _layers _losses _backbones _state _engine metrics",
-    2: "_estimator _tasks",
+    2: "_backtest _estimator _forecasting _rolling _tasks",
     4: "comparison _comparison display persistence testing model_selection inspection "
     "datasets",
     5: "__init__ __main__",

@@ -3,6 +3,7 @@
 from sknets._inputs.images import Images
 from sknets._inputs.pairs import Pairs
 from sknets._inputs.sequences import Sequences
+from sknets._inputs.series import Series
 from sknets._inputs.table import Table
 
-__all__ = ["Images", "Pairs", "Sequences", "Table"]
+__all__ = ["Images", "Pairs", "Sequences", "Series", "Table"]
