@@ -122,7 +122,7 @@ def _cut(exogenous: Any, past: History, starts: list[int], ends: list[int]) -> A
     if exogenous is None:
         return None
     values = [e[a:b] for e, a, b in zip(exogenous, starts, ends)]
-    return History(values, past.timelines, past.panel, past.keys)
+    return History(values, past.timelines, past.panel, past.keys, flat=False)
 
 
 def _times(y: Any, i: int, history: History) -> Any:
@@ -151,11 +151,7 @@ def _rows(
             "y": history.values[i][end : end + h].ravel(),
         }
         for name, values in found.items():
-            one = values
-            if history.panel in ("dict", "frame"):
-                one = values[history.keys[i]] if history.panel == "dict" else None
-            elif history.panel:
-                one = values[i]
+            one = values[i] if history.panel else values
             columns[name] = np.asarray(one).ravel()
         frames.append(pd.DataFrame(columns))
     return frames

@@ -42,7 +42,7 @@ class Forecaster(Estimator):
     horizon: int = param(default=12, at_least=1)
     window: int | Literal["auto"] = param(default="auto", at_least=1)
     strategy: Literal["auto", "direct", "recursive"] = param(default="auto")
-    transform: Literal["auto", "log", "sqrt"] | None = param(default="auto")
+    transformation: Literal["auto", "log", "sqrt"] | None = param(default="auto")
     difference: Literal["auto", "first", "seasonal", "both"] | None = param(
         default="auto"
     )
@@ -315,16 +315,16 @@ class Forecaster(Estimator):
                 )
 
     def _there(self, values: np.ndarray) -> np.ndarray:
-        function, _, holds = TRANSFORMS[self.transform_]
+        function, _, holds = TRANSFORMS[self.transformation_]
         if not holds(values).all():
             raise ValueError(
                 f"{type(self).__name__}: y has values as low as {values.min():g}, of "
-                f"which there is no {self.transform_}: set transform=None"
+                f"which there is no {self.transformation_}: set transformation=None"
             )
         return function(values)
 
     def _back(self, z: np.ndarray) -> np.ndarray:
-        return TRANSFORMS[self.transform_][1](z)
+        return TRANSFORMS[self.transformation_][1](z)
 
     def _windows(self, history: History, exogenous: Any, reset: bool) -> Windows:
         differencing = self._differencing

@@ -21,14 +21,15 @@ from sknets._inputs.windows import TRANSFORMS
 _ORIGINS = 64
 _WINDOW = 24
 _AGAIN, _ROUNDS = 3, 3  # so many of the best are tried so often
-_CHOICES = ("strategy", "transform", "difference")
+_CHOICES = ("strategy", "transformation", "difference")
 
 
 def choose(estimator: Any, history: History, exogenous: Any) -> None:
     """Set how the series is treated, by forecasts of its own last part.
 
-    Learned: ``season_``, ``window_``, ``strategy_``, ``transform_``, ``difference_``,
-    ``selection_`` (what was tried) and ``held_out_errors_`` (for intervals).
+    Learned: ``season_``, ``window_``, ``strategy_``, ``transformation_``,
+    ``difference_``, ``selection_`` (what was tried) and ``held_out_errors_`` (for
+    intervals).
     """
     options = _options(estimator, history)
     tried: dict[tuple, list[tuple[float, Any]]] = {}
@@ -56,7 +57,7 @@ def choose(estimator: Any, history: History, exogenous: Any) -> None:
         ]
         first = sorted(grid, key=error)[:_AGAIN]
         best = min(first, key=lambda candidate: error(candidate, _ROUNDS))
-        grid = [{**best, "transform": each} for each in options["transform"]]
+        grid = [{**best, "transformation": each} for each in options["transformation"]]
         best = min(grid, key=lambda candidate: error(candidate, _ROUNDS))
         if not math.isfinite(error(best)):
             _refuse(estimator, history, f"choosing {' and '.join(several)}")
@@ -84,7 +85,7 @@ def _refuse(estimator: Any, history: History, what: str) -> None:
     raise ValueError(
         f"{type(estimator).__name__}: y has {shortest} values, too few for {what} by "
         "forecasts of its last part: give more of it, a smaller window or horizon, or "
-        "set strategy, transform, difference and intervals=False"
+        "set strategy, transformation, difference and intervals=False"
     )
 
 
@@ -94,8 +95,8 @@ def _refuse(estimator: Any, history: History, what: str) -> None:
 def _options(estimator: Any, history: History) -> dict[str, list[Any]]:
     season = estimator.season
     estimator.season_ = _season(history) if season == "auto" else season
-    transforms = [estimator.transform]
-    if estimator.transform == "auto":
+    transforms = [estimator.transformation]
+    if estimator.transformation == "auto":
         held = [all(holds(v).all() for v in history.values) for *_, holds in _RULES]
         transforms = [name for name, ok in zip(TRANSFORMS, held) if ok]
     differences = [estimator.difference]
@@ -121,7 +122,7 @@ def _options(estimator: Any, history: History) -> dict[str, list[Any]]:
     estimator.window_ = window
     return {
         "strategy": strategies,
-        "transform": transforms,
+        "transformation": transforms,
         "difference": differences,
     }
 

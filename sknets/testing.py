@@ -27,13 +27,19 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.callback import ScoringMonitor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    TimeSeriesSplit,
+    cross_val_predict,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 import sknets
 from sknets._engine.stock import Callback
+from sknets._forecasting import Forecaster
 
 Check = Callable[[Any, Any, Any], None]
 
@@ -98,6 +104,10 @@ def _check(function: Check) -> Check:
 
 
 def _outputs(estimator: Any, X: Any) -> dict[str, Any]:
+    if isinstance(estimator, Forecaster):  # X is the past, not what is asked for
+        lower, upper = estimator.predict_interval(y=X)
+        forecast = estimator.predict(), estimator.predict(y=X)
+        return {"predict": forecast, "lower": lower, "upper": upper}
     return {
         verb: getattr(estimator, verb)(X) for verb in _VERBS if hasattr(estimator, verb)
     }
@@ -219,6 +229,11 @@ def predicting_changes_nothing(estimator, X, y):
 @_check
 def order_and_company_of_samples_do_not_matter(estimator, X, y):
     estimator.fit(X, y)
+    if isinstance(estimator, Forecaster):
+        if estimator.panel_:
+            whole, one = estimator.predict(y=X), estimator.predict(y=[X[3]])
+            _assert_close(one[0], whole[3], estimator.net_.dtype)
+        return
     expected = _outputs(estimator, X)
     n = _num_samples(X)
     order = np.random.RandomState(0).permutation(n)
@@ -376,16 +391,17 @@ def partial_fits_equal_a_fit(estimator, X, y):
 def works_in_model_selection(estimator, X, y):
     if not hasattr(estimator, "predict"):
         return
-    found = cross_val_predict(
-        estimator, X, y, cv=KFold(2, shuffle=True, random_state=0)
-    )
-    assert len(found) == _num_samples(X)
+    cv: Any = KFold(2, shuffle=True, random_state=0)
+    if not isinstance(estimator, Forecaster):
+        assert len(cross_val_predict(estimator, X, y, cv=cv)) == _num_samples(X)
+    elif not estimator.fit(X, y).panel_:
+        cv = TimeSeriesSplit(2)  # a series is cut in time, a panel between series
     if not hasattr(estimator, "score"):
         return
     search = GridSearchCV(
         Pipeline([("net", estimator)]),
         {"net__lr": [1e-3, 1e-2]},
-        cv=KFold(2, shuffle=True, random_state=0),
+        cv=cv,
         error_score="raise",
     )
     search.fit(X, y)

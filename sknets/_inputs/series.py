@@ -47,7 +47,8 @@ class History:
         values = [self.values[i][:end] for i, end in zip(chosen, ends)]
         keys = [self.keys[i] for i in chosen] if self.keys else []
         lines: list[dict[str, Any]] = [{"kind": ""}] * len(chosen)
-        return History(values, lines, self.panel, keys, self.flat, self.columns)
+        panel = "list" if self.panel else ""
+        return History(values, lines, panel, keys, self.flat, self.columns)
 
     def wrap(self, forecasts: list[np.ndarray], steps: np.ndarray) -> Any:
         """Forecasts (n_steps, n_channels) in the containers that the series came in."""
@@ -304,16 +305,21 @@ def _aligned(
         raise ValueError(
             f"{owner}: {what} has {given.values[0].shape[1]} columns, but fit had {n}"
         )
-    for values, length in zip(given.values, lengths):
+    for i, (values, length) in enumerate(zip(given.values, lengths)):
         if len(values) != length:
             raise ValueError(
                 f"{owner}: {what} has {len(values)} rows, but "
-                + (
-                    f"y has {length}"
-                    if what == "X"
-                    else f"{length} steps are asked for"
-                )
+                + (f"y has {length}" if what == "X" else f"{length} steps are asked")
             )
+        line, end = history.timelines[i], given.timelines[i].get("last")
+        if line["kind"] and end is not None:
+            due = line["last"]
+            if what == "X_future":
+                due = timeline(index_after(line, np.array([length])), what)["last"]
+            if end != due:
+                raise ValueError(
+                    f"{owner}: {what} ends at {end}, but its last row must be of {due}"
+                )
     return given.values
 
 

@@ -90,7 +90,135 @@ class ForecastNet(nn.Module):
 
 
 class RNNForecaster(Forecaster):
-    """Recurrent network that forecasts series."""
+    """Recurrent network that forecasts series [1]_, with calibrated intervals.
+
+    Parameters
+    ----------
+    horizon : int, default=12
+        How many steps ahead to learn to forecast.
+    window : int or "auto", default="auto"
+        How many steps the network reads; "auto" are two seasons or 24, at most a fifth
+        of the shortest series.
+    strategy : {"auto", "direct", "recursive"}, default="auto"
+        "direct" forecasts all steps of the horizon at once from the last state,
+        "recursive" the next one, which is then read as if it had come [2]_. "auto"
+        tries both, see the notes.
+    transformation : {"auto", "log", "sqrt"} or None, default="auto"
+        What is taken of the values first. "auto" tries those that exist for all values.
+    difference : {"auto", "first", "seasonal", "both"} or None, default="auto"
+        What is forecast: the values, their change, their change since a season ago, or
+        the change of that. "auto" tries them.
+    season : int, "auto" or None, default="auto"
+        Steps of a season. "auto" proposes the highest peak in the autocorrelation of
+        the changes; None rules a season out.
+    intervals : bool, default=True
+        Whether errors of forecasts of the last part of the series are kept for
+        `predict_interval`. False saves a fit where there is nothing else to choose.
+    cell : {"lstm", "gru", "rnn"}, default="lstm"
+        Long short-term memory [1]_, gated recurrent units, or Elman's plain cell.
+    hidden_size : int, default=32
+        Numbers in the state of a layer.
+    n_layers : int, default=1
+        Layers on top of each other; each reads the states of the one below.
+    dropout : float, default=0.0
+        The share of numbers switched off in training before each layer but the first,
+        the output layer included; never from step to step.
+    max_epochs : int, default=40
+        How often training goes through the windows.
+    lr : float, default=0.01
+        The highest learning rate of the schedule.
+    lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
+        See `sknets._estimator.Estimator`.
+    gradient_clip : float, default=1.0
+        Largest norm of a step's gradient.
+    weight_decay : float, default=0.001
+        L2 penalty of weight matrices.
+
+    Attributes
+    ----------
+    strategy_, transformation_, difference_, season_, window_
+        What was chosen.
+    selection_ : list of dict
+        What was tried, the best first: the choices, their "error" (in units of that of
+        taking each value for the next) and over how many "fits" it is a mean.
+    held_out_errors_ : ndarray of shape (n_origins, horizon, n_channels) or None
+        Errors of forecasts of the last part, transformed and scaled.
+    horizon_ : int
+        The horizon of the fit.
+    n_channels_, n_exogenous_ : int
+        Columns of y and of X.
+    channel_names_ : list or None
+        Columns of y, if it was a DataFrame.
+    panel_ : bool
+        Whether several series were learned from.
+    y_mean_, y_scale_ : ndarray of shape (n_channels_,)
+        What the transformed differences are centred and scaled by; those of a panel by
+        each series' own figures.
+    naive_error_ : ndarray of shape (n_channels_,)
+        The mean absolute change from a value to the next: the unit of `score`.
+
+    Notes
+    -----
+    y is one series: an array ``(n_times,)`` or ``(n_times, n_channels)``, a pandas
+    Series, or a DataFrame whose columns are channels; or a panel of series of any
+    lengths: a list or dict of these, an array ``(n_series, n_times, n_channels)``, a
+    frame whose index has the levels series and time. What pandas came in goes out, with
+    the index continued. All series of a panel train one network.
+
+    How a series is differenced decides more than the network does, and no rule knows.
+    So "auto" trains on the beginning of the series and forecasts its last part from
+    rolling origins: every strategy and difference once, the best three twice more with
+    other seeds and shorter beginnings, then the other transforms likewise. Whatever is
+    fixed is not tried. Nothing looks ahead; scales, too, are those of the beginning.
+
+    Intervals are those of split conformal prediction [3]_ [4]_: for each step the
+    quantile of the absolute errors in the last part, transformed and scaled. Errors of
+    neighbouring origins are not independent and the future may differ from the past:
+    the coverage is measured (``benchmarks/forecasting.py``), not guaranteed.
+
+    Exogenous columns are differenced as y is; each step reads those of the next one.
+    With ``early_stopping`` the end of each series is the validation set. A checkpoint
+    keeps the training, not the choosing, which is repeated.
+
+    Training is the same for all estimators: for ``optimizer``, ``early_stopping``,
+    ``warm_start``, ``precision``, ``device``, ``random_state``, ``verbose``,
+    ``callbacks`` and the rest, and for ``net_``, ``loss_curve_`` and the other
+    attributes of training, see `sknets._estimator.Estimator`.
+
+    References
+    ----------
+    .. [1] S. Hochreiter, J. Schmidhuber. Long Short-Term Memory. Neural Computation 9,
+       1997.
+    .. [2] S. Ben Taieb, G. Bontempi, A. F. Atiya, A. Sorjamaa. A Review and Comparison
+       of Strategies for Multi-step Ahead Time Series Forecasting. Expert Systems with
+       Applications 39, 2012.
+    .. [3] V. Vovk, A. Gammerman, G. Shafer. Algorithmic Learning in a Random World.
+       Springer 2005.
+    .. [4] J. Lei, M. G'Sell, A. Rinaldo, R. J. Tibshirani, L. Wasserman.
+       Distribution-Free Predictive Inference for Regression. JASA 113, 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknets import RNNForecaster
+    >>> t = np.arange(160)
+    >>> noise = np.random.default_rng(0).normal(size=160)
+    >>> y = 20 + 5 * np.sin(2 * np.pi * t / 12) + noise
+    >>> rnn = RNNForecaster(strategy="direct", max_epochs=20, random_state=0)
+    >>> rnn.fit(y[:148]).difference_
+    'seasonal'
+    >>> bool(np.abs(rnn.predict() - y[148:]).mean() < 2)
+    True
+    >>> lower, upper = rnn.predict_interval(coverage=0.8)
+
+    In a search the series is cut in the order of time:
+
+    >>> from sklearn.model_selection import TimeSeriesSplit, cross_val_score
+    >>> rnn = RNNForecaster(horizon=4, strategy="direct", difference="seasonal")
+    >>> rnn = rnn.set_params(season=12, transformation=None, intervals=False)
+    >>> cross_val_score(rnn, y, cv=TimeSeriesSplit(2, test_size=12)).shape
+    (2,)
+    """
 
     cell: Literal["lstm", "gru", "rnn"] = param(default="lstm")
     hidden_size: int = param(default=32, at_least=1)
