@@ -158,7 +158,7 @@ def _season(history: History) -> int | None:
 def _held_out(estimator: Any, history: History, attempt: int) -> int:
     """How many values at the end of each series are held out; each time more."""
     middle = int(np.median([len(v) for v in history.values]))
-    n = (estimator.horizon + middle // 8) * (2 + attempt) // 2
+    n = (estimator.horizon + middle // 8) * (4 + attempt) // 4
     return max(1, min(n, middle // 2))
 
 

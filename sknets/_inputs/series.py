@@ -134,7 +134,8 @@ def timeline(index: Any, what: str, name: Any = None) -> dict[str, Any]:
 
 def _inferred(index: pd.DatetimeIndex) -> str | None:
     if len(index) > 2:
-        return pd.infer_freq(index)
+        # infer_freq announces that it will return something else.
+        return pd.DatetimeIndex(index, freq="infer").freqstr
     if len(index) == 2:
         return pd.tseries.frequencies.to_offset(index[1] - index[0]).freqstr
     return "D"
