@@ -137,9 +137,8 @@ def test_a_known_future_is_used():
     x = random.normal(size=(120, 2))
     y = 5 * x[:, 0] + random.normal(0, 0.1, 120)
     for strategy in ("direct", "recursive"):
-        rnn = quick(
-            strategy=strategy, difference=None, max_epochs=40, lr=0.02, window=6
-        )
+        rnn = quick(strategy=strategy, difference=None, max_epochs=40, lr=0.02)
+        rnn.set_params(window=6)
         rnn.fit(y[:110], x[:110])
         error = np.abs(rnn.predict(10, x[110:]) - y[110:]).mean()
         assert error < 0.5 * np.abs(y[110:]).mean()
@@ -228,7 +227,7 @@ def test_intervals_cover_what_they_say():
     inside = {0.6: [], 0.9: []}
     for origin in range(350, 696, 2):
         for coverage, found in inside.items():
-            bounds = rnn.predict_interval(coverage=coverage, y=y[:origin])
+            bounds = rnn.predict_interval(4, coverage=coverage, y=y[:origin])
             came = y[origin : origin + 4]
             found.append((bounds[0] <= came) & (came <= bounds[1]))
     for coverage, found in inside.items():
