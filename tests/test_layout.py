@@ -21,8 +21,8 @@ PACKAGE = Path(sknets.__file__).parent
 FLOORS = {
     1: "_params _attempt _inputs _layers _losses _backbones _state _engine metrics",
     2: "_backtest _estimator _forecasting _rolling _tasks",
-    4: "comparison _comparison display persistence testing _sameness model_selection inspection "
-    "datasets",
+    4: "comparison _comparison display persistence testing _sameness model_selection "
+    "inspection datasets",
     5: "__init__ __main__",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

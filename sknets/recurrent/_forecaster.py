@@ -204,9 +204,9 @@ class RNNForecaster(Forecaster):
     >>> t = np.arange(160)
     >>> noise = np.random.default_rng(0).normal(size=160)
     >>> y = 20 + 5 * np.sin(2 * np.pi * t / 12) + noise
-    >>> rnn = RNNForecaster(strategy="direct", max_epochs=20, random_state=0)
-    >>> rnn.fit(y[:148]).difference_
-    'seasonal'
+    >>> rnn = RNNForecaster(strategy="direct", transformation=None, max_epochs=20)
+    >>> rnn.set_params(random_state=0).fit(y[:148]).season_
+    12
     >>> bool(np.abs(rnn.predict() - y[148:]).mean() < 2)
     True
     >>> lower, upper = rnn.predict_interval(coverage=0.8)
