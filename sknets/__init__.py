@@ -33,6 +33,7 @@ _HOME = {
     # 3. Recurrent networks
     "RNNClassifier": "recurrent",
     "RNNRegressor": "recurrent",
+    "RNNForecaster": "recurrent",
     # 5. Autoencoders
     "AutoencoderTransformer": "autoencoders",
     "ConvolutionalAutoencoderTransformer": "autoencoders",

@@ -21,23 +21,28 @@ from typing import Any
 
 import joblib
 import numpy as np
-import scipy.sparse as sp
 import torch
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.callback import ScoringMonitor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    TimeSeriesSplit,
+    cross_val_predict,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 import sknets
 from sknets._engine.stock import Callback
+from sknets._forecasting import Forecaster
+from sknets._sameness import VERBS, assert_close, assert_same, outputs
 
 Check = Callable[[Any, Any, Any], None]
 
-_VERBS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
 _CHECKS: list[Check] = []
 
 
@@ -97,38 +102,6 @@ def _check(function: Check) -> Check:
     return function
 
 
-def _outputs(estimator: Any, X: Any) -> dict[str, Any]:
-    return {
-        verb: getattr(estimator, verb)(X) for verb in _VERBS if hasattr(estimator, verb)
-    }
-
-
-def _assert_same(found: Any, expected: Any) -> None:
-    """Equal to the bit, whatever the containers."""
-    if isinstance(expected, dict):
-        assert found.keys() == expected.keys()
-        for key in expected:
-            _assert_same(found[key], expected[key])
-    elif sp.issparse(expected):
-        _assert_same(found.toarray(), expected.toarray())
-    elif isinstance(expected, list | tuple) or getattr(
-        expected, "dtype", None
-    ) == np.dtype(object):
-        assert len(found) == len(expected)
-        for one, other in zip(found, expected):
-            _assert_same(one, other)
-    else:
-        np.testing.assert_array_equal(found, expected)
-
-
-def _assert_close(found: Any, expected: Any, computed_in: Any) -> None:
-    if getattr(expected, "dtype", None) is not None and expected.dtype.kind == "f":
-        tolerance = 1e-10 if computed_in == torch.float64 else 1e-5
-        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
-    else:
-        _assert_same(found, expected)
-
-
 @_check
 def parameters_are_stored_and_cloned(estimator, X, y):
     params = estimator.get_params(deep=False)
@@ -153,7 +126,7 @@ def a_misspelt_parameter_names_the_right_one(estimator, X, y):
 
 @_check
 def unfitted_says_so(estimator, X, y):
-    for verb in _VERBS:
+    for verb in VERBS:
         if hasattr(estimator, verb):
             try:
                 getattr(estimator, verb)(X)
@@ -176,11 +149,11 @@ def fit_returns_self_and_changes_no_argument(estimator, X, y):
 def the_same_seed_gives_the_same_bits(estimator, X, y):
     torch.manual_seed(1)
     np.random.seed(1)
-    expected = _outputs(clone(estimator).fit(X, y), X)
+    expected = outputs(clone(estimator).fit(X, y), X)
     torch.manual_seed(2)
     np.random.seed(2)
-    _assert_same(_outputs(estimator.fit(X, y), X), expected)
-    _assert_same(_outputs(estimator.fit(X, y), X), expected)
+    assert_same(outputs(estimator.fit(X, y), X), expected)
+    assert_same(outputs(estimator.fit(X, y), X), expected)
 
 
 @_check
@@ -193,17 +166,17 @@ def global_random_state_is_left_alone(estimator, X, y):
         ]
 
     before = states()
-    _outputs(estimator.fit(X, y), X)
+    outputs(estimator.fit(X, y), X)
     assert states() == before
 
 
 @_check
 def threads_do_not_disturb_each_other(estimator, X, y):
-    expected = _outputs(clone(estimator).fit(X, y), X)
+    expected = outputs(clone(estimator).fit(X, y), X)
     with ThreadPoolExecutor(8) as pool:
         fits = [pool.submit(clone(estimator).fit, X, y) for _ in range(8)]
         for fit in fits:
-            _assert_same(_outputs(fit.result(), X), expected)
+            assert_same(outputs(fit.result(), X), expected)
 
 
 @_check
@@ -211,7 +184,7 @@ def predicting_changes_nothing(estimator, X, y):
     estimator.fit(X, y)
     before = dict(vars(estimator))
     state = pickle.dumps(estimator)
-    _outputs(estimator, X)
+    outputs(estimator, X)
     assert vars(estimator) == before
     assert pickle.dumps(estimator) == state
 
@@ -219,17 +192,22 @@ def predicting_changes_nothing(estimator, X, y):
 @_check
 def order_and_company_of_samples_do_not_matter(estimator, X, y):
     estimator.fit(X, y)
-    expected = _outputs(estimator, X)
+    if isinstance(estimator, Forecaster):
+        if estimator.panel_:
+            whole, one = estimator.predict(y=X), estimator.predict(y=[X[3]])
+            assert_close(one[0], whole[3], estimator.net_.dtype)
+        return
+    expected = outputs(estimator, X)
     n = _num_samples(X)
     order = np.random.RandomState(0).permutation(n)
     for rows in (order, order[: n // 2], order[:1]):
-        for verb, output in _outputs(estimator, _safe_indexing(X, rows)).items():
-            _assert_close(output, expected[verb][rows], estimator.net_.dtype)
+        for verb, output in outputs(estimator, _safe_indexing(X, rows)).items():
+            assert_close(output, expected[verb][rows], estimator.net_.dtype)
 
 
 @_check
 def copies_predict_the_same(estimator, X, y):
-    expected = _outputs(estimator.fit(X, y), X)
+    expected = outputs(estimator.fit(X, y), X)
     file = io.BytesIO()
     joblib.dump(estimator, file)
     file.seek(0)
@@ -239,24 +217,24 @@ def copies_predict_the_same(estimator, X, y):
         copy.copy(estimator),
         joblib.load(file),
     ):
-        _assert_same(_outputs(twin, X), expected)
+        assert_same(outputs(twin, X), expected)
 
 
 @_check
 def saved_files_predict_the_same(estimator, X, y):
-    expected = _outputs(estimator.fit(X, y), X)
+    expected = outputs(estimator.fit(X, y), X)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         estimator.save(path)
         twin = sknets.load(path)
     assert type(twin) is type(estimator)
-    _assert_same(_outputs(twin, X), expected)
+    assert_same(outputs(twin, X), expected)
     assert repr(twin.get_params()) == repr(estimator.get_params())
 
 
 @_check
 def wrong_parameters_lose_nothing(estimator, X, y):
-    expected = _outputs(estimator.fit(X, y), X)
+    expected = outputs(estimator.fit(X, y), X)
     for name, value in (("max_epochs", 0), ("lr", -1.0), ("device", "abacus")):
         kept = getattr(estimator, name)
         estimator.set_params(**{name: value})
@@ -268,7 +246,7 @@ def wrong_parameters_lose_nothing(estimator, X, y):
         else:
             raise AssertionError(f"{name}={value!r} is accepted")
         estimator.set_params(**{name: kept})
-        _assert_same(_outputs(estimator, X), expected)
+        assert_same(outputs(estimator, X), expected)
 
 
 @_check
@@ -307,7 +285,7 @@ class _Interrupt(Callback):
 
 @_check
 def an_interrupted_fit_resumes_from_its_checkpoint(estimator, X, y):
-    expected = _outputs(clone(estimator).fit(X, y), X)
+    expected = outputs(clone(estimator).fit(X, y), X)
     with tempfile.TemporaryDirectory() as folder:
         estimator.set_params(checkpoint=f"{folder}/fit")
         first = clone(estimator).set_params(
@@ -317,8 +295,8 @@ def an_interrupted_fit_resumes_from_its_checkpoint(estimator, X, y):
             first.fit(X, y)
             raise AssertionError("Ctrl-C is swallowed")
         resumed = estimator.fit(X, y)
-        _assert_same(_outputs(resumed, X), expected)
-        _assert_same(_outputs(clone(estimator).fit(X, y), X), expected)
+        assert_same(outputs(resumed, X), expected)
+        assert_same(outputs(clone(estimator).fit(X, y), X), expected)
 
 
 class _CountEpochs(Callback):
@@ -348,7 +326,7 @@ def scikit_learn_callbacks_see_every_epoch(estimator, X, y):
     scores = [row["score"] for row in monitor.get_logs().data if "score" in row]
     assert len(scores) >= estimator.n_iter_
     assert scores[-1] == estimator.score(X, y)
-    _assert_same(_outputs(quiet, X), _outputs(estimator, X))
+    assert_same(outputs(quiet, X), outputs(estimator, X))
 
 
 def _own_score(estimator, X, y):
@@ -369,23 +347,24 @@ def partial_fits_equal_a_fit(estimator, X, y):
     for _ in range(whole.n_iter_ - half):
         estimator.partial_fit(X, y, **more)
     assert estimator.n_iter_ == whole.n_iter_
-    _assert_same(_outputs(estimator, X), _outputs(whole, X))
+    assert_same(outputs(estimator, X), outputs(whole, X))
 
 
 @_check
 def works_in_model_selection(estimator, X, y):
     if not hasattr(estimator, "predict"):
         return
-    found = cross_val_predict(
-        estimator, X, y, cv=KFold(2, shuffle=True, random_state=0)
-    )
-    assert len(found) == _num_samples(X)
+    cv: Any = KFold(2, shuffle=True, random_state=0)
+    if not isinstance(estimator, Forecaster):
+        assert len(cross_val_predict(estimator, X, y, cv=cv)) == _num_samples(X)
+    elif not estimator.fit(X, y).panel_:
+        cv = TimeSeriesSplit(2)  # a series is cut in time, a panel between series
     if not hasattr(estimator, "score"):
         return
     search = GridSearchCV(
         Pipeline([("net", estimator)]),
         {"net__lr": [1e-3, 1e-2]},
-        cv=KFold(2, shuffle=True, random_state=0),
+        cv=cv,
         error_score="raise",
     )
     search.fit(X, y)
@@ -418,11 +397,11 @@ def output_columns_have_names(estimator, X, y):
 def a_missing_device_falls_back_to_the_cpu(estimator, X, y):
     if torch.cuda.is_available():
         return
-    expected = _outputs(clone(estimator).fit(X, y), X)
+    expected = outputs(clone(estimator).fit(X, y), X)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator.set_params(device="cuda").fit(X, y)
     assert [w for w in caught if "no such device" in str(w.message)], "no warning"
     assert estimator.net_.device == "cpu"
-    for verb, output in _outputs(estimator, X).items():
-        _assert_close(output, expected[verb], estimator.net_.dtype)
+    for verb, output in outputs(estimator, X).items():
+        assert_close(output, expected[verb], estimator.net_.dtype)

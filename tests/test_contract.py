@@ -62,6 +62,8 @@ clips = np.zeros((48, 5, 6, 8), dtype=np.uint8)
 for clip, move, start in zip(clips, np.arange(48) % 3 - 1, np.arange(48) % 8):
     for step, frame in enumerate(clip):
         frame[2:4, (start + step * move + np.arange(2)) % 8] = 200
+months = np.arange(90)
+series = 10 + np.sin(months * np.pi / 6) + np.random.default_rng(3).normal(0, 0.1, 90)
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -100,6 +102,20 @@ KINDS = {
     },
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},
+    "series": {"forecasting": (series, None)},
+    "series of a panel": {
+        "forecasting": ([series[i : 70 + i % 3] * (i + 1) for i in range(12)], None)
+    },
+}
+# What would take long to find out, and is the same whatever is chosen.
+CHOSEN = {
+    "forecasting": {
+        "horizon": 4,
+        "strategy": "direct",
+        "transformation": None,
+        "season": 12,
+        "difference": "first",
+    }
 }
 
 
@@ -124,7 +140,7 @@ def test_scikit_learn_check_with_default_parameters(estimator, check):
 
 def own_checks():
     for cls in ESTIMATORS:
-        estimator = cls(max_epochs=4, lr=1e-2)
+        estimator = cls(max_epochs=4, lr=1e-2, **CHOSEN.get(cls._task, {}))
         if cls in TABULAR:
             for name, check in checks_on(estimator, *CASES[cls._task]):
                 yield pytest.param(check, id=f"{cls.__name__}-{name}")

@@ -20,9 +20,9 @@ PACKAGE = Path(sknets.__file__).parent
 # or from its own within a group that is one part of the house.
 FLOORS = {
     1: "_params _attempt _inputs _layers _losses _backbones _state _engine metrics",
-    2: "_estimator _tasks _per_step",
-    4: "comparison _comparison display persistence testing model_selection inspection "
-    "datasets",
+    2: "_backtest _estimator _forecasting _per_step _rolling _tasks",
+    4: "comparison _comparison display persistence testing _sameness model_selection "
+    "inspection datasets",
     5: "__init__ __main__",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -1,5 +1,6 @@
-"""Recurrent networks for sequences of equal and of unequal lengths."""
+"""Recurrent networks for sequences of equal and of unequal lengths, and forecasts."""
 
 from sknets.recurrent._estimators import RNNClassifier, RNNRegressor
+from sknets.recurrent._forecaster import RNNForecaster
 
-__all__ = ["RNNClassifier", "RNNRegressor"]
+__all__ = ["RNNClassifier", "RNNForecaster", "RNNRegressor"]
