@@ -32,6 +32,9 @@ _HOME = {
     # 3. Recurrent networks
     "RNNClassifier": "recurrent",
     "RNNRegressor": "recurrent",
+    # 4. Recursive networks
+    "RecursiveClassifier": "recursive",
+    "RecursiveRegressor": "recursive",
     # 5. Autoencoders
     "AutoencoderTransformer": "autoencoders",
     "ConvolutionalAutoencoderTransformer": "autoencoders",

@@ -4,5 +4,6 @@ from sknets._inputs.images import Images
 from sknets._inputs.pairs import Pairs
 from sknets._inputs.sequences import Sequences
 from sknets._inputs.table import Table
+from sknets._inputs.trees import Trees
 
-__all__ = ["Images", "Pairs", "Sequences", "Table"]
+__all__ = ["Images", "Pairs", "Sequences", "Table", "Trees"]
