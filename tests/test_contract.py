@@ -53,6 +53,17 @@ seen = np.argwhere(~np.isnan(stars))
 named = np.array([(f"user {u}", i) for u, i in seen], dtype=object)
 waves = np.sin(np.arange(14) * widths[:, None] / 4)[:, :, None] * [1.0, 2.0]
 waves += np.random.default_rng(2).normal(0, 0.1, waves.shape)
+leaves = np.random.default_rng(3).choice(["good", "bad", "so"], (48, 4))
+trees = [
+    ((a, b), (c, d)) if i % 2 else (a, b, (c, d))
+    for i, (a, b, c, d) in enumerate(leaves)
+]
+moods = (leaves == "good").sum(1) - (leaves == "bad").sum(1)
+marks = {"good": 1, "bad": -1, "so": 0}
+brackets = [
+    f"({m} " + " ".join(f"({marks[word]} {word})" for word in words) + ")"
+    for m, words in zip(np.sign(moods), leaves)
+]
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -77,6 +88,14 @@ KINDS = {
             [wave[: 8 + i % 7] for i, wave in enumerate(waves)],
             widths * 1.0,
         ),
+    },
+    "trees": {
+        "classification": (trees, labels[np.sign(moods) + 1]),
+        "regression": (trees, moods * 1.0),
+    },
+    "trees with labels at all nodes": {
+        "classification": (brackets, np.sign(moods)),
+        "regression": (brackets, np.sign(moods) * 1.0),
     },
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},

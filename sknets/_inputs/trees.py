@@ -10,7 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_TOKEN = re.compile(r"[()]|[^\s()]+")
+# A labelled word in one step, as two of three brackets hold no more; then "(" with a
+# label or without, ")" and words without brackets.
+_WORD = r"[^\s()]+"
+_TOKEN = re.compile(
+    rf"\(\s*({_WORD})\s+({_WORD})\s*\)|(\()\s*({_WORD})?|(\))|({_WORD})",
+    re.ASCII,  # a no-break space holds a word together: "2 1/2"
+)
 _CLOSE = object()
 
 
@@ -88,8 +94,8 @@ class Forest:
     written : bool tensor of shape (n_nodes,) or None
         Which nodes were not made; None for all.
     texts : list of str
-    labels : list of str or None
-        An item a node.
+    labels : object ndarray of str or None
+        An item a written node.
     binary : bool
     """
 
@@ -103,10 +109,12 @@ class Forest:
         self.heights: Tensor = heights
         self.written: Tensor | None = written
         self.texts: list[str] = texts
-        self.labels: list[str | None] = labels
+        self.labels: np.ndarray = labels
         self.binary: bool = binary
         self.codes: Tensor | None = None  # of words, in the vocabulary
+        # What nodes shall give, of which nodes that is known, how much they count.
         self.targets: Tensor | None = None
+        self.scored: Tensor | None = None
         self.weights: Tensor | None = None
         self.dtype, self.device = torch.float32, torch.device("cpu")
 
@@ -127,19 +135,12 @@ class Forest:
         before = torch.cat([self.starts[:1], self.written.long().cumsum(0)])
         return before[self.starts]
 
-    def written_labels(self) -> np.ndarray:
-        """The labels of the written nodes, None where there are none."""
-        labels = np.empty(len(self.labels), dtype=object)
-        labels[:] = self.labels
-        return labels if self.written is None else labels[self.written.numpy()]
-
-    def of_written(self, values: Tensor) -> Tensor:
-        """A row for each node from a row for each written one, zeros for the others."""
-        if self.written is None:
-            return values
-        rows = values.new_zeros(len(self.words), *values.shape[1:])
-        rows[self.written] = values
-        return rows
+    def of_written(self, values: Tensor, rows: Tensor) -> Tensor:
+        """A row for each node, zeros but for ``rows`` of the written ones."""
+        if self.written is not None:
+            rows = self.written.nonzero()[:, 0][rows]
+        every = values.new_zeros(len(self.words), *values.shape[1:])
+        return every.index_copy_(0, rows, values)
 
     def word_counts(self, rows: Tensor | None) -> np.ndarray:
         """How often each of ``texts`` is a leaf of these trees."""
@@ -201,8 +202,8 @@ class Forest:
             nodes,
         )
         if self.targets is not None:
-            if self.written is not None:
-                grove.scored = self.written[nodes].nonzero()[:, 0]
+            if self.scored is not None:
+                grove.scored = self.scored[nodes].nonzero()[:, 0]
                 nodes = nodes[grove.scored]
             grove.targets = self.targets[nodes]
             if self.weights is not None:
@@ -268,28 +269,21 @@ class _Builder:
 
     def __init__(self, binary: bool, lowercase: bool):
         self.binary, self.lowercase = binary, lowercase
+        # Of each node: the number of its word, its label, its height.
         self.words: list[int] = []
         self.labels: list[str | None] = []
-        self.parents: list[int] = []
-        self.ranks: list[int] = []
         self.heights: list[int] = []
-        self.written: list[bool] = []
-        self.starts, self.texts = [0], {}
+        self.starts = [0]
+        self.texts: dict[str, int] = {}
+        # Which nodes have children, how many, and all of these one after the other.
+        self.heads: list[int] = []
+        self.counts: list[int] = []
+        self.children: list[int] = []
+        # Nodes made to have trees binary, numbered -1, -2, ...: tree and height.
+        self.made: list[tuple[int, int]] = []
         # The inner nodes that are being read, with their children.
         self.path: list[tuple[int, list[int]]] = []
         self.bare = -1  # the last word, if it has no brackets of its own
-        self.made: list[tuple[int, int]] = []
-
-    def forest(self) -> Forest:
-        flat = (self.starts, self.words, self.parents, self.ranks, self.heights)
-        written = None if all(self.written) else torch.tensor(self.written)
-        return Forest(
-            *(torch.tensor(each, dtype=torch.int64) for each in flat),
-            written,
-            list(self.texts),
-            self.labels,
-            self.binary,
-        )
 
     def read(self, tree: Any) -> None:
         self.path.clear()
@@ -298,39 +292,35 @@ class _Builder:
             self._read_brackets(tree)
         else:
             self._read_nested(tree)
-        if self.made:
-            self._append_made()
         self.starts.append(len(self.words))
 
     def _read_brackets(self, text: str) -> None:
+        path = self.path
         tokens = _TOKEN.findall(text)
-        path, before = self.path, ""
-        for k, token in enumerate(tokens):
+        for k, (label, labelled, start, of_start, end, word) in enumerate(tokens):
             if k and not path:
                 raise _Malformed(f"goes on after its end, {_at(text, k)}")
-            if token == "(":
-                self.open(None)
-            elif token == ")":
-                if not path:
-                    raise _Malformed(f"has a ')' without its '(', {_at(text, k)}")
-                if not self.close():
-                    raise _Malformed(f"has brackets without words, {_at(text, k)}")
-            elif before == "(":
-                self.labels[-1] = token
-            else:
-                self.word(token)
-            before = token
+            if labelled:
+                self._node(self._number(labelled), label)
+            elif start:
+                self.open(of_start or None)
+            elif word:
+                self.word(word)
+            elif not path:
+                raise _Malformed(f"has a ')' without its '(', {_at(text, k)}")
+            elif not self.close():
+                raise _Malformed(f"has brackets without words, {_at(text, k)}")
+        if not tokens:
+            raise _Malformed("is an empty string, not a tree")
         if path:
             unclosed: list[int] = []
             for k, token in enumerate(tokens):
-                if token == "(":
+                if token[2]:
                     unclosed.append(k)
-                elif token == ")":
+                elif token[4]:
                     unclosed.pop()
             where = _at(text, unclosed[-1])
             raise _Malformed(f"has a '(' that is never closed, {where}")
-        if not tokens:
-            raise _Malformed("is an empty string, not a tree")
 
     def _read_nested(self, tree: Any) -> None:
         agenda = [tree]
@@ -354,27 +344,25 @@ class _Builder:
                     f"{item!r:.60}"
                 )
             else:
-                kind = type(item).__name__
                 raise _Malformed(
-                    f"has the leaf {item!r:.60} of type {kind}; leaves must be words, "
-                    "of type str"
+                    f"has the leaf {item!r:.60}; leaves must be words, of type str"
                 )
+
+    def _number(self, text: str) -> int:
+        text = text.lower() if self.lowercase else text
+        return self.texts.setdefault(text, len(self.texts))
 
     def _node(self, word: int, label: str | None) -> int:
         node = len(self.words)
         self.words.append(word)
         self.labels.append(label)
-        self.parents.append(-1)
-        self.ranks.append(0)
         self.heights.append(0)
-        self.written.append(True)
         if self.path:
             self.path[-1][1].append(node)
         return node
 
     def word(self, text: str) -> None:
-        text = text.lower() if self.lowercase else text
-        self.bare = self._node(self.texts.setdefault(text, len(self.texts)), None)
+        self.bare = self._node(self._number(text), None)
 
     def open(self, label: str | None) -> None:
         self.path.append((self._node(-1, label), []))
@@ -382,63 +370,67 @@ class _Builder:
     def close(self) -> bool:
         """End the last open node; False if there is nothing in it."""
         node, children = self.path.pop()
-        if not children:
-            return False
-        if children == [self.bare]:  # (2 good) is a leaf with a label
+        if children == [self.bare]:  # one word in brackets is a leaf
             self.words[node] = self.words.pop()
-            for column in (self.labels, self.parents, self.ranks, self.heights):
-                column.pop()
-            self.written.pop()
+            self.labels.pop()
+            self.heights.pop()
             self.bare = -1
-            return True
-        self._adopt(node, children)
-        return True
+        elif children:
+            self._compose(node, children)
+        return bool(children)
 
-    def _adopt(self, node: int, children: list[int]) -> None:
-        parents, ranks, heights = self.parents, self.ranks, self.heights
-        first = self.starts[-1]
-        height = heights[children[0]]
+    def _compose(self, node: int, children: list[int]) -> None:
+        heights = self.heights
         if self.binary and len(children) > 2:
-            # From left to right, ((a b) c): nodes of their own, which are numbered
-            # when the tree has ended and its others are known.
-            left = children[0]
-            for right in children[1:-1]:
-                self.made.append((height + 1, -1))
-                made = -1 - len(self.made)
-                self._link(left, made, 0)
-                self._link(right, made, 1)
+            left, height = children[0], heights[children[0]]
+            for right in children[1:-1]:  # from left to right: ((a b) c)
                 height = max(height, heights[right]) + 1
-                self.made[-1] = (height, -1)
-                left = made
-            self._link(left, node - first, 0)
-            self._link(children[-1], node - first, 1)
+                self.made.append((len(self.starts) - 1, height))
+                self.heads.append(-len(self.made))
+                self.counts.append(2)
+                self.children += (left, right)
+                left = -len(self.made)
+            children = [left, children[-1]]
             heights[node] = max(height, heights[children[-1]]) + 1
-            return
-        for rank, child in enumerate(children):
-            parents[child], ranks[child] = node - first, rank
-            height = max(height, heights[child])
-        heights[node] = height + 1
-
-    def _link(self, child: int, parent: int, rank: int) -> None:
-        """Parents below -1 are made nodes, and so are children."""
-        if child < 0:
-            height, _ = self.made[-2 - child]
-            self.made[-2 - child] = (height, parent)
         else:
-            self.parents[child], self.ranks[child] = parent, rank
+            heights[node] = max([heights[child] for child in children]) + 1
+        self.heads.append(node)
+        self.counts.append(len(children))
+        self.children += children
 
-    def _append_made(self) -> None:
-        first = self.starts[-1]
-        n = len(self.words) - first
-        for node in range(first, first + n):
-            if self.parents[node] < -1:
-                self.parents[node] = n - 2 - self.parents[node]
-        for height, parent in self.made:
-            node = self._node(-1, None)
-            self.heights[node] = height
-            self.parents[node] = parent if parent >= 0 else n - 2 - parent
-            self.written[node] = False
-        self.made.clear()
+    def forest(self) -> Forest:
+        n = len(self.words)
+        starts = np.array(self.starts)
+        tree = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        words, heights = np.array(self.words), np.array(self.heights)
+        heads, children = np.array(self.heads, int), np.array(self.children, int)
+        written = None
+        if self.made:
+            heads = np.where(heads < 0, n - 1 - heads, heads)
+            children = np.where(children < 0, n - 1 - children, children)
+            of_made = np.array(self.made)
+            tree = np.concatenate([tree, of_made[:, 0]])
+            heights = np.concatenate([heights, of_made[:, 1]])
+            words = np.concatenate([words, np.full(len(of_made), -1)])
+        parents, ranks = np.full(len(tree), -1), np.zeros(len(tree), int)
+        counts = np.array(self.counts, int)
+        parents[children] = np.repeat(heads, counts)
+        firsts = np.repeat(np.cumsum(counts) - counts, counts)
+        ranks[children] = np.arange(len(children)) - firsts
+        if self.made:
+            order = tree.argsort(kind="stable")
+            place = np.empty_like(order)
+            place[order] = np.arange(len(order))
+            parents = np.where(parents < 0, -1, place[parents])[order]
+            written = torch.from_numpy(order < n)
+            tree, words = tree[order], words[order]
+            ranks, heights = ranks[order], heights[order]
+            starts = np.searchsorted(tree, np.arange(len(starts)))
+        parents = np.where(parents < 0, -1, parents - starts[tree])
+        labels = np.empty(n, dtype=object)
+        labels[:] = self.labels
+        flat = (torch.from_numpy(x) for x in (starts, words, parents, ranks, heights))
+        return Forest(*flat, written, list(self.texts), labels, self.binary)
 
 
 def _at(text: str, token: int) -> str:

@@ -170,9 +170,7 @@ class TreeLSTM:
         return states, memory, gates
 
     @staticmethod
-    def derive(
-        grove, gradient, leaves, cells, weight, bias, states, memory, gates
-    ):
+    def derive(grove, gradient, leaves, cells, weight, bias, states, memory, gates):
         n_leaves, sizes = len(leaves), grove.sizes
         n, d = len(gates), leaves.shape[1]
         # Slopes of the gates, then, level by level, the gradient at them.

@@ -67,7 +67,9 @@ class RecursiveNet(nn.Module):
             memory = i.sigmoid() * u.tanh()
             leaves = [o.sigmoid() * memory.tanh(), memory]
         kind = self.head.weight.dtype  # autocast may have changed it
-        return Compose.apply(self.cell, grove, *(x.to(kind) for x in leaves), *self.weights)
+        return Compose.apply(
+            self.cell, grove, *(x.to(kind) for x in leaves), *self.weights
+        )
 
     def features(self, grove: Grove) -> Tensor:  # -> (n_trees, d)
         return self.states(grove).index_select(0, grove.roots)
