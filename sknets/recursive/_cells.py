@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sknets._inputs.trees import Grove
+from sknets._inputs.forest import Grove
 
 
 class Compose(torch.autograd.Function):

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from sknets._engine.batching import Samples
 from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
-from sknets._inputs.trees import Forest, Trees
+from sknets._inputs.forest import Forest
+from sknets._inputs.trees import Trees
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
 from sknets.recursive._nets import NodeLoss, RecursiveNet
@@ -29,10 +30,10 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     cell: Literal["tree_lstm", "child_sum", "rntn", "rnn"] = param(default="tree_lstm")
     hidden_size: int = param(default=128, at_least=1)
-    dropout: float = param(default=0.5, at_least=0, below=1)
+    dropout: float = param(default=0.0, at_least=0, below=1)
     node_labels: bool | Literal["auto"] = param(default="auto")
     min_frequency: int = param(default=2, at_least=1)
-    lowercase: bool = param(default=False)
+    lowercase: bool = param(default=True)
     max_epochs: int = param(default=5, at_least=1)
     lr: float = param(default=3e-3, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="adamw")
@@ -143,10 +144,10 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             problem = f"the root of X[{tree}] has no label"
         else:
             labels = self._typed(found[[label is not None for label in found]], y)
-            if labels is None:
+            of_roots = None if labels is None else self._typed(roots, labels)
+            if of_roots is None:
                 problem = "some labels in X are not of the type of y"
             else:
-                of_roots = self._typed(roots, labels)
                 if y is None:
                     return of_roots, labels
                 if np.array_equal(of_roots, y):
@@ -175,7 +176,7 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 return labels.astype(kind)
         except ValueError:
             return labels.astype(str) if y is None and kind is np.int64 else None
-        return labels == "True" if kind == bool else labels.astype(kind)
+        return labels == "True" if np.dtype(kind).kind == "b" else labels.astype(kind)
 
     def _learn_statistics(self, samples: Samples) -> None:
         forest = samples.x
@@ -223,7 +224,7 @@ class RecursiveClassifier(_Recursive, Classifier):
     hidden_size : int, default=128
         Numbers in the state of a node, and in the vector of a word. The tensor network
         has ``4 * hidden_size ** 3`` weights: 32 are plenty for it.
-    dropout : float, default=0.5
+    dropout : float, default=0.0
         The share of numbers switched off in training, of the vectors of words and
         before the output layer; never from node to node.
     node_labels : bool or "auto", default="auto"
@@ -233,7 +234,7 @@ class RecursiveClassifier(_Recursive, Classifier):
     min_frequency : int, default=2
         Words that are fewer times in the training data are all the same unknown word,
         as are words that come up later.
-    lowercase : bool, default=False
+    lowercase : bool, default=True
         Whether words are put into lower case.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum. It
@@ -266,25 +267,25 @@ class RecursiveClassifier(_Recursive, Classifier):
     X is a list of trees, each one of
 
     - nested tuples or lists, ``(("not", "good"), "at", "all")``: strings are words;
-    - a bracketed string, ``"(1 (1 (2 not) (3 good)) (2 (2 at) (2 all)))"``: what follows
-      an opening bracket is the label of its node, even where no labels are meant;
+    - a bracketed string, ``"(1 (1 (2 not) (3 good)) (2 (2 at) (2 all)))"``: what
+      follows an opening bracket is the label of its node;
     - an ``nltk.Tree``, with labels.
 
     Nodes may have any number of children. One word in brackets is a leaf, ``(2 not)``
     one with a label. For the binary cells a node of three children or more is composed
-    from left to right, as ``((a b) c)`` by nodes that have no labels and of which nobody
-    hears; an only child is the first of two, the other's state being zero.
+    from left to right, as ``((a b) c)``, by nodes that nobody hears of; an only child
+    is the first of two, the other's state being zero.
 
     All nodes of one height in all trees of a batch are composed in one step; time and
     memory grow with the number of nodes, also in trees of ten thousand levels. The
     order of trees and the size of batches never change a prediction.
 
-    ``sample_weight`` weighs a tree with all its nodes, ``class_weight`` a node. ``early_stopping`` watches the
-    roots alone.
+    ``sample_weight`` weighs a tree with all its nodes, ``class_weight`` a node.
+    ``early_stopping`` watches the roots alone.
 
     Training is the same for all estimators: for ``early_stopping``, ``warm_start``,
-    ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the rest,
-    and for ``net_``, ``loss_curve_`` and the other attributes of training, see
+    ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the
+    rest, and for ``net_``, ``loss_curve_`` and the other attributes of training, see
     `sknets._estimator.Estimator`.
 
     References
@@ -303,7 +304,7 @@ class RecursiveClassifier(_Recursive, Classifier):
     Every node has a label, 1 where its sentence is good:
 
     >>> from sknets import RecursiveClassifier
-    >>> X = ["(0 (0 not) (1 good))", "(1 (0 not) (0 bad))", "(1 (1 very) (1 good))"] * 20
+    >>> X = ["(0 (0 not) (1 good))", "(1 (0 not) (0 bad))", "(1 (1 so) (1 good))"] * 20
     >>> net = RecursiveClassifier(hidden_size=16, max_epochs=10, random_state=0).fit(X)
     >>> net.predict([("very", ("not", "bad")), ("very", ("not", "good"))])
     array([1, 0])
@@ -386,7 +387,7 @@ class RecursiveRegressor(_Recursive, Regressor):
     hidden_size : int, default=128
         Numbers in the state of a node, and in the vector of a word. The tensor network
         has ``4 * hidden_size ** 3`` weights: 32 are plenty for it.
-    dropout : float, default=0.5
+    dropout : float, default=0.0
         The share of numbers switched off in training, of the vectors of words and
         before the output layer; never from node to node.
     node_labels : bool or "auto", default="auto"
@@ -396,7 +397,7 @@ class RecursiveRegressor(_Recursive, Regressor):
     min_frequency : int, default=2
         Words that are fewer times in the training data are all the same unknown word,
         as are words that come up later.
-    lowercase : bool, default=False
+    lowercase : bool, default=True
         Whether words are put into lower case.
     max_epochs : int, default=5
         How often training goes through the data.
@@ -425,25 +426,25 @@ class RecursiveRegressor(_Recursive, Regressor):
     X is a list of trees, each one of
 
     - nested tuples or lists, ``(("not", "good"), "at", "all")``: strings are words;
-    - a bracketed string, ``"(1 (1 (2 not) (3 good)) (2 (2 at) (2 all)))"``: what follows
-      an opening bracket is the label of its node, even where no labels are meant;
+    - a bracketed string, ``"(1 (1 (2 not) (3 good)) (2 (2 at) (2 all)))"``: what
+      follows an opening bracket is the label of its node;
     - an ``nltk.Tree``, with labels.
 
     Nodes may have any number of children. One word in brackets is a leaf, ``(2 not)``
     one with a label. For the binary cells a node of three children or more is composed
-    from left to right, as ``((a b) c)`` by nodes that have no labels and of which nobody
-    hears; an only child is the first of two, the other's state being zero.
+    from left to right, as ``((a b) c)``, by nodes that nobody hears of; an only child
+    is the first of two, the other's state being zero.
 
     All nodes of one height in all trees of a batch are composed in one step; time and
     memory grow with the number of nodes, also in trees of ten thousand levels. The
     order of trees and the size of batches never change a prediction.
 
-    ``sample_weight`` weighs a tree with all its nodes. ``early_stopping`` watches the
-    roots alone.
+    ``sample_weight`` weighs a tree with all its nodes.
+    ``early_stopping`` watches the roots alone.
 
     Training is the same for all estimators: for ``early_stopping``, ``warm_start``,
-    ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the rest,
-    and for ``net_``, ``loss_curve_`` and the other attributes of training, see
+    ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the
+    rest, and for ``net_``, ``loss_curve_`` and the other attributes of training, see
     `sknets._estimator.Estimator`.
 
     References

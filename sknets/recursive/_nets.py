@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sknets._inputs.trees import Grove
+from sknets._inputs.forest import Grove
 from sknets._layers import Dropout
 from sknets.recursive._cells import CELLS, Compose
 
@@ -88,26 +88,26 @@ class RecursiveNet(nn.Module):
         return NodeOutputs(self.head(self.dropout(states)), grove, roots)
 
 
-def _linear(inputs: int, outputs: int) -> list[nn.Parameter]:
+def _linear(inputs: int, outputs: int) -> list[Tensor]:
     layer = nn.Linear(inputs, outputs)
     nn.init.zeros_(layer.bias)
     return [layer.weight, layer.bias]
 
 
-def _tree_lstm(d: int) -> list[nn.Parameter]:
+def _tree_lstm(d: int) -> list[Tensor]:
     weight, bias = _linear(2 * d, 5 * d)
     with torch.no_grad():
         bias[2 * d : 4 * d] = 1.0  # remember, to begin with
     return [weight, bias]
 
 
-def _child_sum(d: int) -> list[nn.Parameter]:
+def _child_sum(d: int) -> list[Tensor]:
     forget_weight, forget_bias = _linear(d, d)
     nn.init.ones_(forget_bias)
     return [*_linear(d, 3 * d), forget_weight, forget_bias]
 
 
-def _plain(d: int) -> list[nn.Parameter]:
+def _plain(d: int) -> list[Tensor]:
     """A node begins as the mean of its children."""
     weight, bias = _linear(2 * d, d)
     with torch.no_grad():
