@@ -13,6 +13,7 @@ from sknets.display import LINES, pyplot
 
 # Longer names of classes do not fit into a node: the legend alone tells them.
 _FITS = 2
+_ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
 
 
 @dataclass(repr=False)
@@ -132,8 +133,8 @@ class TreeDisplay:
         ax.plot([x[below], x[above]], [y[below], y[above]], color="0.75", zorder=1)
         colors, names = self._colors(plt)
         wrong = self.wrong if len(self.wrong) else np.zeros(len(x), bool)
-        edges = np.where(wrong, "black", "none")
-        ax.scatter(x, y, 190, colors, zorder=2, edgecolors=edges, linewidths=1.8)
+        edges, widths = np.where(wrong, "black", "0.6"), np.where(wrong, 1.8, 0.6)
+        ax.scatter(x, y, 190, colors, zorder=2, edgecolors=edges, linewidths=widths)
         for i, name in enumerate(names):
             dark = np.dot(colors[i][:3], (0.3, 0.59, 0.11)) < 0.55
             style = {"ha": "center", "va": "center", "color": "w" if dark else "k"}
@@ -183,7 +184,7 @@ class TreeDisplay:
         if max(len(str(name)) for name in number) > _FITS:
             for name, i in number.items():
                 self.ax_.scatter([], [], 60, [shades[i]], label=str(name))
-            self.ax_.legend(frameon=False, loc="upper left")
+            self.ax_.legend(frameon=False, ncols=4, **_ABOVE)
             names = [""] * len(codes)
         return shades[codes], names
 

@@ -74,7 +74,7 @@ class RNN:
         states, levels = _buffer(leaves, grove)
         turned = weight.t()
         for level, children in zip(levels, _children(grove)):
-            both = states.index_select(0, children).view(len(level), -1)
+            both = states.index_select(0, children).view(-1, weight.shape[1])
             torch.addmm(bias, both, turned, out=level).tanh_()
         return (states,)
 
@@ -91,7 +91,7 @@ class RNN:
             z.mul_(messages.received(i).add_(given[i]))
             torch.mm(z, weight, out=messages.sent[i - 1])
         of_leaves = messages.received(0).add_(given[0])
-        both = states.index_select(0, grove.children).view(len(inner), -1)
+        both = states.index_select(0, grove.children).view(-1, weight.shape[1])
         return of_leaves, slopes.t() @ both, slopes.sum(0)
 
 
@@ -108,7 +108,7 @@ class RNTN:
         states, levels = _buffer(leaves, grove)
         turned, flat = weight.t(), tensor.t()
         for level, children in zip(levels, _children(grove)):
-            both = states.index_select(0, children).view(len(level), -1)
+            both = states.index_select(0, children).view(-1, weight.shape[1])
             torch.addmm(bias, both, turned, out=level)
             level.addmm_(_products(both), flat).tanh_()
         return (states,)
@@ -124,7 +124,7 @@ class RNTN:
         n = weight.shape[1]
         cube = tensor.view(-1, n, n)
         symmetric = (cube + cube.transpose(1, 2)).view(-1, n * n)
-        every = states.index_select(0, grove.children).view(len(inner), -1)
+        every = states.index_select(0, grove.children).view(-1, weight.shape[1])
         both = every.split(sizes[1:])
         of_tensor = torch.zeros_like(tensor)
         for i in range(len(sizes) - 1, 0, -1):
@@ -157,13 +157,12 @@ class TreeLSTM:
         for level, cell, gate, children in zip(
             levels, memories, gates.split(grove.sizes[1:]), _children(grove)
         ):
-            n = len(level)
-            both = states.index_select(0, children).view(n, -1)
+            both = states.index_select(0, children).view(-1, weight.shape[1])
             torch.addmm(bias, both, turned, out=gate)
             gate[:, : 4 * d].sigmoid_()
             gate[:, 4 * d :].tanh_()
             o, i, _, _, u = gate.chunk(5, 1)
-            kept = memory.index_select(0, children).view(n, -1)
+            kept = memory.index_select(0, children).view(-1, weight.shape[1])
             kept.mul_(gate[:, 2 * d : 4 * d])
             torch.mul(i, u, out=cell).add_(kept[:, :d]).add_(kept[:, d:])
             torch.tanh(cell, out=level).mul_(o)
@@ -181,7 +180,7 @@ class TreeLSTM:
         squashed = memory[n_leaves:-1].tanh()
         z[:, :d].mul_(squashed)
         z[:, d : 2 * d].mul_(u)
-        kept = memory.index_select(0, grove.children).view(n, -1)
+        kept = memory.index_select(0, grove.children).view(-1, weight.shape[1])
         z[:, 2 * d : 4 * d].mul_(kept)
         z[:, 4 * d :].copy_(i * (1 - u * u))
         through = o * (1 - squashed * squashed)
@@ -202,7 +201,7 @@ class TreeLSTM:
                 cell.unsqueeze(1),
                 out=of_memory.sent[k].view(-1, 2, d),
             )
-        both = states.index_select(0, grove.children).view(n, -1)
+        both = states.index_select(0, grove.children).view(-1, weight.shape[1])
         return (
             of_states.received(0).add_(given[0]),
             of_memory.received(0),
