@@ -18,8 +18,8 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 
 
-def options(description: str, repeats: int) -> argparse.Namespace:
-    """The command line that every benchmark has."""
+def options(description: str, repeats: int, data: bool = False) -> argparse.Namespace:
+    """The command line that every benchmark has; ``data`` adds a folder of data."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -29,6 +29,11 @@ def options(description: str, repeats: int) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="fewer cases and rounds; nothing is kept"
     )
+    if data:
+        folder = os.environ.get("SKNETS_DATA")
+        parser.add_argument(
+            "--data", type=Path, default=folder, help="folder (default: $SKNETS_DATA)"
+        )
     given = parser.parse_args()
     if given.quick:
         given.repeats = min(given.repeats, 3)

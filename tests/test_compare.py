@@ -23,12 +23,14 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from sknets import all_estimators, compare
+from sknets._comparison.candidates import guess_kind
 from sknets._comparison.lineup import choose_models
 from sknets._comparison.measuring import (
     Measured,
@@ -695,6 +697,37 @@ def test_float_images_outside_the_unit_interval_are_noted_once():
             BARS * 1.0, BAR_WIDTHS > 3, models=["cnn", "svc"], cv=2, verbose=0
         )
     assert [n for n in result.notes if "from 0 to 200, outside [0, 1]" in n]
+
+
+def test_trees_meet_recursive_networks_and_models_of_their_leaves():
+    random = np.random.default_rng(0)
+    leaves = random.choice(["good", "bad", "so"], (60, 3))
+    trees = [
+        ((a, b), c) if i % 2 else f"({a} {b} {c})" for i, (a, b, c) in enumerate(leaves)
+    ]
+    moods = np.where((leaves[:, 1:] == "good").any(1), "yes", "no")
+    result = compare(trees, moods, cv=2, random_state=0, verbose=0)
+    assert result.kind == "trees" and "60 trees of 3 to 5 nodes" in result.summary
+    assert set(result.table.index) == {
+        "DummyClassifier",
+        "LogisticRegression",
+        "LinearSVC",
+        "RecursiveClassifier",
+    }
+    assert result.table["note"].eq("").all()
+    assert result.table.loc["LinearSVC", "accuracy"] > 0.8
+    assert set(result.predict(trees[:3])) <= {"yes", "no"}
+    counts = (leaves == "good").sum(1) * 1.5
+    models = ["auto", KNeighborsRegressor()]
+    numbers = compare(trees, counts, models=models, cv=2, random_state=0, verbose=0)
+    rows = {"Ridge", "LinearSVR", "RecursiveRegressor", "KNeighborsRegressor"}
+    assert rows <= set(numbers.table.index)
+    assert numbers.table["note"].eq("").all()
+    with pytest.raises(
+        ValueError, match=r"compare\(X=\.\.\.\): X\[1\] has a '\(' that is"
+    ):
+        compare(["(1 a)", "(1 (2 a)"], [0, 1])
+    assert guess_kind([["a", "b"], ["c", "d"]]) == "table"
 
 
 # Wrong input: one sentence, before any work

@@ -23,7 +23,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -31,6 +31,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from sknets._comparison.preparation import is_frame, is_sparse
+from sknets._comparison.trees import are_trees
 
 # From here on a kernel machine (quadratic in rows) is approximated.
 LARGE = 10_000
@@ -182,6 +183,23 @@ IMAGE_REGRESSORS = _on_pixels(
     ),
 )
 
+# By TF-IDF of the leaves.
+TREE_CLASSIFIERS = (
+    Candidate("DummyClassifier", DummyClassifier, style="leaves"),
+    Candidate(
+        "LogisticRegression",
+        partial(LogisticRegression, max_iter=2000),
+        style="leaves",
+        multi=False,
+    ),
+    Candidate("LinearSVC", LinearSVC, style="leaves", multi=False),
+)
+TREE_REGRESSORS = (
+    Candidate("DummyRegressor", DummyRegressor, style="leaves"),
+    Candidate("Ridge", Ridge, style="leaves"),
+    Candidate("LinearSVR", LinearSVR, style="leaves", multi=False, scaled_target=True),
+)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -197,6 +215,8 @@ class Kind:
         How X is prepared for the networks made for it.
     table_style : str
         How X is made a table for the networks of tables; empty: they are left out.
+    given_style : str
+        How X is prepared for models from elsewhere that are not pipelines.
     features : tuple of str
         Networks that learn features without y, for the classical model in `ON_FEATURES`
         to learn by.
@@ -206,6 +226,7 @@ class Kind:
     classical: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
     deep_style: str = "dense"
     table_style: str = ""
+    given_style: str = ""
     features: tuple[str, ...] = ()
 
 
@@ -235,6 +256,12 @@ def _are_images(X: Any) -> bool:
 
 
 KINDS: dict[str, Kind] = {
+    "trees": Kind(
+        are_trees,
+        {"classification": TREE_CLASSIFIERS, "regression": TREE_REGRESSORS},
+        deep_style="",
+        given_style="leaves",
+    ),
     "table": Kind(
         _is_table,
         {"classification": TABLE_CLASSIFIERS, "regression": TABLE_REGRESSORS},
@@ -266,8 +293,9 @@ def guess_kind(X: Any) -> str:
     seen = f"an array of shape {shape}" if shape is not None else f"{_describe(X)}"
     hint = "; X.reshape(len(X), -1) makes a table of it" if shape and shape[1:] else ""
     raise ValueError(
-        "compare(X=...): X must be a table (rows and columns) or images (an array of 3 "
-        f"to 5 axes, or a list of arrays), got {seen}{hint}"
+        "compare(X=...): X must be a table (rows and columns), images (an array of 3 "
+        "to 5 axes, or a list of arrays) or trees (nested tuples of words, bracketed "
+        f"strings), got {seen}{hint}"
     )
 
 

@@ -27,6 +27,7 @@ from sknets._comparison.candidates import guess_kind, near_names
 from sknets._comparison.pictures import read_images
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
 from sknets._comparison.target import read_target
+from sknets._comparison.trees import describe_trees
 
 TASKS = ("classification", "regression")
 # One class with a larger share makes accuracy look good for a useless model.
@@ -131,6 +132,8 @@ def pose(
     kind = guess_kind(X)
     if kind == "images":
         roles, missing, (facts, notes) = None, False, read_images(X)
+    elif kind == "trees":
+        X, roles, missing, (facts, notes) = list(X), None, False, describe_trees(X)
     else:
         X, roles, missing, facts, notes = read_table(X)
     values, task, said = read_target(y, task)
