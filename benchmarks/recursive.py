@@ -4,9 +4,9 @@ The Stanford Sentiment Treebank [Socher et al. 2013], five classes at the roots 
 dev set, learned from the labels of all nodes without pretrained vectors, default
 parameters, beside TF-IDF and LinearSVC on all phrases (folder --data, files
 sentiment_treebank/train.txt and dev.txt). Boolean formulas of up to four levels to
-learn, of five to seven to tell, by a Tree-LSTM and by an LSTM over the same tokens, roots
-alone. Values and gradients of a batch of 64 trees beside the same cells evaluated node
-by node. One thread, CPU time.
+learn, of five to seven to tell, by a Tree-LSTM and by an LSTM over the same tokens,
+from the values of roots alone. Values and gradients of a batch of 64 trees beside the
+same cells evaluated node by node. One thread, CPU time.
 
     python benchmarks/recursive.py [--data DIR] [--repeats 3] [--quick]
 

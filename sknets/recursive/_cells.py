@@ -18,6 +18,8 @@ from torch import Tensor
 
 from sknets._inputs.forest import Grove
 
+_ROWS = 1024  # of outer products at a time, which are large
+
 
 class Compose(torch.autograd.Function):
     """The states of all nodes by those of the leaves, for any cell."""
@@ -106,40 +108,46 @@ class RNTN:
     @staticmethod
     def compose(grove, leaves, weight, bias, tensor):
         states, levels = _buffer(leaves, grove)
-        turned, flat = weight.t(), tensor.t()
-        for level, children in zip(levels, _children(grove)):
-            both = states.index_select(0, children).view(-1, weight.shape[1])
-            torch.addmm(bias, both, turned, out=level)
-            level.addmm_(_products(both), flat).tanh_()
-        return (states,)
-
-    @staticmethod
-    def derive(grove, gradient, leaves, weight, bias, tensor, states):
-        n_leaves, sizes = len(leaves), grove.sizes
-        inner = states[n_leaves:-1]
-        slopes = 1 - inner.square()
-        by_level = slopes.split(sizes[1:])
-        given = gradient.split(sizes)
-        messages = _Messages(grove, sizes[1:], gradient, 2)
         n = weight.shape[1]
         cube = tensor.view(-1, n, n)
-        symmetric = (cube + cube.transpose(1, 2)).view(-1, n * n)
-        every = states.index_select(0, grove.children).view(-1, weight.shape[1])
-        both = every.split(sizes[1:])
-        of_tensor = torch.zeros_like(tensor)
+        # The slope of a form x' V x is (V + V') x, and half of it times x is the form.
+        symmetric = (cube + cube.transpose(1, 2)).view(-1, n).t()
+        slopes = leaves.new_empty(len(states) - 1 - len(leaves), symmetric.shape[1])
+        turned = weight.t()
+        for level, slope, children in zip(
+            levels, slopes.split(grove.sizes[1:]), _children(grove)
+        ):
+            both = states.index_select(0, children).view(-1, n)
+            torch.addmm(bias, both, turned, out=level)
+            torch.mm(both, symmetric, out=slope)
+            forms = torch.bmm(slope.view(len(level), -1, n), both.unsqueeze(2))
+            level.add_(forms.squeeze(2), alpha=0.5).tanh_()
+        return states, slopes
+
+    @staticmethod
+    def derive(grove, gradient, leaves, weight, bias, tensor, states, slopes):
+        n_leaves, sizes, n = len(leaves), grove.sizes, weight.shape[1]
+        z = 1 - states[n_leaves:-1].square()
+        given = gradient.split(sizes)
+        messages = _Messages(grove, sizes[1:], gradient, 2)
+        forms = slopes.view(len(z), -1, n).split(sizes[1:])
+        by_level = z.split(sizes[1:])
         for i in range(len(sizes) - 1, 0, -1):
-            z, down = by_level[i - 1], messages.sent[i - 1]
-            z.mul_(messages.received(i).add_(given[i]))
-            torch.mm(z, weight, out=down)
-            forms = torch.mm(z, symmetric).view(-1, n, n)
-            down.add_(torch.bmm(forms, both[i - 1].unsqueeze(2)).squeeze(2))
-            of_tensor.addmm_(z.t(), _products(both[i - 1]))
-        of_leaves = messages.received(0).add_(given[0])
-        return of_leaves, slopes.t() @ every, slopes.sum(0), of_tensor
-
-
-def _products(x: Tensor) -> Tensor:
-    return (x.unsqueeze(2) * x.unsqueeze(1)).flatten(1)
+            here, down = by_level[i - 1], messages.sent[i - 1]
+            here.mul_(messages.received(i).add_(given[i]))
+            torch.mm(here, weight, out=down)
+            down.add_(torch.bmm(here.unsqueeze(1), forms[i - 1]).squeeze(1))
+        both = states.index_select(0, grove.children).view(-1, n)
+        of_tensor = torch.zeros_like(tensor).view(-1, n)
+        for error, x in zip(z.split(_ROWS), both.split(_ROWS)):
+            outer = (error.unsqueeze(2) * x.unsqueeze(1)).flatten(1)
+            of_tensor.addmm_(outer.t(), x)
+        return (
+            messages.received(0).add_(given[0]),
+            z.t() @ both,
+            z.sum(0),
+            of_tensor.view_as(tensor),
+        )
 
 
 class TreeLSTM:

@@ -34,10 +34,10 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     node_labels: bool | Literal["auto"] = param(default="auto")
     min_frequency: int = param(default=2, at_least=1)
     lowercase: bool = param(default=True)
-    max_epochs: int = param(default=5, at_least=1)
+    max_epochs: int = param(default=8, at_least=1)
     lr: float = param(default=3e-3, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="adamw")
-    weight_decay: float = param(default=1e-3, at_least=0)
+    weight_decay: float = param(default=1.0, at_least=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
     )
@@ -239,14 +239,16 @@ class RecursiveClassifier(_Recursive, Classifier):
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum. It
         weighs nodes where nodes are learned.
-    max_epochs : int, default=5
+    max_epochs : int, default=8
         How often training goes through the data.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     optimizer : {"adam", "adamw", "sgd"}, default="adamw"
         See `sknets._estimator.Estimator`.
-    weight_decay : float, default=0.001
-        See `sknets._estimator.Estimator`.
+    weight_decay : float, default=1.0
+        Of ``optimizer="adamw"``: each step takes ``lr * weight_decay`` of each weight
+        away. So much keeps thousands of words from being learned by heart; set it to 0
+        for few words or exact rules, and far lower for another optimiser.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
         See `sknets._estimator.Estimator`.
     gradient_clip : float, default=5.0
@@ -301,15 +303,19 @@ class RecursiveClassifier(_Recursive, Classifier):
 
     Examples
     --------
-    Every node has a label, 1 where its sentence is good:
+    What is good and what is bad, of sentences and of all their parts:
 
     >>> from sknets import RecursiveClassifier
-    >>> X = ["(0 (0 not) (1 good))", "(1 (0 not) (0 bad))", "(1 (1 so) (1 good))"] * 20
-    >>> net = RecursiveClassifier(hidden_size=16, max_epochs=10, random_state=0).fit(X)
-    >>> net.predict([("very", ("not", "bad")), ("very", ("not", "good"))])
-    array([1, 0])
-    >>> net.predict_nodes(["(not bad)", ("not", "bad")])[1]  # in the order of writing
-    array([1, 0, 0])
+    >>> X = ["(good (- so) (good good))", "(bad (- not) (good (- so) (good good)))"]
+    >>> X += ["(bad (- so) (bad bad))", "(good (- not) (bad bad))"]
+    >>> net = RecursiveClassifier(hidden_size=32, max_epochs=60, random_state=0)
+    >>> net.fit(X * 10).predict([("not", ("so", "good")), ("so", "good")])
+    array(['bad', 'good'], dtype='<U4')
+
+    Nodes in the order of writing: the whole, "not", "bad".
+
+    >>> net.predict_nodes([("not", "bad")])[0]
+    array(['good', '-', 'bad'], dtype='<U4')
     """
 
     @with_callbacks
@@ -399,14 +405,16 @@ class RecursiveRegressor(_Recursive, Regressor):
         as are words that come up later.
     lowercase : bool, default=True
         Whether words are put into lower case.
-    max_epochs : int, default=5
+    max_epochs : int, default=8
         How often training goes through the data.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     optimizer : {"adam", "adamw", "sgd"}, default="adamw"
         See `sknets._estimator.Estimator`.
-    weight_decay : float, default=0.001
-        See `sknets._estimator.Estimator`.
+    weight_decay : float, default=1.0
+        Of ``optimizer="adamw"``: each step takes ``lr * weight_decay`` of each weight
+        away. So much keeps thousands of words from being learned by heart; set it to 0
+        for few words or exact rules, and far lower for another optimiser.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
         See `sknets._estimator.Estimator`.
     gradient_clip : float, default=5.0
@@ -464,7 +472,7 @@ class RecursiveRegressor(_Recursive, Regressor):
 
     >>> from sknets import RecursiveRegressor
     >>> X = ["a", ("a", "a"), (("a", "a"), "a"), (("a", "a"), ("a", "a"))] * 20
-    >>> net = RecursiveRegressor(hidden_size=16, max_epochs=20, random_state=0)
+    >>> net = RecursiveRegressor(max_epochs=20, random_state=0)
     >>> bool(net.fit(X, [1, 2, 3, 4] * 20).score(X, [1, 2, 3, 4] * 20) > 0.9)
     True
     """
