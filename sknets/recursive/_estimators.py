@@ -308,7 +308,7 @@ class RecursiveClassifier(_Recursive, Classifier):
     >>> from sknets import RecursiveClassifier
     >>> X = ["(good (- so) (good good))", "(bad (- not) (good (- so) (good good)))"]
     >>> X += ["(bad (- so) (bad bad))", "(good (- not) (bad bad))"]
-    >>> net = RecursiveClassifier(hidden_size=32, max_epochs=60, random_state=0)
+    >>> net = RecursiveClassifier(max_epochs=60, lr=0.01, random_state=0)
     >>> net.fit(X * 10).predict([("not", ("so", "good")), ("so", "good")])
     array(['bad', 'good'], dtype='<U4')
 
