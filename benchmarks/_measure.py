@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -19,8 +18,8 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 
 
-def options(description: str, repeats: int) -> argparse.Namespace:
-    """The command line that every benchmark has."""
+def options(description: str, repeats: int, data: bool = False) -> argparse.Namespace:
+    """The command line that every benchmark has; ``data`` adds a folder of data."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -30,20 +29,15 @@ def options(description: str, repeats: int) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="fewer cases and rounds; nothing is kept"
     )
+    if data:
+        folder = os.environ.get("SKNETS_DATA")
+        parser.add_argument(
+            "--data", type=Path, default=folder, help="folder (default: $SKNETS_DATA)"
+        )
     given = parser.parse_args()
     if given.quick:
         given.repeats = min(given.repeats, 3)
     return given
-
-
-def take_data_option() -> Path | None:
-    """Remove ``--data DIR`` from the command line; else the variable SKNETS_DATA."""
-    given = os.environ.get("SKNETS_DATA", "")
-    if "--data" in sys.argv:
-        at = sys.argv.index("--data")
-        given = sys.argv[at + 1]
-        del sys.argv[at : at + 2]
-    return Path(given) if given else None
 
 
 def find_data(

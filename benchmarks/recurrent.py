@@ -136,12 +136,11 @@ def buckets(repeats):
 
 
 def main():
-    folder = _measure.take_data_option()
-    options = _measure.options(__doc__, repeats=3)
+    options = _measure.options(__doc__, repeats=3, data=True)
     one_thread()
     figures = [*buckets(options.repeats)]
     figures += accuracies(1 if options.quick else options.repeats)
-    figures += real_sequences(folder, 1 if options.quick else options.repeats)
+    figures += real_sequences(options.data, 1 if options.quick else options.repeats)
     if not options.quick:
         figures += long_lags()
     report("recurrent", figures, keep=not options.quick)

@@ -75,11 +75,12 @@ def splits(folder, repeats, quick):
 
 
 def main():
-    folder = _measure.take_data_option()
-    options = _measure.options(__doc__, repeats=1)
+    options = _measure.options(__doc__, repeats=1, data=True)
     one_thread()
     scores: dict[str, list[tuple[float, float, float]]] = {}
-    for name, X, y, X_test, y_test in splits(folder, options.repeats, options.quick):
+    for name, X, y, X_test, y_test in splits(
+        options.data, options.repeats, options.quick
+    ):
         peer = make_pipeline(TfidfVectorizer(), LinearSVC()).fit(X, y)
         start = time.process_time()
         rnn = RNNClassifier(

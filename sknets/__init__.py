@@ -20,6 +20,7 @@ _HOME = {
     "first_layer_filters": "inspection",
     "SaliencyDisplay": "inspection",
     "FiltersDisplay": "inspection",
+    "TreeDisplay": "inspection",
     # 1. Feedforward networks
     "FeedforwardClassifier": "feedforward",
     "FeedforwardRegressor": "feedforward",
@@ -34,6 +35,9 @@ _HOME = {
     "RNNClassifier": "recurrent",
     "RNNRegressor": "recurrent",
     "RNNForecaster": "recurrent",
+    # 4. Recursive networks
+    "RecursiveClassifier": "recursive",
+    "RecursiveRegressor": "recursive",
     # 5. Autoencoders
     "AutoencoderTransformer": "autoencoders",
     "ConvolutionalAutoencoderTransformer": "autoencoders",

@@ -23,6 +23,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -812,6 +813,37 @@ def test_videos_that_cannot_be_read_are_refused_in_one_sentence():
         compare([*X[:3], X[3][:0], *X[4:]], y, verbose=0)
 
 
+def test_trees_meet_recursive_networks_and_models_of_their_leaves():
+    random = np.random.default_rng(0)
+    leaves = random.choice(["good", "bad", "so"], (60, 3))
+    trees = [
+        ((a, b), c) if i % 2 else f"({a} {b} {c})" for i, (a, b, c) in enumerate(leaves)
+    ]
+    moods = np.where((leaves[:, 1:] == "good").any(1), "yes", "no")
+    result = compare(trees, moods, cv=2, random_state=0, verbose=0)
+    assert result.kind == "trees" and "60 trees of 3 to 5 nodes" in result.summary
+    assert set(result.table.index) == {
+        "DummyClassifier",
+        "LogisticRegression",
+        "LinearSVC",
+        "RecursiveClassifier",
+    }
+    assert result.table["note"].eq("").all()
+    assert result.table.loc["LinearSVC", "accuracy"] > 0.8
+    assert set(result.predict(trees[:3])) <= {"yes", "no"}
+    counts = (leaves == "good").sum(1) * 1.5
+    models = ["auto", KNeighborsRegressor()]
+    numbers = compare(trees, counts, models=models, cv=2, random_state=0, verbose=0)
+    rows = {"Ridge", "LinearSVR", "RecursiveRegressor", "KNeighborsRegressor"}
+    assert rows <= set(numbers.table.index)
+    assert numbers.table["note"].eq("").all()
+    with pytest.raises(
+        ValueError, match=r"compare\(X=\.\.\.\): X\[1\] has a '\(' that is"
+    ):
+        compare(["(1 a)", "(1 (2 a)"], [0, 1])
+    assert guess_kind([["a", "b"], ["c", "d"]]) == "table"
+
+
 # Wrong input: one sentence, before any work
 
 X3, Y3 = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
@@ -840,7 +872,7 @@ WRONG = [
     ({"X": [1] * 6}, r"X must be a table .*, got a list of int"),
     ({"X": ["a", *"bcde", None]}, r"X\[5\] must be a text .*, got None; make it ''"),
     ({"X": [*np.ones((5, 9)), np.ones(0)]}, r"X\[5\] is an empty sequence"),
-    ({"data": "pictures"}, r"data must be one of 'auto', 'text', 'table'"),
+    ({"data": "pictures"}, r"data must be one of 'auto', 'trees', 'text', 'table'"),
     ({"X": np.full((6, 2), np.inf)}, r"X holds 12 infinite values"),
     ({"X": pd.DataFrame({"a": [[1]] * 6})}, r"column 'a' holds a list in each cell"),
     ({"X": pd.DataFrame({"a": ["x"] * 6})}, r"no column is usable; left out 'a'"),

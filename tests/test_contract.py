@@ -64,6 +64,17 @@ for clip, move, start in zip(clips, np.arange(48) % 3 - 1, np.arange(48) % 8):
         frame[2:4, (start + step * move + np.arange(2)) % 8] = 200
 months = np.arange(90)
 series = 10 + np.sin(months * np.pi / 6) + np.random.default_rng(3).normal(0, 0.1, 90)
+leaves = np.random.default_rng(3).choice(["good", "bad", "so"], (48, 4))
+trees = [
+    ((a, b), (c, d)) if i % 2 else (a, b, (c, d))
+    for i, (a, b, c, d) in enumerate(leaves)
+]
+moods = (leaves == "good").sum(1) - (leaves == "bad").sum(1)
+marks = {"good": 1, "bad": -1, "so": 0}
+brackets = [
+    f"({m} " + " ".join(f"({marks[word]} {word})" for word in words) + ")"
+    for m, words in zip(np.sign(moods), leaves)
+]
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -99,6 +110,14 @@ KINDS = {
             [clip[: 3 + i % 5 % 3] for i, clip in enumerate(clips)],
             labels[np.arange(48) % 3],
         )
+    },
+    "trees": {
+        "classification": (trees, labels[np.sign(moods) + 1]),
+        "regression": (trees, moods * 1.0),
+    },
+    "trees with labels at all nodes": {
+        "classification": (brackets, np.sign(moods)),
+        "regression": (brackets, np.sign(moods) * 1.0),
     },
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},

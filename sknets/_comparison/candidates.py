@@ -32,7 +32,8 @@ from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from sknets._comparison.clips import are_videos
 from sknets._comparison.preparation import is_frame, is_sparse
-from sknets._comparison.sequential import are_sequences, is_text
+from sknets._comparison.sequential import are_sequences, are_texts
+from sknets._comparison.trees import are_trees
 
 # From here on a kernel machine (quadratic in rows) is approximated.
 LARGE = 10_000
@@ -239,6 +240,23 @@ TEXT_REGRESSORS = (
     Candidate("LinearSVR", LinearSVR, style="tfidf", multi=False, scaled_target=True),
 )
 
+# By TF-IDF of the leaves.
+TREE_CLASSIFIERS = (
+    Candidate("DummyClassifier", DummyClassifier, style="leaves"),
+    Candidate(
+        "LogisticRegression",
+        partial(LogisticRegression, max_iter=2000),
+        style="leaves",
+        multi=False,
+    ),
+    Candidate("LinearSVC", LinearSVC, style="leaves", multi=False),
+)
+TREE_REGRESSORS = (
+    Candidate("DummyRegressor", DummyRegressor, style="leaves"),
+    Candidate("Ridge", Ridge, style="leaves"),
+    Candidate("LinearSVR", LinearSVR, style="leaves", multi=False, scaled_target=True),
+)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -254,6 +272,8 @@ class Kind:
         How X is prepared for the networks made for it.
     table_style : str
         How X is made a table for the networks of tables; empty: they are left out.
+    given_style : str
+        How X is prepared for models from elsewhere that are not pipelines.
     features : tuple of str
         Networks that learn features without y, for the classical model in `ON_FEATURES`
         to learn by.
@@ -268,6 +288,7 @@ class Kind:
     classical: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
     deep_style: str = "dense"
     table_style: str = ""
+    given_style: str = ""
     features: tuple[str, ...] = ()
     on_arrays: tuple[str, ...] = ()
     only_native: bool = True
@@ -299,10 +320,17 @@ def _are_images(X: Any) -> bool:
 
 
 KINDS: dict[str, Kind] = {
+    "trees": Kind(
+        are_trees,
+        {"classification": TREE_CLASSIFIERS, "regression": TREE_REGRESSORS},
+        deep_style="",
+        given_style="leaves",
+    ),
     "text": Kind(
-        is_text,
+        are_texts,
         {"classification": TEXT_CLASSIFIERS, "regression": TEXT_REGRESSORS},
         deep_style="",
+        given_style="tfidf",
         only_native=False,
     ),
     "table": Kind(
@@ -315,6 +343,7 @@ KINDS: dict[str, Kind] = {
         are_sequences,
         {"classification": SEQUENCE_CLASSIFIERS, "regression": SEQUENCE_REGRESSORS},
         deep_style="",
+        given_style="statistics",
         on_arrays=("CNNClassifier", "CNNRegressor"),
         only_native=False,
     ),
@@ -351,8 +380,9 @@ def guess_kind(X: Any) -> str:
     hint = "; X.reshape(len(X), -1) makes a table of it" if shape and shape[1:] else ""
     raise ValueError(
         "compare(X=...): X must be a table (rows and columns), texts (a list of "
-        "strings), sequences or images (an array of 3 to 5 axes, or a list of arrays), "
-        f"got {seen}{hint}"
+        "strings), trees (bracketed strings, nested tuples of words), sequences, "
+        "images or videos (an array of 3 to 5 axes, or a list of arrays), got "
+        f"{seen}{hint}"
     )
 
 

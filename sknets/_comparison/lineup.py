@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -30,6 +31,7 @@ from sknets._comparison.pictures import FlatPixels
 from sknets._comparison.preparation import table_preparation
 from sknets._comparison.problem import Problem
 from sknets._comparison.sequential import SequenceStatistics, tfidf
+from sknets._comparison.trees import LeafText
 
 
 @dataclass
@@ -246,7 +248,7 @@ def _style_for(cls: Any, problem: Problem) -> str:
     kind = KINDS[problem.kind]
     takes = {kind.name for kind in getattr(cls, "_inputs", ())}
     if problem.kind not in takes:
-        return kind.table_style
+        return kind.table_style or kind.given_style
     if kind.deep_style == "embedded" and not hasattr(cls, "categorical_features"):
         return "dense"  # it learns no vectors of categories
     return kind.deep_style
@@ -265,6 +267,8 @@ def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
         steps = [SequenceStatistics(), StandardScaler()]
     elif row.style == "clips":
         steps = [ClipStatistics()]
+    elif row.style == "leaves":
+        steps = [LeafText(), TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2))]
     elif problem.roles is not None:
         steps = [table_preparation(problem.roles, row.style, problem.seed)]
     elif problem.is_sparse:

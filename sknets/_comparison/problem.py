@@ -29,6 +29,7 @@ from sknets._comparison.pictures import read_images
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
 from sknets._comparison.sequential import read_sequences, read_texts
 from sknets._comparison.target import read_target
+from sknets._comparison.trees import describe_trees
 
 TASKS = ("classification", "regression")
 # One class with a larger share makes accuracy look good for a useless model.
@@ -39,6 +40,7 @@ READ = {
     "images": read_images,
     "sequences": read_sequences,
     "text": read_texts,
+    "trees": describe_trees,
     "videos": read_videos,
 }
 
@@ -144,6 +146,7 @@ def pose(
         raise ValueError(f"compare(data={data!r}): data must be one of {legal}")
     kind = guess_kind(X) if data == "auto" else data
     if kind in READ:
+        X = X if hasattr(X, "shape") else list(X)
         roles, missing, (facts, notes) = None, False, READ[kind](X)
     else:
         X, roles, missing, facts, notes = read_table(X)

@@ -40,6 +40,14 @@ def _statistics(x: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def are_texts(X: Any) -> bool:
+    """Whether X holds strings, or lists of tokens; those of one length are a table."""
+    if not is_text(X) or isinstance(X, str):
+        return False
+    listed = [item for item in X if isinstance(item, list | tuple)]
+    return len(listed) < len(X) or len({len(item) for item in listed}) > 1
+
+
 def are_sequences(X: Any) -> bool:
     """Whether X is more likely sequences than images.
 
@@ -117,7 +125,7 @@ def as_tokens(text: Any) -> list[str]:
 __all__ = [
     "SequenceStatistics",
     "are_sequences",
-    "is_text",
+    "are_texts",
     "read_sequences",
     "read_texts",
     "tfidf",

@@ -6,6 +6,7 @@ from sknets._inputs.sequences import Sequences
 from sknets._inputs.series import Series
 from sknets._inputs.table import Table
 from sknets._inputs.text import ReadsText, Text
+from sknets._inputs.trees import Trees
 from sknets._inputs.videos import Videos
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "Series",
     "Table",
     "Text",
+    "Trees",
     "Videos",
 ]
