@@ -102,7 +102,8 @@ def compare(
         and at least four times as many steps (what has more is taken for images);
         classical models get statistics of each channel. Trees: as `RecursiveClassifier`
         takes them; classical models get TF-IDF of the leaves. Videos: as
-        `VideoClassifier` takes them; classical models get means and deviations of pixels.
+        `VideoClassifier` takes them; classical models get means and deviations of
+        pixels.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         Classes, numbers, several numbers, or 0/1 columns (multilabel). No missing
         values.
