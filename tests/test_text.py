@@ -208,6 +208,10 @@ def refused(match, call, *args):
             ["a", None],
             r"X\[1\] must be a text or a list of tokens, got None; make it ''",
         ),
+        (
+            pd.Series(["a", pd.NA], dtype="string"),
+            r"X\[1\] must be a text .*, got <NA>; make it ''",
+        ),
         (["a", np.nan], r"X\[1\] must be a text or a list of tokens, got nan; make it"),
         (["a", 3], r"X\[1\] must be a text or a list of tokens, got 3$"),
         ([["a"], ["b", 3]], r"X\[1\] must be a list of tokens, and 3 is no string"),
@@ -228,6 +232,7 @@ def test_numbers_where_text_was_learned():
     refused("must be a list of texts, or a column", rnn.predict, np.ones((3, 4)))
     refused("must be a list of texts, or a column", rnn.predict, pd.DataFrame({"x": X}))
     refused(r"X\[0\] must be a text or a list", rnn.predict, [1.0, 2.0])
+    refused("one column of strings", quick().fit, pd.DataFrame({"x": X}), y)
     refused("X has 0 samples", rnn.predict, [])
 
 

@@ -10,6 +10,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from sknets._inputs import Sequences
 from sknets._inputs.sequences import Steps, is_text
+from sknets._inputs.text import is_missing
 from sknets._params import Declared
 
 
@@ -100,7 +101,7 @@ def read_texts(X: Any) -> tuple[list[str], list[str]]:
     """Return the facts and the notes about texts."""
     for i, text in enumerate(X):
         if not isinstance(text, str | list | tuple):
-            fix = "" if text is not None and text == text else "; make it ''"
+            fix = "; make it ''" if is_missing(text) else ""
             raise ValueError(
                 f"compare(X=...): X[{i}] must be a text or a list of tokens, got "
                 f"{text!r:.60}{fix}"

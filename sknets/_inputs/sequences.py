@@ -15,7 +15,7 @@ from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
 
 # What torch can take rows of; the rest (float16, unsigned words) becomes float32.
 _KEPT = {np.dtype(t) for t in ("f4", "f8", "u1", "i1", "i2", "i4", "i8")}
-_TEXT = "X holds text where numbers belong"
+_TEXT = "X holds text where numbers belong (texts are a list or one column of strings)"
 
 
 class Padded:

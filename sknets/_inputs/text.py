@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 from sklearn.feature_extraction.text import CountVectorizer
 
 from sknets._inputs.sequences import Steps, is_text
@@ -74,7 +75,7 @@ def _checked(owner: str, X: Any) -> list[Any]:
         if isinstance(text, str):
             continue
         if not isinstance(text, list | tuple):
-            fix = "" if text is not None and text == text else "; make it ''"
+            fix = "; make it ''" if is_missing(text) else ""
             raise ValueError(
                 f"{owner}: X[{i}] must be a text or a list of tokens, got {text!r:.60}"
                 + fix
@@ -86,6 +87,11 @@ def _checked(owner: str, X: Any) -> list[Any]:
                 "string"
             )
     return texts
+
+
+def is_missing(value: Any) -> bool:
+    """Whether it is one of the ways to say that nothing is known."""
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 Code = Callable[[Any], list[int]]
@@ -181,4 +187,4 @@ def _tokenizer(json: str) -> Any:
     return _tokenizers("sknets").Tokenizer.from_str(json)
 
 
-__all__ = ["EMPTY", "N_RESERVED", "UNKNOWN", "ReadsText", "Text"]
+__all__ = ["EMPTY", "N_RESERVED", "UNKNOWN", "ReadsText", "Text", "is_missing"]
