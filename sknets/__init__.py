@@ -43,6 +43,9 @@ _HOME = {
     "DBNFeatures": "boltzmann",
     "DBNClassifier": "boltzmann",
     "RBMRecommender": "boltzmann",
+    # 8. Transformers
+    "TransformerClassifier": "transformer",
+    "TransformerRegressor": "transformer",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}
