@@ -20,6 +20,7 @@ _HOME = {
     "first_layer_filters": "inspection",
     "SaliencyDisplay": "inspection",
     "FiltersDisplay": "inspection",
+    "AttentionDisplay": "inspection",
     # 1. Feedforward networks
     "FeedforwardClassifier": "feedforward",
     "FeedforwardRegressor": "feedforward",

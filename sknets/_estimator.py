@@ -350,7 +350,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         return kind.check(self, X, reset=reset)
 
     def _choose_kind(self, X: Any) -> Any:
-        """The first kind that accepts X; an X that none does is the first's to refuse."""
+        """The first kind that accepts X; what none does is the first's to refuse."""
         kinds = [kind for kind in self._inputs if kind.accepts(X)]
         return (kinds or self._inputs)[0]
 

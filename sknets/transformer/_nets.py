@@ -147,6 +147,7 @@ class TransformerNet(nn.Module):
         """Of samples of one length."""
         states, _ = self.embed(x)
         maps = []
+        block: Any
         for block in self.blocks:
             maps.append(block.attention.weights(block.norm1(states)))
             states = block(states)
