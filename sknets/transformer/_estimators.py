@@ -52,7 +52,8 @@ class _Transformer(
     image_shape: tuple[int, ...] | None = param(default=None, at_least=1)
     resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
-    alpha: float = param(default=5.0, at_least=0)
+    optimizer: Literal["adam", "adamw", "sgd"] = param(default="adamw")
+    weight_decay: float = param(default=1.0, at_least=0)
     max_epochs: int = param(default=15, at_least=1)
     lr: float = param(default=3e-3, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
@@ -119,10 +120,6 @@ class _Transformer(
                     )
                 )
         return x
-
-    def _penalty(self, samples: Samples | None) -> float:
-        n = 1 if samples is None else samples.total_weight
-        return self.weight_decay + self.alpha / n
 
     def _learn_statistics(self, samples: Samples) -> None:
         if self.input_kind_ == "text":
@@ -308,10 +305,11 @@ class TransformerClassifier(_Transformer, PerStepClassifier, Classifier):
         How many tokens of a text are read, from its beginning; None means all.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
-    alpha : float, default=5.0
-        L2 penalty of the weight matrices, divided by the number of samples (the sum of
-        their weights): like a prior, it matters less the more data there are. It adds
-        to ``weight_decay``, which does not depend on the number of samples.
+    optimizer : {"adam", "adamw", "sgd"}, default="adamw"
+        See `sknets._estimator.Estimator`.
+    weight_decay : float, default=1.0
+        How much of a weight matrix decays: with "adamw" the share ``lr * weight_decay``
+        a step.
     max_epochs : int, default=15
         How often training goes through the data.
     lr : float, default=0.003
@@ -464,10 +462,11 @@ class TransformerRegressor(_Transformer, PerStep, Regressor):
         How often a token must occur in `fit` to be learned.
     max_length : int or None, default=None
         How many tokens of a text are read, from its beginning; None means all.
-    alpha : float, default=5.0
-        L2 penalty of the weight matrices, divided by the number of samples (the sum of
-        their weights): like a prior, it matters less the more data there are. It adds
-        to ``weight_decay``, which does not depend on the number of samples.
+    optimizer : {"adam", "adamw", "sgd"}, default="adamw"
+        See `sknets._estimator.Estimator`.
+    weight_decay : float, default=1.0
+        How much of a weight matrix decays: with "adamw" the share ``lr * weight_decay``
+        a step.
     max_epochs : int, default=15
         How often training goes through the data.
     lr : float, default=0.003
