@@ -382,8 +382,40 @@ def test_what_changes_at_predict():
     )
     vit = quick(patch_size=4).fit(digits.images[:90] / 16, y)
     refused("shape", vit.predict, digits.images[:3, :4] / 16)
-    refused(
-        "X has 60 features",
-        quick().fit(digits.data[:90], y).predict,
-        digits.data[:3, :60],
-    )
+    table = quick().fit(digits.data[:90], y)
+    with pytest.raises(ValueError, match="X has 60 features, but Transformer"):
+        table.predict(digits.data[:3, :60])
+
+
+def test_pictures_of_words():
+    pytest.importorskip("matplotlib").use("agg")
+    texts = ["she sings", "he sings", "she hums", "he hums"] * 5
+    net = quick().fit(texts, [0, 0, 1, 1] * 5)
+    shown = sknets.AttentionDisplay.from_estimator(net, "she hums", layer=0, head=1)
+    assert shown.names == ["[CLS]", "she", "hums"]
+    expected = net.attention_maps(["she hums"])[0][0, 1]
+    np.testing.assert_array_equal(shown.weights, expected)
+    labels = [label.get_text() for label in shown.axes_.get_xticklabels()]
+    assert labels == shown.names
+    np.testing.assert_allclose(shown.weights.sum(1), 1, rtol=1e-5)
+
+
+def test_pictures_of_patches_and_of_columns():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    images = digits.images[:90] / 16
+    vit = quick(patch_size=(4, 2)).fit(images, y)
+    shown = sknets.AttentionDisplay.from_estimator(vit, images[0])
+    assert shown.grid == (2, 4) and shown.names[5] == "1,0"
+    drawn = shown.axes_[1].images[-1].get_array()
+    expected = np.kron(shown.weights[0, 1:].reshape(2, 4), np.ones((4, 2)))
+    np.testing.assert_allclose(drawn, expected)
+    frame = pd.DataFrame(digits.data[:90, 20:23], columns=["a", "b", "c"])
+    net = quick(pooling="mean").fit(frame, y)
+    shown = sknets.AttentionDisplay.from_estimator(net, frame.iloc[0])
+    assert shown.names == ["a", "b", "c"]
+    with pytest.raises(ValueError, match=r"AttentionDisplay\(head=7\): there are 2"):
+        sknets.AttentionDisplay.from_estimator(net, frame.iloc[0], head=7)
+    with pytest.raises(TypeError, match="LogisticRegression has none"):
+        sknets.AttentionDisplay.from_estimator(LogisticRegression(), X[0])
+    plt.close("all")

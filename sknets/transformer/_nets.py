@@ -104,6 +104,9 @@ class TransformerNet(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, n_outputs)
+        # As ViT's: the first steps do not have to undo a guess.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
         self.n_features = width
 
     def embed(self, x: Tensor | Padded) -> tuple[Tensor, Tensor | None]:
