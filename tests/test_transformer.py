@@ -260,6 +260,7 @@ def test_prediction_never_holds_the_attention_of_all_to_all():
         (list(digits.data[:60]), {}, "sequences"),
         (digits.data[:60, :, None], {}, "sequences"),
         (digits.images[:60] / 16, {"patch_size": 4}, "images"),
+        (digits.images[:60] / 16, {"patch_size": "auto"}, "images"),
         (list(digits.images[:60] / 16), {"patch_size": (2, 8)}, "images"),
         (digits.images[:60, :, :, None] / 16, {}, "images"),
         (digits.data[:60] / 16, {"image_shape": (8, 8)}, "images"),
@@ -348,6 +349,19 @@ def test_ragged_lists_go_through_model_selection(tmp_path):
     net.save(tmp_path / "net")
     twin = sknets.load(tmp_path / "net")
     np.testing.assert_array_equal(twin.predict_proba(X), net.predict_proba(X))
+
+
+def test_compare_leaves_out_wide_tables_unless_asked():
+    wide, target = np.random.default_rng(0).normal(size=(40, 201)), np.arange(40) % 2
+    few = {"cv": 2, "random_state": 0, "verbose": 0}
+    asked = sknets.compare(
+        wide, target, models=["TransformerClassifier"], time_limit=1e-9, **few
+    ).table.index
+    assert list(asked) == ["TransformerClassifier"]
+    everything = sknets.compare(wide, target, time_limit=1e-9, **few).table.index
+    assert "TransformerClassifier" not in everything
+    narrow = sknets.compare(wide[:, :200], target, time_limit=1e-9, **few).table.index
+    assert "TransformerClassifier" in narrow
 
 
 # -- wrong input ---------------------------------------------------------------------

@@ -35,6 +35,8 @@ class _Transformer(
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table, Sequences, Text, Images)
     _predict_batch_size: ClassVar[int] = 128
+    # Of wider tables `compare` tries it only when asked.
+    _most_columns: ClassVar[int] = 200
     spatial_dims: ClassVar[int] = 2  # what `Images` reads
 
     n_heads: int = param(default=4, at_least=1)
@@ -48,7 +50,9 @@ class _Transformer(
     categorical_features: Literal["from_dtype"] | list[Any] | None = param(
         default="from_dtype"
     )
-    patch_size: int | tuple[int, ...] | None = param(default=None, at_least=1)
+    patch_size: int | tuple[int, ...] | Literal["auto"] | None = param(
+        default=None, at_least=1
+    )
     image_shape: tuple[int, ...] | None = param(default=None, at_least=1)
     resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
@@ -180,7 +184,7 @@ class _Transformer(
     @property
     def _patch(self) -> tuple[int, int]:
         size = self.patch_size
-        if size is None:
+        if size is None or isinstance(size, str):
             size = max(2, -(-min(self.image_size_) // 8))
         high, wide = size if isinstance(size, tuple | list) else (size, size)
         return int(high), int(wide)
@@ -273,11 +277,11 @@ class TransformerClassifier(_Transformer, PerStepClassifier, Classifier):
         each category has a learned vector. "from_dtype" takes a DataFrame's columns of
         dtype category. Unknown categories in `predict` count as none; missing ones are
         a category of their own if `fit` saw any.
-    patch_size : int or tuple of int, default=None
+    patch_size : int, tuple of int or "auto", default=None
         Side, or height and width, of the patches that images are cut into; setting it
         also says that X of three axes holds grey images, not sequences. Images that
-        it does not divide are continued by their mean. None: an eighth of the shorter
-        side, at least 2.
+        it does not divide are continued by their mean. "auto", and None for X of four
+        axes: an eighth of the shorter side, at least 2.
     image_shape : tuple of int, default=None
         What X of flat rows holds: (height, width), or with channels. None: a table.
     resize : int or tuple of int, default=None
@@ -432,11 +436,11 @@ class TransformerRegressor(_Transformer, PerStep, Regressor):
         each category has a learned vector. "from_dtype" takes a DataFrame's columns of
         dtype category. Unknown categories in `predict` count as none; missing ones are
         a category of their own if `fit` saw any.
-    patch_size : int or tuple of int, default=None
+    patch_size : int, tuple of int or "auto", default=None
         Side, or height and width, of the patches that images are cut into; setting it
         also says that X of three axes holds grey images, not sequences. Images that
-        it does not divide are continued by their mean. None: an eighth of the shorter
-        side, at least 2.
+        it does not divide are continued by their mean. "auto", and None for X of four
+        axes: an eighth of the shorter side, at least 2.
     image_shape : tuple of int, default=None
         What X of flat rows holds: (height, width), or with channels. None: a table.
     resize : int or tuple of int, default=None
