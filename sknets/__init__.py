@@ -21,6 +21,7 @@ _HOME = {
     "SaliencyDisplay": "inspection",
     "FiltersDisplay": "inspection",
     "TreeDisplay": "inspection",
+    "AttentionDisplay": "inspection",
     # 1. Feedforward networks
     "FeedforwardClassifier": "feedforward",
     "FeedforwardRegressor": "feedforward",
@@ -49,6 +50,9 @@ _HOME = {
     "DBNFeatures": "boltzmann",
     "DBNClassifier": "boltzmann",
     "RBMRecommender": "boltzmann",
+    # 8. Transformers
+    "TransformerClassifier": "transformer",
+    "TransformerRegressor": "transformer",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

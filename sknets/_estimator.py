@@ -345,10 +345,14 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         if len(self._inputs) == 1:
             return self._inputs[0].check(self, X, reset=reset)
         if reset:
-            kinds = [kind for kind in self._inputs if kind.accepts(X)]
-            self.input_kind_ = (kinds or self._inputs)[0].name
+            self.input_kind_ = self._choose_kind(X).name
         kind = next(k for k in self._inputs if k.name == self.input_kind_)
         return kind.check(self, X, reset=reset)
+
+    def _choose_kind(self, X: Any) -> Any:
+        """The first kind that accepts X; what none does is the first's to refuse."""
+        kinds = [kind for kind in self._inputs if kind.accepts(X)]
+        return (kinds or self._inputs)[0]
 
     def _split(
         self, samples: Samples, random: np.random.RandomState

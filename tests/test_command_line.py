@@ -81,7 +81,7 @@ def test_classes_and_networks_through_the_module(shop):
 def test_list(capsys):
     code, out, _ = run(capsys, "list", "--data", "table", "--task", "regression")
     assert code == 0
-    assert "FeedforwardRegressor  table  regression" in " ".join(out.split("\n"))
+    assert "FeedforwardRegressor table regression" in " ".join(out.split())
     assert "FeedforwardClassifier" not in out
     code, out, err = run(capsys, "list", "--data", "tables")
     assert (code, out) == (2, "")

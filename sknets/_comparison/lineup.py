@@ -113,6 +113,8 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
     for label, item in wanted:
         if isinstance(item, str) and item == "auto":
             for name in _running_order(auto, deep):
+                if _is_too_wide(deep.get(name), problem):
+                    continue
                 chosen[name] = _entry(name, auto, deep, problem)
         elif isinstance(item, str):
             name = _find(item, [*auto, *deep])
@@ -133,6 +135,17 @@ def _takes_part(name: str, cls: Any, problem: Problem) -> bool:
     if name in kind.on_arrays:
         return hasattr(problem.X, "ndim") and problem.X.ndim > 2
     return not kind.only_native and problem.kind in {k.name for k in cls._inputs}
+
+
+def _is_too_wide(cls: Any, problem: Problem) -> bool:
+    """Whether a network whose time grows with the columns' square takes hours."""
+    most = getattr(cls, "_most_columns", None)
+    if most is None or problem.kind not in ("table", "videos"):
+        return False
+    if problem.kind == "videos":  # rows of several numbers a pixel
+        return True
+    words = "text" in (problem.roles or {}).values()
+    return problem.is_sparse or words or np.shape(problem.X)[1] > most
 
 
 def native_kind(cls: Any) -> str:
@@ -193,6 +206,8 @@ def _entry(
         legal = model.get_params(deep=False)
         if "device" in legal:
             model.set_params(device=problem.device)
+        if "patch_size" in legal and problem.kind == "images":
+            model.set_params(patch_size="auto")
         if "standardize" in legal and "text" in (problem.roles or {}).values():
             # The preparation scales all but the text's columns: at unit variance
             # these many weak ones would drown the others.

@@ -259,6 +259,17 @@ def _axes(X: Any) -> int:
     return X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
 
 
+def axes_of(X: Any) -> int:
+    """How many axes X has; a list of samples has those of its first one and its own."""
+    items = _items(X)
+    if items is None:
+        return _axes(X)
+    try:
+        return max(3, 1 + np.ndim(items[0]))  # also of steps with one number each
+    except ValueError:  # that one is ragged
+        return 3
+
+
 def _numbers(array: np.ndarray) -> np.ndarray:
     return array if array.dtype in _KEPT else array.astype(np.float32)
 
@@ -342,4 +353,4 @@ def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         raise ValueError(f"{type(estimator).__name__}: {_TEXT}") from error
 
 
-__all__ = ["Padded", "Sequences", "Steps", "is_text"]
+__all__ = ["Padded", "Sequences", "Steps", "axes_of", "is_text"]

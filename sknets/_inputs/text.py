@@ -141,6 +141,16 @@ def _code(estimator: Any) -> Code:
     return code
 
 
+def tokens_of(estimator: Any, text: Any) -> list[str]:
+    """The tokens that a fitted estimator reads of a text, as they are written."""
+    if hasattr(estimator, "bpe_") and isinstance(text, str):
+        bpe = _tokenizer(estimator.bpe_)
+        tokens = [bpe.decode([number]) for number in bpe.encode(text).ids]
+    else:
+        tokens = list(_cutter(estimator)(text))
+    return tokens[: estimator.max_length]
+
+
 def _cutter(estimator: Any) -> Callable[[Any], Iterable[str]]:
     """Tokens of a text; a list of tokens stays as it is."""
     analyze = CountVectorizer(
@@ -187,4 +197,12 @@ def _tokenizer(json: str) -> Any:
     return _tokenizers("sknets").Tokenizer.from_str(json)
 
 
-__all__ = ["EMPTY", "N_RESERVED", "UNKNOWN", "ReadsText", "Text", "is_missing"]
+__all__ = [
+    "EMPTY",
+    "N_RESERVED",
+    "UNKNOWN",
+    "ReadsText",
+    "Text",
+    "is_missing",
+    "tokens_of",
+]

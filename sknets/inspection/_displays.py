@@ -156,7 +156,7 @@ class SaliencyDisplay:
         n, signals = len(self.maps), self.maps.ndim == 2
         # Dark where nothing matters on images, which shine through; else white.
         shades = ("YlOrRd", "RdBu_r") if signals else ("inferno", _blue_black_orange())
-        heat = _heat(self.maps, *shades)
+        heat = heat_of(self.maps, *shades)
         columns = min(n, 4 if signals else 6)
         pairs = -(-n // columns)
         if signals:
@@ -178,7 +178,7 @@ class SaliencyDisplay:
             if signals:
                 _draw_signal(self.axes_[0, i], self.images[i], self.maps[i], heat)
             else:
-                _draw_image(self.axes_[:, i], self.images, self.maps, i, heat)
+                draw_image(self.axes_[:, i], self.images, self.maps, i, heat)
         bar = _colour_bar(
             self.figure_, heat, self.axes_, self.label, _LIGHT if signals else 1.0
         )
@@ -266,7 +266,7 @@ class FiltersDisplay:
         bar = not (signals or colour)
         self.figure_, grid = _grid(ax, rows, columns, (0.85, 0.85), bar=bar)
         self.axes_ = grid.ravel()[:n]
-        weights = _heat(-np.abs(filters), "RdBu_r", "RdBu_r")
+        weights = heat_of(-np.abs(filters), "RdBu_r", "RdBu_r")
         for axis, one in zip(self.axes_, filters):
             if signals:
                 axis.set_prop_cycle(color=_LINES)
@@ -311,7 +311,7 @@ def _grid(
     return figure, grid
 
 
-def _heat(values: np.ndarray, positive: Any, signed: Any) -> Any:
+def heat_of(values: np.ndarray, positive: Any, signed: Any) -> Any:
     """What turns values into colours, symmetric about zero if some are negative."""
     from matplotlib.cm import ScalarMappable
 
@@ -338,8 +338,13 @@ def _colour_bar(
     return bar
 
 
-def _draw_image(
-    axes: Any, images: np.ndarray, maps: np.ndarray, i: int, heat: Any
+def draw_image(
+    axes: Any,
+    images: np.ndarray,
+    maps: np.ndarray,
+    i: int,
+    heat: Any,
+    interpolation: str = "bilinear",
 ) -> None:
     """The image above, its map over a dimmed grey copy below."""
     image, saliency = images[i], maps[i]
@@ -355,7 +360,7 @@ def _draw_image(
         cmap=heat.cmap,
         norm=heat.norm,
         alpha=0.9 * (np.abs(saliency) / heat.norm.vmax) ** 0.7,
-        interpolation="bilinear",
+        interpolation=interpolation,
     )
 
 

@@ -1,0 +1,284 @@
+"""The network of this chapter: tokens that attend to one another."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sknets._inputs.sequences import Padded
+from sknets._layers import Dropout, Standardize
+
+
+class SelfAttention(nn.Module):
+    """``softmax(Q K^T / sqrt(d)) V`` in several heads [Vaswani et al. 2017].
+
+    A mask (B, T) tells the real tokens, None that all are. ``first_only`` asks for the
+    first token's row alone.
+    """
+
+    def __init__(self, width: int, n_heads: int):
+        super().__init__()
+        self.projections = nn.Linear(width, 3 * width)  # of queries, keys, values
+        self.out = nn.Linear(width, width)
+        self.n_heads = n_heads
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, first_only: bool = False
+    ) -> Tensor:  # (B, T, d) -> (B, T or 1, d)
+        query, key, value = self._heads(x, first_only)
+        mask = None if mask is None else mask[:, None, None, :]
+        # Never holds the attention of all tokens to all others.
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return self.out(found.transpose(1, 2).flatten(2))
+
+    def weights(self, x: Tensor) -> Tensor:  # (B, T, d) -> (B, n_heads, T, T)
+        query, key, _ = self._heads(x, False)
+        scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
+        return scores.softmax(3)
+
+    def _heads(self, x: Tensor, first_only: bool) -> list[Tensor]:
+        """Queries, keys and values, each (B, n_heads, T, d / n_heads)."""
+        if first_only:
+            width, w, b = x.shape[2], self.projections.weight, self.projections.bias
+            queries = F.linear(x[:, :1], w[:width], b[:width])
+            keys, values = F.linear(x, w[width:], b[width:]).chunk(2, 2)
+        else:
+            queries, keys, values = self.projections(x).chunk(3, 2)
+        return [
+            each.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+            for each in (queries, keys, values)
+        ]
+
+
+class EncoderBlock(nn.Module):
+    """Attention, then a small net for each token; each normalised first and added."""
+
+    def __init__(self, width: int, n_heads: int, hidden: int, dropout: float):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = SelfAttention(width, n_heads)
+        self.feedforward = nn.Sequential(
+            nn.Linear(width, hidden),
+            nn.GELU(),
+            Dropout(dropout),
+            nn.Linear(hidden, width),
+        )
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, first_only: bool = False
+    ) -> Tensor:  # (B, T, d) -> (B, T or 1, d)
+        found = self.attention(self.norm1(x), mask, first_only)
+        x = (x[:, :1] if first_only else x) + self.dropout(found)
+        return x + self.dropout(self.feedforward(self.norm2(x)))
+
+
+class TransformerNet(nn.Module):
+    """Tokens, their positions, [CLS] before them, blocks, pooling, then the output."""
+
+    def __init__(
+        self,
+        tokens: nn.Module,
+        positions: nn.Module | None,
+        width: int,
+        n_outputs: int,
+        n_heads: int,
+        n_layers: int,
+        hidden: int,
+        dropout: float,
+        pooling: str,
+        per_step: bool,
+    ):
+        super().__init__()
+        self.tokens, self.positions, self.per_step = tokens, positions, per_step
+        self.cls = None
+        if pooling == "cls" and not per_step:
+            self.cls = nn.Parameter(_uniform(width))
+        self.dropout = Dropout(dropout)
+        self.blocks = nn.ModuleList(
+            EncoderBlock(width, n_heads, hidden, dropout) for _ in range(n_layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, n_outputs)
+        # As ViT's: the first steps do not have to undo a guess.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.n_features = width
+
+    def embed(self, x: Tensor | Padded) -> tuple[Tensor, Tensor | None]:
+        """The tokens (B, T, d), [CLS] included, and which are real."""
+        states = self.tokens(x.values if isinstance(x, Padded) else x)
+        if self.positions is not None:
+            states = self.positions(states)
+        mask = x.mask if isinstance(x, Padded) else None
+        if self.cls is not None:
+            first = self.cls.expand(len(states), 1, -1)
+            states = torch.cat([first, states], 1)
+            mask = mask if mask is None else F.pad(mask, (1, 0), value=True)
+        return self.dropout(states), mask
+
+    def states(self, x: Tensor | Padded) -> Tensor:  # -> (B, T, d); of [CLS] (B, 1, d)
+        states, mask = self.embed(x)
+        last = len(self.blocks) - 1
+        for i, block in enumerate(self.blocks):
+            # Nobody looks at what the last block makes of the others.
+            states = block(states, mask, i == last and self.cls is not None)
+        return self.norm(states)
+
+    def features(self, x: Tensor | Padded) -> Tensor:  # -> (B, d)
+        states = self.states(x)
+        if self.cls is not None:
+            return states[:, 0]
+        if not isinstance(x, Padded):
+            return states.mean(1)
+        total = states.masked_fill(~x.mask[:, :, None], 0).sum(1)
+        return total / x.lengths[:, None]
+
+    def forward(self, x: Tensor | Padded) -> Tensor:  # -> (B, K)
+        if not self.per_step:
+            return self.head(self.features(x))
+        states = self.states(x)
+        # A row for each real step, one sequence after the other.
+        rows = states[x.mask] if isinstance(x, Padded) else states.flatten(0, 1)
+        return self.head(rows)
+
+    def attention(self, x: Tensor) -> Tensor:  # -> (B, n_layers, n_heads, T, T)
+        """Of samples of one length."""
+        states, _ = self.embed(x)
+        maps = []
+        block: Any
+        for block in self.blocks:
+            maps.append(block.attention.weights(block.norm1(states)))
+            states = block(states)
+        return torch.stack(maps, 1)
+
+
+class ColumnTokens(nn.Module):
+    """A token for each column of a table [Gorishniy et al. 2021].
+
+    A number scales a vector of its column, a category has a vector of its own, an
+    unknown one none; to each the column's bias is added.
+    """
+
+    numeric: Tensor
+    order: Tensor
+
+    def __init__(
+        self,
+        width: int,
+        standardize: Standardize,
+        columns: list[int],
+        cardinalities: list[int],
+    ):
+        super().__init__()
+        n_columns = len(standardize.factor)
+        numeric = [j for j in range(n_columns) if j not in set(columns)]
+        order = torch.tensor([*numeric, *columns]).argsort()
+        self.register_buffer("numeric", torch.tensor(numeric).long(), persistent=False)
+        self.register_buffer("order", order, persistent=False)
+        self.standardize, self.columns = standardize, columns
+        self.weight = nn.Parameter(_uniform(width, len(numeric)))
+        self.bias = nn.Parameter(_uniform(width, n_columns))
+        self.categories = nn.ModuleList(
+            nn.Embedding(size, width, padding_idx=0) for size in cardinalities
+        )
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, F, d)
+        x = self.standardize(x)
+        if not self.columns:
+            return torch.addcmul(self.bias, x[:, :, None], self.weight)
+        numbers = x.index_select(1, self.numeric)[:, :, None] * self.weight
+        vectors = [
+            embed(x[:, column].long())[:, None]
+            for column, embed in zip(self.columns, self.categories)
+        ]
+        tokens = torch.cat([numbers, *vectors], 1)
+        return tokens.index_select(1, self.order) + self.bias
+
+
+class PatchTokens(nn.Module):
+    """A token for each patch of an image [Dosovitskiy et al. 2021].
+
+    Where the patches do not fill the image it is continued, to the right and below, by
+    its channels' means.
+    """
+
+    def __init__(
+        self, n_channels: int, patch: tuple[int, int], width: int, standardize: Any
+    ):
+        super().__init__()
+        self.standardize, self.patch = standardize, patch
+        self.project = nn.Linear(n_channels * patch[0] * patch[1], width)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, N, d)
+        x = self.standardize(x)
+        high, wide = self.patch
+        below, right = -x.shape[2] % high, -x.shape[3] % wide
+        if below or right:
+            x = F.pad(x, (0, right, 0, below))
+        x = x.unflatten(3, (-1, wide)).unflatten(2, (-1, high))
+        return self.project(x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2))
+
+
+class SinusoidalPositions(nn.Module):
+    """Adds waves of many lengths; along two axes half of the numbers for each."""
+
+    table: Tensor
+
+    def __init__(self, width: int, *lengths: int):
+        super().__init__()
+        self.grid = len(lengths) > 1
+        if self.grid:
+            rows = sinusoids(lengths[0], width - width // 2)[:, None]
+            columns = sinusoids(lengths[1], width // 2)
+            shape = (*lengths, -1)
+            table = torch.cat([rows.expand(shape), columns.expand(shape)], 2)
+            table = table.flatten(0, 1)
+        else:
+            table = sinusoids(lengths[0], width)
+        self.register_buffer("table", table, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, d)
+        if x.shape[1] > len(self.table):  # longer than any of fit
+            return x + sinusoids(x.shape[1], x.shape[2]).to(x.device, x.dtype)
+        return x + self.table[: x.shape[1]]
+
+
+class LearnedPositions(nn.Module):
+    """Adds a learned vector for each position."""
+
+    def __init__(self, width: int, length: int):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(length, width) * 0.02)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, d)
+        return x + self.table[: x.shape[1]]
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """(length, width): sine and cosine in turns, of wavelengths from 2 pi on."""
+    numbers = torch.arange(width, dtype=torch.float64)
+    rates = 10_000.0 ** (-(numbers // 2) * 2 / width)
+    angles = torch.arange(length, dtype=torch.float64)[:, None] * rates
+    return torch.where(numbers % 2 == 0, angles.sin(), angles.cos())
+
+
+def _uniform(width: int, *rows: int) -> Tensor:
+    bound = 1 / math.sqrt(width)
+    return torch.empty(*rows, width).uniform_(-bound, bound)
+
+
+__all__ = [
+    "ColumnTokens",
+    "EncoderBlock",
+    "LearnedPositions",
+    "PatchTokens",
+    "SelfAttention",
+    "SinusoidalPositions",
+    "TransformerNet",
+    "sinusoids",
+]
