@@ -15,7 +15,7 @@ from sknets._estimator import Estimator
 from sknets._inputs import Images, ReadsText, Sequences, Table, Text
 from sknets._inputs.sequences import Steps, axes_of, is_text
 from sknets._inputs.table import cardinalities
-from sknets._layers import Standardize, TokenEmbedding, standardize_channels
+from sknets._layers import Standardize, standardize_channels
 from sknets._params import param
 from sknets._per_step import PerStep, PerStepClassifier
 from sknets._tasks import Classifier, Regressor
@@ -23,6 +23,7 @@ from sknets.transformer._nets import (
     ColumnTokens,
     LearnedPositions,
     PatchTokens,
+    ScaledEmbedding,
     SinusoidalPositions,
     TransformerNet,
 )
@@ -46,7 +47,7 @@ class _Transformer(
     positional_encoding: Literal["sinusoidal", "learned"] | None = param(
         default="sinusoidal"
     )
-    pooling: Literal["cls", "mean"] = param(default="cls")
+    pooling: Literal["auto", "cls", "mean"] = param(default="auto")
     categorical_features: Literal["from_dtype"] | list[Any] | None = param(
         default="from_dtype"
     )
@@ -57,7 +58,9 @@ class _Transformer(
     resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="adamw")
-    weight_decay: float = param(default=1.0, at_least=0)
+    weight_decay: float | Literal["auto"] = param(  # type: ignore[assignment]
+        default="auto", at_least=0
+    )
     max_epochs: int = param(default=15, at_least=1)
     lr: float = param(default=3e-3, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
@@ -149,14 +152,26 @@ class _Transformer(
             self.n_layers,
             self.feedforward_size,
             self.dropout,
-            self.pooling,
+            self._pooling,
             self.per_step,
         )
+
+    @property
+    def _pooling(self) -> str:
+        if self.pooling != "auto":
+            return self.pooling
+        return "mean" if self.input_kind_ == "text" else "cls"
+
+    def _penalty(self, samples: Samples | None) -> float:
+        if self.weight_decay != "auto":
+            return self.weight_decay
+        # More would undo the vectors of rare tokens from step to step.
+        return 0.01 if self.input_kind_ == "text" else 1.0
 
     def _tokens(self) -> nn.Module:
         width = self.embedding_size
         if self.input_kind_ == "text":
-            return TokenEmbedding(self._n_tokens, width)
+            return ScaledEmbedding(self._n_tokens, width)
         if self.input_kind_ == "images":
             standardize = standardize_channels(
                 self.x_mean_, self.x_scale_, self.image_size_
@@ -269,9 +284,9 @@ class TransformerClassifier(_Transformer, PerStepClassifier, Classifier):
         for the column) for sequences of any length, or a learned vector for each
         position up to the longest of `fit`. None: order does not matter. Columns of a
         table are told apart by their own vectors and need none.
-    pooling : {"cls", "mean"}, default="cls"
+    pooling : {"auto", "cls", "mean"}, default="auto"
         What the output layer sees: the state of a learned token [CLS] [4]_ before the
-        others, or the mean over all tokens.
+        others, or the mean over all tokens. "auto" is "mean" for text, else "cls".
     categorical_features : list, "from_dtype" or None, default="from_dtype"
         Names or positions (or a mask) of a table's columns whose values are categories:
         each category has a learned vector. "from_dtype" takes a DataFrame's columns of
@@ -311,9 +326,9 @@ class TransformerClassifier(_Transformer, PerStepClassifier, Classifier):
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     optimizer : {"adam", "adamw", "sgd"}, default="adamw"
         See `sknets._estimator.Estimator`.
-    weight_decay : float, default=1.0
+    weight_decay : float or "auto", default="auto"
         How much of a weight matrix decays: with "adamw" the share ``lr * weight_decay``
-        a step.
+        a step. "auto" is 1, and 0.01 for text, whose rare tokens would be forgotten.
     max_epochs : int, default=15
         How often training goes through the data.
     lr : float, default=0.003
@@ -428,9 +443,9 @@ class TransformerRegressor(_Transformer, PerStep, Regressor):
         for the column) for sequences of any length, or a learned vector for each
         position up to the longest of `fit`. None: order does not matter. Columns of a
         table are told apart by their own vectors and need none.
-    pooling : {"cls", "mean"}, default="cls"
+    pooling : {"auto", "cls", "mean"}, default="auto"
         What the output layer sees: the state of a learned token [CLS] [4]_ before the
-        others, or the mean over all tokens.
+        others, or the mean over all tokens. "auto" is "mean" for text, else "cls".
     categorical_features : list, "from_dtype" or None, default="from_dtype"
         Names or positions (or a mask) of a table's columns whose values are categories:
         each category has a learned vector. "from_dtype" takes a DataFrame's columns of
@@ -468,9 +483,9 @@ class TransformerRegressor(_Transformer, PerStep, Regressor):
         How many tokens of a text are read, from its beginning; None means all.
     optimizer : {"adam", "adamw", "sgd"}, default="adamw"
         See `sknets._estimator.Estimator`.
-    weight_decay : float, default=1.0
+    weight_decay : float or "auto", default="auto"
         How much of a weight matrix decays: with "adamw" the share ``lr * weight_decay``
-        a step.
+        a step. "auto" is 1, and 0.01 for text, whose rare tokens would be forgotten.
     max_epochs : int, default=15
         How often training goes through the data.
     lr : float, default=0.003

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sknets._inputs.sequences import Padded
-from sknets._layers import Dropout, Standardize
+from sknets._layers import Dropout, Standardize, TokenEmbedding
 
 
 class SelfAttention(nn.Module):
@@ -200,6 +200,16 @@ class ColumnTokens(nn.Module):
         return tokens.index_select(1, self.order) + self.bias
 
 
+class ScaledEmbedding(TokenEmbedding):
+    """Vectors times the root of their width [Vaswani et al. 2017].
+
+    The positions that are added would drown them otherwise.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * math.sqrt(self.embedding.embedding_dim)
+
+
 class PatchTokens(nn.Module):
     """A token for each patch of an image [Dosovitskiy et al. 2021].
 
@@ -277,6 +287,7 @@ __all__ = [
     "EncoderBlock",
     "LearnedPositions",
     "PatchTokens",
+    "ScaledEmbedding",
     "SelfAttention",
     "SinusoidalPositions",
     "TransformerNet",
