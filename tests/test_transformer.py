@@ -404,7 +404,7 @@ def test_what_changes_at_predict():
 def test_pictures_of_words():
     pytest.importorskip("matplotlib").use("agg")
     texts = ["she sings", "he sings", "she hums", "he hums"] * 5
-    net = quick().fit(texts, [0, 0, 1, 1] * 5)
+    net = quick(pooling="cls").fit(texts, [0, 0, 1, 1] * 5)
     shown = sknets.AttentionDisplay.from_estimator(net, "she hums", layer=0, head=1)
     assert shown.names == ["[CLS]", "she", "hums"]
     expected = net.attention_maps(["she hums"])[0][0, 1]
