@@ -45,6 +45,8 @@ _HOME = {
     "RBMRecommender": "boltzmann",
     # 9. Graph neural networks
     "graph_nodes": "graph",
+    "GNNClassifier": "graph",
+    "GNNRegressor": "graph",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

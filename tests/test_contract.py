@@ -57,6 +57,12 @@ reviews = [
     " ".join([*["so"] * (i % 3), ["poor", "dull", "fair", "great"][width - 2]])
     for i, width in enumerate(widths)
 ]
+# Nodes of like widths are friends more often; the second graph has no features.
+friends = np.random.default_rng(3).random((48, 48))
+friends = np.triu(friends < np.where(widths[:, None] // 2 == widths // 2, 0.3, 0.05), 1)
+traits = widths[:, None] + np.random.default_rng(4).normal(0, 1, (48, 3))
+nodes = sknets.graph_nodes((friends | friends.T, traits))
+bare_nodes = sknets.graph_nodes(friends | friends.T)
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -85,6 +91,15 @@ KINDS = {
     "text": {
         "classification": (reviews, labels[widths // 2 - 1]),
         "regression": (reviews, widths * 1.0),
+    },
+    "nodes": {
+        "classification": (nodes, labels[widths // 2 - 1]),
+        "regression": (nodes, widths * 1.0),
+        "transformation": (nodes, None),
+    },
+    "nodes without features": {
+        "classification": (bare_nodes, labels[widths // 2 - 1]),
+        "transformation": (bare_nodes, None),
     },
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},

@@ -180,11 +180,21 @@ class NodeSamples:
     ----------
     graph : Graph
     nodes : int64 tensor of shape (n,)
+    places : int ndarray of shape (n_nodes,) or None
+        Which of the nodes that `fit` knows each node of the graph is, if that matters.
+
+    Attributes
+    ----------
+    kept : dict
+        What a network worked out and will need again, by name.
     """
 
-    def __init__(self, graph: Graph, nodes: Tensor, dtype=None, device=None):
-        self.graph, self.nodes = graph, nodes
+    def __init__(
+        self, graph: Graph, nodes: Tensor, places=None, dtype=None, device=None
+    ):
+        self.graph, self.nodes, self.places = graph, nodes, places
         self.dtype, self.device = dtype or torch.float32, device
+        self.kept: dict[Any, Any] = {}
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -193,7 +203,7 @@ class NodeSamples:
         return NodeBatch(self, self.nodes[index])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> NodeSamples:
-        return NodeSamples(self.graph, self.nodes, dtype, device)
+        return NodeSamples(self.graph, self.nodes, self.places, dtype, device)
 
 
 class Nodes:
