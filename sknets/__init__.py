@@ -47,6 +47,10 @@ _HOME = {
     "graph_nodes": "graph",
     "GNNClassifier": "graph",
     "GNNRegressor": "graph",
+    "GNNEmbedder": "graph",
+    "LinkPredictor": "graph",
+    "graph_links": "graph",
+    "link_split": "graph",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

@@ -63,6 +63,7 @@ friends = np.triu(friends < np.where(widths[:, None] // 2 == widths // 2, 0.3, 0
 traits = widths[:, None] + np.random.default_rng(4).normal(0, 1, (48, 3))
 nodes = sknets.graph_nodes((friends | friends.T, traits))
 bare_nodes = sknets.graph_nodes(friends | friends.T)
+links, are_linked = sknets.graph_links(nodes, random_state=0)
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -101,6 +102,7 @@ KINDS = {
         "classification": (bare_nodes, labels[widths // 2 - 1]),
         "transformation": (bare_nodes, None),
     },
+    "links": {"link prediction": (links, are_linked)},
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},
 }

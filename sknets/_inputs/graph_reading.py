@@ -90,8 +90,11 @@ def _of_points(points, features, k_neighbors, radius, owner):
 
 
 def _of_pyg(data, features, directed, owner):
-    n = int(data.num_nodes or 0)
     source, target = (side.numpy() for side in data.edge_index.detach().cpu().long())
+    if getattr(data, "x", None) is None and "num_nodes" not in data:
+        n = 1 + max(source.max(initial=-1), target.max(initial=-1))
+    else:
+        n = int(data.num_nodes)
     if len(source) and not (
         min(source.min(), target.min()) >= 0 and max(source.max(), target.max()) < n
     ):

@@ -74,13 +74,7 @@ class Graph:
 
     def positions(self, ids: Any, owner: str) -> np.ndarray:
         """Where nodes of these names are; an unknown one is named."""
-        index = pd.Index(self.ids, tupleize_cols=False)
-        found = index.get_indexer(pd.Index(as_ids(ids), tupleize_cols=False))
-        if (found < 0).any():
-            unknown = as_ids(ids)[np.argmax(found < 0)]
-            shown = unknown.item() if isinstance(unknown, np.generic) else unknown
-            raise ValueError(f"{owner}: the graph has no node {shown!r}")
-        return found
+        return positions(self.ids, ids, f"{owner}: the graph")
 
     @property
     def key(self) -> str:
@@ -123,6 +117,18 @@ def _recall(key: str, *parts: Any) -> Graph:
         return graph
 
 
+def positions(known: np.ndarray, ids: Any, owner: str) -> np.ndarray:
+    """Where names are among known ones; ``owner`` has no node of an unknown one."""
+    ids = as_ids(ids)
+    index = pd.Index(known, tupleize_cols=False)
+    found = index.get_indexer(pd.Index(ids, tupleize_cols=False))
+    if (found < 0).any():
+        unknown = ids[np.argmax(found < 0)]
+        shown = unknown.item() if isinstance(unknown, np.generic) else unknown
+        raise ValueError(f"{owner} has no node {shown!r}")
+    return found
+
+
 def as_ids(ids: Any) -> np.ndarray:
     """Names of any hashable kind as an array of one axis."""
     if isinstance(ids, (pd.Index, pd.Series)):
@@ -139,4 +145,4 @@ def as_ids(ids: Any) -> np.ndarray:
     return array
 
 
-__all__ = ["Graph", "as_ids"]
+__all__ = ["Graph", "as_ids", "positions"]

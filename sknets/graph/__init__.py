@@ -1,6 +1,17 @@
 """Graph neural networks for the nodes and the links of a graph."""
 
+from sknets._inputs.links import graph_links, link_split
 from sknets._inputs.nodes import graph_nodes
+from sknets.graph._embedder import GNNEmbedder
+from sknets.graph._links import LinkPredictor
 from sknets.graph._nodes import GNNClassifier, GNNRegressor
 
-__all__ = ["GNNClassifier", "GNNRegressor", "graph_nodes"]
+__all__ = [
+    "GNNClassifier",
+    "GNNEmbedder",
+    "GNNRegressor",
+    "LinkPredictor",
+    "graph_links",
+    "graph_nodes",
+    "link_split",
+]

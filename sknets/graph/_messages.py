@@ -14,6 +14,7 @@ from torch import Tensor
 from sknets._engine.device import as_tensor
 from sknets._inputs.graph_store import Graph
 from sknets._layers import Dropout
+from sknets.graph._walks import uniform
 
 
 def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: Any) -> Tensor:
@@ -219,18 +220,12 @@ class SampledEdges:
 
     def _draw(self, degrees: np.ndarray, k: int) -> np.ndarray:
         """k different numbers below each degree [Floyd], all sets alike."""
-        generator = self.generator or torch.default_generator
-        if generator.device.type != "cpu":
-            seed = torch.randint(
-                2**31, (), generator=generator, device=generator.device
-            )
-            generator = torch.Generator().manual_seed(int(seed))
         shape = (k, len(degrees))
-        uniform = torch.rand(shape, generator=generator, dtype=torch.float64).numpy()
+        shares = uniform(self.generator, *shape)
         chosen = np.empty(shape, dtype=np.int64)
         for i in range(k):
             last = degrees - k + i
-            drawn = (uniform[i] * (last + 1)).astype(np.int64)
+            drawn = (shares[i] * (last + 1)).astype(np.int64)
             taken = (chosen[:i] == drawn).any(0)
             chosen[i] = np.where(taken, last, drawn)
         return chosen.T

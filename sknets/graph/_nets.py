@@ -14,6 +14,7 @@ from sknets._inputs.nodes import NodeBatch, NodeSamples
 from sknets._layers import Dropout, Standardize
 from sknets.graph._layers import make_layer
 from sknets.graph._messages import (
+    Neighborhood,
     SampledEdges,
     SparseMatrix,
     all_edges,
@@ -134,7 +135,11 @@ class GraphNet(nn.Module):
 
     def forward(self, batch: NodeBatch) -> Tensor:
         nodes, order = np.unique(batch.nodes.numpy(), return_inverse=True)
-        x, near = self._prepared(batch.of, nodes)
+        states = self.states(*self.prepared(batch.of, nodes))
+        return states[torch.from_numpy(order).to(states.device)]
+
+    def states(self, x: Any, near: list[Neighborhood]) -> Tensor:
+        """The last layer's outputs, from inputs and neighbourhoods."""
         last = len(self.layers) - 1
         for i, (layer, each) in enumerate(zip(self.layers, near)):
             x = dropped(x, self.dropout)
@@ -144,9 +149,9 @@ class GraphNet(nn.Module):
                 if self.residual and i and x.shape[1] == out.shape[1]:
                     out = out + x[: len(out)]
             x = out
-        return x[torch.from_numpy(order).to(x.device)]
+        return x
 
-    def _prepared(self, of: NodeSamples, nodes: np.ndarray) -> Any:
+    def prepared(self, of: NodeSamples, nodes: np.ndarray) -> Any:
         """Inputs and neighbourhoods; those of a whole training set are kept."""
         if "operator" not in of.kept:
             kind = torch.zeros(0, dtype=of.dtype).numpy().dtype
@@ -157,8 +162,9 @@ class GraphNet(nn.Module):
             drawn = [SampledEdges(k, self.generator) for k in self.n_neighbors]
             near = neighborhoods(operator, nodes, drawn, like)
             return self.inputs(of, near[0].nodes), near
+        sets = of.kept.setdefault("sets", {})
         name = nodes.tobytes()
-        prepared = of.kept.get(name)
+        prepared = sets.get(name)
         if prepared is None:
             with torch.inference_mode(False):
                 near = neighborhoods(
@@ -166,11 +172,10 @@ class GraphNet(nn.Module):
                 )
             learned = self.inputs.embedding is not None
             x = None if learned else self.inputs(of, near[0].nodes)
-            prepared = of.kept[name] = x, near
+            prepared = sets[name] = x, near
             # The nodes to train on and those to validate by are two sets.
-            names = [key for key in of.kept if key != "operator"]
-            for old in names[:-2]:
-                del of.kept[old]
+            for old in list(sets)[:-2]:
+                sets.pop(old, None)
         x, near = prepared
         return (self.inputs(of, near[0].nodes) if x is None else x), near
 

@@ -14,7 +14,7 @@ from sknets._engine.batching import Samples
 from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
 from sknets._inputs import Nodes
-from sknets._inputs.graph_store import Graph
+from sknets._inputs.graph_store import Graph, positions
 from sknets._inputs.nodes import NodeSamples, NodeView, graph_nodes
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor, given_target
@@ -103,16 +103,12 @@ class OnNodes(Estimator):
         known = self.node_ids_
         if graph.ids is known or np.array_equal(graph.ids, known):
             return None
-        store = Graph(
-            np.zeros(len(known) + 1, int), known[:0], None, None, known, False
-        )
         try:
-            return store.positions(graph.ids, owner)
+            return positions(known, graph.ids, f"{owner}: the graph of fit")
         except ValueError as error:
             raise ValueError(
-                f"{error} of those that fit knows, and without features each node is "
-                "known by its name alone: give the graphs features, or set "
-                "node_features='degree'"
+                f"{error}, and without features a node is known by name alone: give "
+                "the graphs features, or set node_features='degree'"
             ) from None
 
     def _learn_statistics(self, samples: Samples) -> None:
@@ -159,7 +155,7 @@ class _NodeTask(OnNodes):
     dropout: float = param(default=0.5, at_least=0, below=1)
     residual: bool = param(default=False)
     max_epochs: int = param(default=200, at_least=1)
-    lr: float = param(default=0.01, above=0)
+    lr: float = param(default=0.005, above=0)
     weight_decay: float = param(default=5e-4, at_least=0)
     n_iter_no_change: int = param(default=50, at_least=1)
 
@@ -175,7 +171,7 @@ class _NodeTask(OnNodes):
             raise ValueError(self._refusal("hidden_size", sentence))
 
     def _learn_inputs(self, graph: Graph) -> None:
-        refuse_negative_weights(self, graph)
+        refuse_negative_weights(self, graph, "conv", self.conv)
         super()._learn_inputs(graph)
 
     @with_callbacks
@@ -294,14 +290,14 @@ class _NodeTask(OnNodes):
         )
 
 
-def refuse_negative_weights(estimator: Any, graph: Graph) -> None:
-    """For the layers that divide by sums of weights."""
-    if estimator.conv not in ("gcn", "sage") or graph.weights is None:
+def refuse_negative_weights(estimator: Any, graph: Graph, name: str, conv: str) -> None:
+    """For what divides by sums of weights; ``name`` is the parameter that says so."""
+    if conv not in ("gcn", "sage") or graph.weights is None:
         return
     least = graph.weights.min(initial=0)
     if least < 0:
         sentence = f"it needs edge weights that are not negative, got {least!s}"
-        raise ValueError(estimator._refusal("conv", sentence))
+        raise ValueError(estimator._refusal(name, sentence))
 
 
 class GNNClassifier(_NodeTask, Classifier):
@@ -345,7 +341,7 @@ class GNNClassifier(_NodeTask, Classifier):
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int, default=200
         How often training goes through the labelled nodes.
-    lr : float, default=0.01
+    lr : float, default=0.005
         The learning rate, at the start of ``lr_schedule``.
     weight_decay : float, default=0.0005
         L2 penalty of the weight matrices; biases are left alone.
@@ -478,7 +474,7 @@ class GNNRegressor(_NodeTask, Regressor):
         each layer, the first layer first. None takes all.
     max_epochs : int, default=200
         How often training goes through the labelled nodes.
-    lr : float, default=0.01
+    lr : float, default=0.005
         The learning rate, at the start of ``lr_schedule``.
     weight_decay : float, default=0.0005
         L2 penalty of the weight matrices; biases are left alone.
