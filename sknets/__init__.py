@@ -49,6 +49,7 @@ _HOME = {
     "GNNRegressor": "graph",
     "GNNEmbedder": "graph",
     "LinkPredictor": "graph",
+    "GraphDisplay": "graph",
     "graph_links": "graph",
     "link_split": "graph",
 }

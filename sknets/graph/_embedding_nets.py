@@ -139,9 +139,9 @@ class PairEncoder(_Unsupervised):
             states = mean + noise * log_spread.exp() if self.training else mean
             spent = 1 + 2 * log_spread - mean.square() - (2 * log_spread).exp()
             extra = -0.5 * spent.sum(1).mean() / n
-        place = torch.from_numpy(place[len(nodes) :]).to(states.device)
+        at = torch.from_numpy(place[len(nodes) :]).to(states.device)
         cuts = [len(one), len(other), len(again), len(strange)]
-        a, b, c, d = (states[each] for each in place.split(cuts))
+        a, b, c, d = (states[each] for each in at.split(cuts))
         near, far = F.softplus(-(a * b).sum(1)), F.softplus((c * d).sum(1))
         if not len(near) or not len(far):
             return (near.sum() + far.sum() + extra + 0 * states.sum()).view(1)

@@ -96,7 +96,7 @@ class LinkPredictor(ClassifierMixin, OnNodes):
         Numbers in a vector.
     n_heads : int, default=8
         Heads of the hidden layers of "gat" and "gatv2".
-    dropout : float, default=0.0
+    dropout : float, default=0.5
         The share of numbers switched off in training before each layer.
     n_negatives : int, default=1
         Pairs drawn for each given one in training, anew at each step: never those that
@@ -171,7 +171,7 @@ n_neighbors_
     hidden_size: int = param(default=64, at_least=1)
     n_components: int = param(default=32, at_least=1)
     n_heads: int = param(default=8, at_least=1)
-    dropout: float = param(default=0.0, at_least=0, below=1)
+    dropout: float = param(default=0.5, at_least=0, below=1)
     n_negatives: int = param(default=1, at_least=1)
     lr: float = param(default=0.01, above=0)
 
