@@ -170,9 +170,11 @@ class GraphDisplay:
                         marker=shape,
                         edgecolors=edges[rows],
                         linewidths=widths[rows],
-                        label=str(label) if shape == "o" else None,
                         zorder=3,
                     )
+                ax.plot([], [], "o", color=_COLORS[i % len(_COLORS)], label=str(label))
+            if self.wrong.any():
+                ax.plot([], [], "s", color="0.6", label="wrong")
             ax.legend(fontsize=9, frameon=False)
         ax.set(xticks=[], yticks=[], aspect="equal")
         ax.margins(0.06)
