@@ -406,6 +406,24 @@ def test_a_graph_never_seen_is_predicted():
     assert degree.predict(names).shape == (2,)
 
 
+def test_sixteen_bits_several_labels_and_deeper_nets():
+    friends, features, y = groups()
+    nodes = graph_nodes((friends, features))
+    for conv in CONVS:
+        for params in ({"precision": "bfloat16"}, {"residual": True, "n_layers": 3}):
+            assert quick(conv=conv, **params).fit(nodes, y).score(nodes, y) > 0.8
+    several = quick().fit(nodes, np.stack([y, 1 - y, y], 1))
+    assert several.predict_proba(nodes).shape == (60, 3)
+    values = np.stack([y, 2.0 * y], 1)
+    values[7] = np.nan
+    numbers = GNNRegressor(max_epochs=50, random_state=0).fit(nodes, values)
+    assert (
+        numbers.predict(nodes).shape == (60, 2) and numbers.score(nodes, values) > 0.5
+    )
+    with pytest.raises(ValueError, match="GNNClassifier: X has 0 nodes"):
+        quick().fit(nodes[:0], [])
+
+
 @pytest.mark.parametrize("conv", CONVS)
 def test_predictions_by_layers_equal_those_of_the_whole_graph(conv):
     matrix, features = random_graph(n=300, width=5)
@@ -462,6 +480,7 @@ def test_extreme_graphs_are_legal():
         ({}, [0] * 60, "at least 2 classes"),
         ({}, [None] * 60, "y has no label"),
         ({}, [0, 1], "60"),
+        ({}, [-1, 1] * 30, "-1 marks nodes without a label"),
         ({"conv": "gat", "n_heads": 3}, None, "n_heads=3 must divide hidden_size"),
         ({"n_neighbors": (3,)}, None, "a number for each of the 2 layers"),
         ({"conv": "gcnn"}, None, "did you mean 'gcn'"),

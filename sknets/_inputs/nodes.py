@@ -152,6 +152,14 @@ def graph_nodes(
     return NodeView(store, np.arange(store.n_nodes))
 
 
+def view_of(X: Any, owner: str) -> NodeView:
+    """A view as it is, of a graph all nodes; ``owner`` begins an error's sentence."""
+    if isinstance(X, NodeView):
+        return X
+    graph = read_graph(X, owner=owner)
+    return NodeView(graph, np.arange(graph.n_nodes))
+
+
 class NodeBatch:
     """Some nodes beside their graph, one object with a length for skorch.
 
@@ -224,9 +232,7 @@ class Nodes:
     @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> NodeSamples:
         owner = type(estimator).__name__
-        if not isinstance(X, NodeView):
-            graph = read_graph(X, owner=owner)
-            X = NodeView(graph, np.arange(graph.n_nodes))
+        X = view_of(X, owner)
         graph = X.graph
         if not len(X):
             raise ValueError(f"{owner}: X has 0 nodes, at least 1 is needed")
@@ -241,4 +247,4 @@ class Nodes:
         return NodeSamples(graph, torch.from_numpy(X.index.astype(np.int64)))
 
 
-__all__ = ["NodeBatch", "NodeSamples", "NodeView", "Nodes", "graph_nodes"]
+__all__ = ["NodeBatch", "NodeSamples", "NodeView", "Nodes", "graph_nodes", "view_of"]

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from sknets._inputs.graph_store import Graph
-from sknets._inputs.nodes import NodeView, graph_nodes
+from sknets._inputs.nodes import NodeView, view_of
 
 # More nodes are a black cloud, and take minutes to lay out.
 _MOST_NODES = 3000
@@ -104,7 +104,7 @@ class GraphDisplay:
         ValueError
             For a graph of more than 3,000 nodes without positions.
         """
-        graph = (X if isinstance(X, NodeView) else graph_nodes(X)).graph
+        graph = view_of(X, "GraphDisplay").graph
         values = np.asarray(
             estimator.predict(NodeView(graph, np.arange(graph.n_nodes)))
         )

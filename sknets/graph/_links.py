@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sknets._engine.batching import Samples
 from sknets._inputs.graph_store import Graph, positions
 from sknets._inputs.links import LinkBatch, Links, LinkView, graph_of
-from sknets._inputs.nodes import NodeBatch, NodeSamples, NodeView, graph_nodes
+from sknets._inputs.nodes import NodeBatch, NodeSamples, view_of
 from sknets._params import param
 from sknets._tasks import given_target
 from sknets.graph._nets import GraphNet
@@ -329,7 +329,7 @@ n_neighbors_
                 f"{owner}: pairs with labels must carry their graph: make X and y by "
                 "graph_links or link_split"
             )
-        graph = (X if isinstance(X, NodeView) else graph_nodes(X)).graph
+        graph = view_of(X, owner).graph
         targets = np.repeat(np.arange(graph.n_nodes), np.diff(graph.starts))
         sources = graph.neighbors
         once = sources != targets if graph.directed else sources < targets

@@ -108,7 +108,12 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dense: Tensor, matrix: SparseMatrix) -> Tensor:
         ctx.matrix, ctx.dtype = matrix, dense.dtype
-        return matrix.by_rows() @ dense.to(matrix.values.dtype)
+        dense = dense.to(matrix.values.dtype)
+        device = dense.device.type
+        if not torch.is_autocast_enabled(device):
+            return matrix.by_rows() @ dense
+        with torch.autocast(device, enabled=False):  # sparse products know no bfloat16
+            return matrix.by_rows() @ dense
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import is_classifier
 from sklearn.callback import with_callbacks
 from torch import nn
 
@@ -15,7 +16,7 @@ from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
 from sknets._inputs import Nodes
 from sknets._inputs.graph_store import Graph, positions
-from sknets._inputs.nodes import NodeSamples, NodeView, graph_nodes
+from sknets._inputs.nodes import NodeSamples, NodeView, view_of
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor, given_target
 from sknets.graph._labels import split_labels, without_gaps
@@ -240,8 +241,10 @@ class _NodeTask(OnNodes):
     def _labelled(self, X: Any, y: Any, weight: Any) -> tuple[NodeView, Any, Any]:
         """The nodes that have labels."""
         owner = type(self).__name__
-        X = X if isinstance(X, NodeView) else graph_nodes(X)
+        X = view_of(X, owner)
         y = given_target(y, owner, len(X))
+        if not len(X):
+            return X, y, weight
         known, values = split_labels(y)
         if known.all():
             return X, y, weight
@@ -252,7 +255,14 @@ class _NodeTask(OnNodes):
             )
         if weight is not None and np.ndim(weight) and len(weight) == len(known):
             weight = np.asarray(weight)[known]
-        return X[known], without_gaps(values, known), weight
+        values = without_gaps(values, known)
+        hidden = np.asarray(y, dtype=object)[~known] == -1
+        if is_classifier(self) and hidden.all() and np.all(values == 1):
+            raise ValueError(
+                f"{owner}: y has no class but 1, as -1 marks nodes without a label: "
+                "give the classes -1 and 1 other names"
+            )
+        return X[known], values, weight
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         X, y, sample_weight = self._labelled(X, y, sample_weight)
