@@ -53,6 +53,15 @@ _HOME = {
     # 8. Transformers
     "TransformerClassifier": "transformer",
     "TransformerRegressor": "transformer",
+    # 9. Graph neural networks
+    "graph_nodes": "graph",
+    "GNNClassifier": "graph",
+    "GNNRegressor": "graph",
+    "GNNEmbedder": "graph",
+    "LinkPredictor": "graph",
+    "GraphDisplay": "graph",
+    "graph_links": "graph",
+    "link_split": "graph",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

@@ -216,6 +216,10 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         """
         return self.weight_decay
 
+    def _rows_a_step(self) -> int:
+        """The batch size, where ``batch_size`` leaves it to the data."""
+        return self.batch_size
+
     def _decode(self, output: Tensor) -> Tensor:
         """Encoded labels or values for the network's output."""
         return output
@@ -396,7 +400,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             self._start_from(module)
         recipe = Recipe(
             max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
+            batch_size=self._rows_a_step(),
             lr=self.lr,
             optimizer=self.optimizer,
             momentum=self.momentum,

@@ -76,6 +76,13 @@ brackets = [
     f"({m} " + " ".join(f"({marks[word]} {word})" for word in words) + ")"
     for m, words in zip(np.sign(moods), leaves)
 ]
+# Nodes of like widths are friends more often; the second graph has no features.
+friends = np.random.default_rng(3).random((48, 48))
+friends = np.triu(friends < np.where(widths[:, None] // 2 == widths // 2, 0.3, 0.05), 1)
+traits = widths[:, None] + np.random.default_rng(4).normal(0, 1, (48, 3))
+nodes = sknets.graph_nodes((friends | friends.T, traits))
+bare_nodes = sknets.graph_nodes(friends | friends.T)
+links, are_linked = sknets.graph_links(nodes, random_state=0)
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -120,6 +127,16 @@ KINDS = {
         "classification": (brackets, np.sign(moods)),
         "regression": (brackets, np.sign(moods) * 1.0),
     },
+    "nodes": {
+        "classification": (nodes, labels[widths // 2 - 1]),
+        "regression": (nodes, widths * 1.0),
+        "transformation": (nodes, None),
+    },
+    "nodes without features": {
+        "classification": (bare_nodes, labels[widths // 2 - 1]),
+        "transformation": (bare_nodes, None),
+    },
+    "links": {"link prediction": (links, are_linked)},
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},
     "series": {"forecasting": (series, None)},

@@ -1,6 +1,8 @@
 """What is X? One file a kind of input; an estimator names the kinds that it takes."""
 
 from sknets._inputs.images import Images
+from sknets._inputs.links import Links
+from sknets._inputs.nodes import Nodes
 from sknets._inputs.pairs import Pairs
 from sknets._inputs.sequences import Sequences
 from sknets._inputs.series import Series
@@ -11,6 +13,8 @@ from sknets._inputs.videos import Videos
 
 __all__ = [
     "Images",
+    "Links",
+    "Nodes",
     "Pairs",
     "ReadsText",
     "Sequences",

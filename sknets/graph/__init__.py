@@ -1,0 +1,19 @@
+"""Graph neural networks for the nodes and the links of a graph."""
+
+from sknets._inputs.links import graph_links, link_split
+from sknets._inputs.nodes import graph_nodes
+from sknets.graph._display import GraphDisplay
+from sknets.graph._embedder import GNNEmbedder
+from sknets.graph._links import LinkPredictor
+from sknets.graph._nodes import GNNClassifier, GNNRegressor
+
+__all__ = [
+    "GNNClassifier",
+    "GNNEmbedder",
+    "GNNRegressor",
+    "GraphDisplay",
+    "LinkPredictor",
+    "graph_links",
+    "graph_nodes",
+    "link_split",
+]
