@@ -47,6 +47,8 @@ _HOME = {
     "graph_nodes": "graph",
     "GNNClassifier": "graph",
     "GNNRegressor": "graph",
+    "GraphClassifier": "graph",
+    "GraphRegressor": "graph",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}
