@@ -63,6 +63,15 @@ friends = np.triu(friends < np.where(widths[:, None] // 2 == widths // 2, 0.3, 0
 traits = widths[:, None] + np.random.default_rng(4).normal(0, 1, (48, 3))
 nodes = sknets.graph_nodes((friends | friends.T, traits))
 bare_nodes = sknets.graph_nodes(friends | friends.T)
+# A graph a width: so many cliques in a row, of nodes with traits or without.
+tangles = [
+    np.kron(np.eye(width, dtype=bool), np.ones((3, 3))) - np.eye(3 * width)
+    for width in widths
+]
+molecules = [
+    (tangle, np.random.default_rng(i).normal(width, 1, (len(tangle), 2)))
+    for i, (tangle, width) in enumerate(zip(tangles, widths))
+]
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -101,6 +110,11 @@ KINDS = {
         "classification": (bare_nodes, labels[widths // 2 - 1]),
         "transformation": (bare_nodes, None),
     },
+    "graphs": {
+        "classification": (molecules, labels[widths // 2 - 1]),
+        "regression": (molecules, widths * 1.0),
+    },
+    "graphs without features": {"classification": (tangles, labels[widths // 2 - 1])},
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},
 }

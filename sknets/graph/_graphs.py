@@ -29,7 +29,7 @@ class _OnGraphs(
 
     conv: Literal["gin", "gcn", "sage", "gat", "gatv2"] = param(default="gin")
     n_layers: int = param(default=3, at_least=1)
-    hidden_size: int = param(default=64, at_least=1)
+    hidden_size: int = param(default=32, at_least=1)
     n_heads: int = param(default=4, at_least=1)
     dropout: float = param(default=0.0, at_least=0, below=1)
     norm: Literal["batch", "layer"] | None = param(default="batch")
@@ -39,7 +39,7 @@ class _OnGraphs(
         default="auto"
     )
     standardize: bool = param(default=True)
-    max_epochs: int = param(default=100, at_least=1)
+    max_epochs: int = param(default=50, at_least=1)
     lr: float = param(default=0.01, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
@@ -134,7 +134,7 @@ class GraphClassifier(_OnGraphs, Classifier):
         graph convolution; GraphSAGE with means; graph attention and its second form.
     n_layers : int, default=3
         Layers on top of each other: so many steps away a node hears from.
-    hidden_size : int, default=64
+    hidden_size : int, default=32
         Numbers a node in each layer, of all heads together.
     n_heads : int, default=4
         Heads of "gat" and "gatv2".
@@ -142,8 +142,9 @@ class GraphClassifier(_OnGraphs, Classifier):
         The share of numbers switched off in training before each layer but the first,
         and before the output.
     norm : {"batch", "layer"} or None, default="batch"
-        Normalisation after each layer, over the nodes of a batch or of each node alone.
-        Predictions take running statistics: they never depend on the company.
+        Normalisation after each layer, over the nodes of a batch or of each node alone;
+        "batch" also normalises the vectors of graphs. Predictions take running
+        statistics: they never depend on the company.
     pooling : {"sum", "mean", "max"}, default="sum"
         What is made of the states of all nodes: sums tell sizes and counts [1]_, means
         shares, the largest values whether there is such a node at all.
@@ -170,7 +171,7 @@ class GraphClassifier(_OnGraphs, Classifier):
         nodes; columns of nothing but 0 and 1 are left as they are.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
-    max_epochs : int, default=100
+    max_epochs : int, default=50
         How often training goes through the graphs.
     lr : float, default=0.01
         The highest learning rate of the schedule.
@@ -245,7 +246,7 @@ class GraphClassifier(_OnGraphs, Classifier):
     ...         graph.nodes[node]["symbol"] = "C" if node % 5 else "O"
     >>> net = GraphClassifier(node_attributes="symbol", max_epochs=20, random_state=0)
     >>> net.fit(X, y).transform(X).shape
-    (40, 194)
+    (40, 98)
     """
 
 
@@ -259,7 +260,7 @@ class GraphRegressor(_OnGraphs, Regressor):
         graph convolution; GraphSAGE with means; graph attention and its second form.
     n_layers : int, default=3
         Layers on top of each other: so many steps away a node hears from.
-    hidden_size : int, default=64
+    hidden_size : int, default=32
         Numbers a node in each layer, of all heads together.
     n_heads : int, default=4
         Heads of "gat" and "gatv2".
@@ -267,8 +268,9 @@ class GraphRegressor(_OnGraphs, Regressor):
         The share of numbers switched off in training before each layer but the first,
         and before the output.
     norm : {"batch", "layer"} or None, default="batch"
-        Normalisation after each layer, over the nodes of a batch or of each node alone.
-        Predictions take running statistics: they never depend on the company.
+        Normalisation after each layer, over the nodes of a batch or of each node alone;
+        "batch" also normalises the vectors of graphs. Predictions take running
+        statistics: they never depend on the company.
     pooling : {"sum", "mean", "max"}, default="sum"
         What is made of the states of all nodes: sums tell sizes and counts [1]_, means
         shares, the largest values whether there is such a node at all.
@@ -293,7 +295,7 @@ class GraphRegressor(_OnGraphs, Regressor):
     standardize : bool, default=True
         Whether features are centred and scaled by their standard deviation over all
         nodes; columns of nothing but 0 and 1 are left as they are.
-    max_epochs : int, default=100
+    max_epochs : int, default=50
         How often training goes through the graphs.
     lr : float, default=0.01
         The highest learning rate of the schedule.

@@ -22,13 +22,22 @@ from sknets.graph._nets import degrees
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation that leaves a single node to the running statistics."""
+    """Batch normalisation that is right after few steps, and takes a single node.
+
+    The running statistics are plain means as long as these are of less than ten
+    batches: torch's own still hold nine tenths of their start after the first step.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and len(x) > 1:
-            return super().forward(x)
+        learns = self.training and len(x) > 1
+        share = 0.0
+        if learns:
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+            share = max(0.1, 1 / int(self.num_batches_tracked))  # type: ignore[arg-type]
         mean, variance = self.running_mean, self.running_var
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
+        return F.batch_norm(
+            x, mean, variance, self.weight, self.bias, learns, share, self.eps
+        )
 
 
 NORMS = {"batch": BatchNorm, "layer": nn.LayerNorm}
@@ -148,6 +157,8 @@ class PooledNet(nn.Module):
         self.pooling, self.jumping_knowledge = pooling, jumping_knowledge
         self.n_features = sum(widths) if jumping_knowledge else hidden_size
         self.head = nn.Sequential(
+            # Sums are as large as graphs.
+            BatchNorm(self.n_features) if norm == "batch" else nn.Identity(),
             nn.Linear(self.n_features, hidden_size),
             nn.ReLU(),
             self.dropout,
