@@ -89,7 +89,7 @@ def compare(
 
     Parameters
     ----------
-    X : table, text, sequences or images
+    X : table, text, sequences, images or graphs
         Table: pandas or polars DataFrame, array, sparse matrix or list of rows. Columns
         may hold numbers, strings, dates, free text and missing values; columns that are
         constant or only name the rows (ids) are left out, and `notes` says which.
@@ -100,7 +100,9 @@ def compare(
         models get TF-IDF weights. Sequences: a list of arrays (steps,) or (steps,
         channels), or an array (n_samples, steps, channels), with at most 16 channels
         and at least four times as many steps (what has more is taken for images);
-        classical models get statistics of each channel.
+        classical models get statistics of each channel. Graphs: a list of them as
+        `GraphClassifier` takes it (but not of plain arrays); classical models get
+        counts of nodes and edges, degrees, and sums of the features of nodes.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         Classes, numbers, several numbers, or 0/1 columns (multilabel). No missing
         values.
@@ -110,7 +112,7 @@ def compare(
         estimator. A given estimator is used as it is when X holds plain numbers;
         otherwise X is prepared for it as for ours. One that contains a `Pipeline` or
         a `ColumnTransformer` is always used as it is.
-    data : {"auto", "table", "text", "sequences", "images"}, default="auto"
+    data : {"auto", "table", "text", "sequences", "images", "graphs"}, default="auto"
         What X is, where it could be taken for something else.
     task : {"auto", "classification", "regression"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes.

@@ -63,11 +63,8 @@ friends = np.triu(friends < np.where(widths[:, None] // 2 == widths // 2, 0.3, 0
 traits = widths[:, None] + np.random.default_rng(4).normal(0, 1, (48, 3))
 nodes = sknets.graph_nodes((friends | friends.T, traits))
 bare_nodes = sknets.graph_nodes(friends | friends.T)
-# A graph a width: so many cliques in a row, of nodes with traits or without.
-tangles = [
-    np.kron(np.eye(width, dtype=bool), np.ones((3, 3))) - np.eye(3 * width)
-    for width in widths
-]
+# A graph a width, all its nodes linked, with traits or without.
+tangles = [1 - np.eye(width + 1) for width in widths]
 molecules = [
     (tangle, np.random.default_rng(i).normal(width, 1, (len(tangle), 2)))
     for i, (tangle, width) in enumerate(zip(tangles, widths))

@@ -32,6 +32,7 @@ from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from sknets._comparison.preparation import is_frame, is_sparse
 from sknets._comparison.sequential import are_sequences, is_text
+from sknets._inputs import GraphLists
 
 # From here on a kernel machine (quadratic in rows) is approximated.
 LARGE = 10_000
@@ -218,6 +219,16 @@ SEQUENCE_REGRESSORS = _named(
     ),
     "statistics",
 )
+GRAPH_CLASSIFIERS = _named(
+    TABLE_CLASSIFIERS,
+    ("DummyClassifier", "LogisticRegression", "RandomForestClassifier", "SVC"),
+    "structure",
+)
+GRAPH_REGRESSORS = _named(
+    TABLE_REGRESSORS,
+    ("DummyRegressor", "RidgeCV", "RandomForestRegressor", "SVR"),
+    "structure",
+)
 
 TEXT_CLASSIFIERS = (
     Candidate("DummyClassifier", DummyClassifier, style=""),
@@ -310,6 +321,12 @@ KINDS: dict[str, Kind] = {
         deep_style="embedded",
         features=("AutoencoderTransformer", "RBMFeatures"),
     ),
+    # Before all that asks for the shape of an item.
+    "graphs": Kind(
+        GraphLists.accepts,
+        {"classification": GRAPH_CLASSIFIERS, "regression": GRAPH_REGRESSORS},
+        deep_style="",
+    ),
     "sequences": Kind(
         are_sequences,
         {"classification": SEQUENCE_CLASSIFIERS, "regression": SEQUENCE_REGRESSORS},
@@ -344,6 +361,7 @@ def guess_kind(X: Any) -> str:
     raise ValueError(
         "compare(X=...): X must be a table (rows and columns), texts (a list of "
         "strings), sequences or images (an array of 3 to 5 axes, or a list of arrays), "
+        "or a list of graphs, "
         f"got {seen}{hint}"
     )
 

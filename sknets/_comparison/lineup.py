@@ -29,6 +29,7 @@ from sknets._comparison.pictures import FlatPixels
 from sknets._comparison.preparation import table_preparation
 from sknets._comparison.problem import Problem
 from sknets._comparison.sequential import SequenceStatistics, tfidf
+from sknets._comparison.structures import GraphStatistics
 
 
 @dataclass
@@ -262,6 +263,8 @@ def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
         steps = [tfidf(problem.X)]
     elif row.style == "statistics":
         steps = [SequenceStatistics(), StandardScaler()]
+    elif row.style == "structure":
+        steps = [GraphStatistics(), StandardScaler()]
     elif problem.roles is not None:
         steps = [table_preparation(problem.roles, row.style, problem.seed)]
     elif problem.is_sparse:

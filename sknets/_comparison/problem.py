@@ -27,6 +27,7 @@ from sknets._comparison.candidates import KINDS, guess_kind, near_names
 from sknets._comparison.pictures import read_images
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
 from sknets._comparison.sequential import read_sequences, read_texts
+from sknets._comparison.structures import read_graphs
 from sknets._comparison.target import read_target
 
 TASKS = ("classification", "regression")
@@ -34,7 +35,12 @@ TASKS = ("classification", "regression")
 IMBALANCED = 0.8
 
 # What tells the facts and notes of kinds that are no tables.
-READ = {"images": read_images, "sequences": read_sequences, "text": read_texts}
+READ = {
+    "graphs": read_graphs,
+    "images": read_images,
+    "sequences": read_sequences,
+    "text": read_texts,
+}
 
 Scorers = dict[str, tuple[Callable[..., float], int]]
 # Column of the table: (scikit-learn's scorer, sign that gives natural units).

@@ -32,7 +32,7 @@ class _OnGraphs(
     hidden_size: int = param(default=32, at_least=1)
     n_heads: int = param(default=4, at_least=1)
     dropout: float = param(default=0.0, at_least=0, below=1)
-    norm: Literal["batch", "layer"] | None = param(default="batch")
+    norm: Literal["layer", "batch"] | None = param(default="batch")
     pooling: Literal["sum", "mean", "max"] = param(default="sum")
     jumping_knowledge: bool = param(default=True)
     node_features: Literal["auto", "given", "degree", "constant"] = param(
@@ -68,13 +68,14 @@ class _OnGraphs(
         return samples
 
     def _learn_statistics(self, samples: Samples) -> None:
+        sizes, weight = np.diff(samples.x.starts), samples.weight
+        weight = None if weight is None else weight.cpu().numpy()
+        self.mean_size_ = float(np.average(sizes, weights=weight))
         self.x_mean_ = self.x_scale_ = None
         if self.node_features_ != "given" or not self.standardize:
             return
         table = samples.x.graph.features
-        counts = None
-        if samples.weight is not None:
-            counts = np.repeat(samples.weight.cpu().numpy(), np.diff(samples.x.starts))
+        counts = None if weight is None else np.repeat(weight, sizes)
         mean = np.average(table.astype(np.float64), axis=0, weights=counts)
         variance = np.average((table - mean) ** 2, axis=0, weights=counts)
         plain = ((table == 0) | (table == 1)).all(0)
@@ -98,6 +99,7 @@ class _OnGraphs(
             self.norm,
             self.pooling,
             self.jumping_knowledge,
+            self.mean_size_,
         )
 
     def transform(self, X):
@@ -141,10 +143,10 @@ class GraphClassifier(_OnGraphs, Classifier):
     dropout : float, default=0.0
         The share of numbers switched off in training before each layer but the first,
         and before the output.
-    norm : {"batch", "layer"} or None, default="batch"
-        Normalisation after each layer, over the nodes of a batch or of each node alone;
-        "batch" also normalises the vectors of graphs. Predictions take running
-        statistics: they never depend on the company.
+    norm : {"layer", "batch"} or None, default="batch"
+        Normalisation after each layer, of each node alone or over the nodes of a batch.
+        The latter predicts by running means over steps, which are unreliable where data
+        is small or nodes are alike.
     pooling : {"sum", "mean", "max"}, default="sum"
         What is made of the states of all nodes: sums tell sizes and counts [1]_, means
         shares, the largest values whether there is such a node at all.
@@ -195,6 +197,8 @@ class GraphClassifier(_OnGraphs, Classifier):
         "given", "degree" or "constant".
     x_mean_, x_scale_ : ndarray of shape (n_node_features_,)
         What features are centred and scaled by, where they are.
+    mean_size_ : float
+        Nodes of a graph on average, by which sums are divided above the pooled vectors.
 
     See Also
     --------
@@ -233,10 +237,11 @@ class GraphClassifier(_OnGraphs, Classifier):
 
     >>> import networkx as nx
     >>> from sknets import GraphClassifier
-    >>> X = [make(n) for n in range(4, 24) for make in (nx.cycle_graph, nx.path_graph)]
-    >>> y = ["ring", "chain"] * 20
-    >>> net = GraphClassifier(max_epochs=20, random_state=0).fit(X, y)
-    >>> net.predict([nx.cycle_graph(30), nx.path_graph(30)]).tolist()
+    >>> sizes = range(4, 24, 2)
+    >>> X = [make(n) for n in sizes for make in (nx.cycle_graph, nx.path_graph)]
+    >>> y = ["ring", "chain"] * 10
+    >>> net = GraphClassifier(random_state=0).fit(X, y)
+    >>> net.predict([nx.cycle_graph(15), nx.path_graph(15)]).tolist()
     ['ring', 'chain']
 
     Kinds of nodes are read from an attribute:
@@ -246,7 +251,7 @@ class GraphClassifier(_OnGraphs, Classifier):
     ...         graph.nodes[node]["symbol"] = "C" if node % 5 else "O"
     >>> net = GraphClassifier(node_attributes="symbol", max_epochs=20, random_state=0)
     >>> net.fit(X, y).transform(X).shape
-    (40, 98)
+    (20, 98)
     """
 
 
@@ -267,10 +272,10 @@ class GraphRegressor(_OnGraphs, Regressor):
     dropout : float, default=0.0
         The share of numbers switched off in training before each layer but the first,
         and before the output.
-    norm : {"batch", "layer"} or None, default="batch"
-        Normalisation after each layer, over the nodes of a batch or of each node alone;
-        "batch" also normalises the vectors of graphs. Predictions take running
-        statistics: they never depend on the company.
+    norm : {"layer", "batch"} or None, default="batch"
+        Normalisation after each layer, of each node alone or over the nodes of a batch.
+        The latter predicts by running means over steps, which are unreliable where data
+        is small or nodes are alike.
     pooling : {"sum", "mean", "max"}, default="sum"
         What is made of the states of all nodes: sums tell sizes and counts [1]_, means
         shares, the largest values whether there is such a node at all.
@@ -319,6 +324,8 @@ class GraphRegressor(_OnGraphs, Regressor):
         "given", "degree" or "constant".
     x_mean_, x_scale_ : ndarray of shape (n_node_features_,)
         What features are centred and scaled by, where they are.
+    mean_size_ : float
+        Nodes of a graph on average, by which sums are divided above the pooled vectors.
 
     See Also
     --------

@@ -24,16 +24,20 @@ from sknets.graph._nets import degrees
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation that is right after few steps, and takes a single node.
 
-    The running statistics are plain means as long as these are of less than ten
+    The running statistics are plain means as long as these are of less than five
     batches: torch's own still hold nine tenths of their start after the first step.
+    Where nodes are alike, a larger ``eps`` keeps their differences from being blown up.
     """
+
+    def __init__(self, width: int):
+        super().__init__(width, eps=1e-2)
 
     def forward(self, x: Tensor) -> Tensor:
         learns = self.training and len(x) > 1
         share = 0.0
         if learns:
             self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-            share = max(0.1, 1 / int(self.num_batches_tracked))  # type: ignore[arg-type]
+            share = max(0.2, 1 / int(self.num_batches_tracked))  # type: ignore[arg-type]
         mean, variance = self.running_mean, self.running_var
         return F.batch_norm(
             x, mean, variance, self.weight, self.bias, learns, share, self.eps
@@ -123,6 +127,8 @@ class PooledNet(nn.Module):
     norm : {"batch", "layer"} or None
     pooling : {"sum", "mean", "max"}
     jumping_knowledge : bool
+    mean_size : float
+        Nodes of a graph, by which the dense layers see sums divided.
     """
 
     def __init__(
@@ -140,6 +146,7 @@ class PooledNet(nn.Module):
         norm,
         pooling,
         jumping_knowledge,
+        mean_size,
     ):
         super().__init__()
         self.kind, self.conv = kind, conv
@@ -155,10 +162,10 @@ class PooledNet(nn.Module):
         self.activation = nn.ELU() if conv in ("gat", "gatv2") else nn.ReLU()
         self.dropout = Dropout(dropout)
         self.pooling, self.jumping_knowledge = pooling, jumping_knowledge
+        # Sums are as large as graphs.
+        self.share = 1 / mean_size if pooling == "sum" else 1.0
         self.n_features = sum(widths) if jumping_knowledge else hidden_size
         self.head = nn.Sequential(
-            # Sums are as large as graphs.
-            BatchNorm(self.n_features) if norm == "batch" else nn.Identity(),
             nn.Linear(self.n_features, hidden_size),
             nn.ReLU(),
             self.dropout,
@@ -166,7 +173,7 @@ class PooledNet(nn.Module):
         )
 
     def forward(self, batch: GraphBatch) -> Tensor:
-        return self.head(self.features(batch))
+        return self.head(self.features(batch) * self.share)
 
     def features(self, batch: GraphBatch) -> Tensor:
         x, links, sizes = self._parts(batch.of).take(batch.graphs.numpy())
