@@ -214,9 +214,9 @@ def time_figures(X, y, repeats, epochs):
     seconds = _measure.interleaved(contenders, repeats)
     yield _measure.ratio(
         "MUTAG",
-        seconds,
         "sknets",
         "loop",
+        seconds,
         at_most=1.05,
         claim="fit: GraphClassifier / plain PyTorch Geometric loop",
     )
