@@ -62,6 +62,8 @@ _HOME = {
     "GraphDisplay": "graph",
     "graph_links": "graph",
     "link_split": "graph",
+    "GraphClassifier": "graph",
+    "GraphRegressor": "graph",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

@@ -89,7 +89,7 @@ def compare(
 
     Parameters
     ----------
-    X : table, text, trees, sequences, images or videos
+    X : table, text, trees, sequences, images, videos or graphs
         Table: pandas or polars DataFrame, array, sparse matrix or list of rows. Columns
         may hold numbers, strings, dates, free text and missing values; columns that are
         constant or only name the rows (ids) are left out, and `notes` says which.
@@ -103,7 +103,9 @@ def compare(
         classical models get statistics of each channel. Trees: as `RecursiveClassifier`
         takes them; classical models get TF-IDF of the leaves. Videos: as
         `VideoClassifier` takes them; classical models get means and deviations of
-        pixels.
+        pixels. Graphs: a list of them as
+        `GraphClassifier` takes it (but not of plain arrays); classical models get
+        counts of nodes and edges, degrees, and sums of the features of nodes.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         Classes, numbers, several numbers, or 0/1 columns (multilabel). No missing
         values.
@@ -115,7 +117,7 @@ def compare(
         a `ColumnTransformer` is always used as it is.
     data : str, default="auto"
         What X is, where it could be taken for something else: "table", "text", "trees",
-        "sequences", "images" or "videos".
+        "sequences", "images", "videos" or "graphs".
     task : {"auto", "classification", "regression"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes.
     cv : int, splitter or iterable of (train, test), default=5
@@ -299,7 +301,7 @@ class Comparison:
 
         Parameters
         ----------
-        X : table, text, trees, sequences, images or videos
+        X : table, text, trees, sequences, images, videos or graphs
             As given to `compare`.
 
         Returns

@@ -7,6 +7,7 @@ import time
 import warnings
 from types import SimpleNamespace
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -42,6 +43,7 @@ from sknets._comparison.measuring import (
 from sknets._comparison.preparation import column_roles, table_preparation, to_frame
 from sknets._comparison.problem import pose
 from sknets._comparison.sequential import SequenceStatistics
+from sknets._comparison.structures import GraphStatistics
 from sknets._comparison.target import read_target
 
 FAST = ["dummy", "logisticregression"]
@@ -756,6 +758,41 @@ def test_statistics_of_a_sequence():
     expected = [2, 5, np.std(x[:, 0]), 0, 1, 5, 2, 5, 3, 5, 1, 5, 2, 5, 1.5, 0, 3]
     np.testing.assert_allclose(found[0], expected)
     np.testing.assert_allclose(found[1], [1, 5, 0, 0, *[1, 5] * 5, 0, 0, 1])
+
+
+def test_graphs_meet_graph_networks_and_their_statistics():
+    kinds = np.arange(60) % 3
+    make = (nx.path_graph, nx.cycle_graph, nx.complete_graph)
+    graphs = [make[k](4 + i % 5) for i, k in enumerate(kinds)]
+    result = compare(
+        graphs, kinds, task="classification", cv=2, random_state=0, verbose=0
+    )
+    assert result.kind == "graphs"
+    assert "60 graphs of 4 to 8 nodes, no node features" in result.summary
+    models = {"DummyClassifier", "GraphClassifier", "LogisticRegression"}
+    assert set(result.table.index) == models | {"RandomForestClassifier", "SVC"}
+    assert result.table["note"].eq("").all()
+    assert result.table.loc["RandomForestClassifier", "accuracy"] == 1
+    assert result.table.loc["GraphClassifier", "accuracy"] > 0.9
+    rows = [(nx.to_numpy_array(g), np.ones((len(g), 2)) * len(g)) for g in graphs]
+    models = ["graph", "ridgecv"]
+    numbers = compare(rows, kinds * 1.5, models=models, cv=2, verbose=0)
+    assert set(numbers.table.index) == {"GraphRegressor", "RidgeCV"}
+    assert "2 features a node" in numbers.summary
+    with pytest.raises(
+        ValueError, match=r"compare\(X=...\): X\[60\]: the graph has no"
+    ):
+        compare([*graphs, nx.empty_graph(0)], [*kinds, 0], verbose=0)
+
+
+def test_statistics_of_a_graph():
+    pair = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]])
+    lone = np.zeros((1, 1))
+    X = [(pair, np.array([[1.0], [2.0], [4.5]])), (lone, np.array([[3.0]]))]
+    found = GraphStatistics().fit_transform(X)
+    expected = [[3, 2, 2, 2 / 9, 1, 2, *[0] * 7, 7.5, 2.5], [1, 0, 1, 0, 1, *[0] * 8]]
+    np.testing.assert_allclose(found[0], expected[0])
+    np.testing.assert_allclose(found[1], [*expected[1], 3, 3])
 
 
 def test_what_X_is_can_be_said():

@@ -83,6 +83,12 @@ traits = widths[:, None] + np.random.default_rng(4).normal(0, 1, (48, 3))
 nodes = sknets.graph_nodes((friends | friends.T, traits))
 bare_nodes = sknets.graph_nodes(friends | friends.T)
 links, are_linked = sknets.graph_links(nodes, random_state=0)
+# A graph a width, all its nodes linked, with traits or without.
+tangles = [1 - np.eye(width + 1) for width in widths]
+molecules = [
+    (tangle, np.random.default_rng(i).normal(width, 1, (len(tangle), 2)))
+    for i, (tangle, width) in enumerate(zip(tangles, widths))
+]
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -137,6 +143,11 @@ KINDS = {
         "transformation": (bare_nodes, None),
     },
     "links": {"link prediction": (links, are_linked)},
+    "graphs": {
+        "classification": (molecules, labels[widths // 2 - 1]),
+        "regression": (molecules, widths * 1.0),
+    },
+    "graphs without features": {"classification": (tangles, labels[widths // 2 - 1])},
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},
     "series": {"forecasting": (series, None)},

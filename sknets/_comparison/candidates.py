@@ -34,6 +34,7 @@ from sknets._comparison.clips import are_videos
 from sknets._comparison.preparation import is_frame, is_sparse
 from sknets._comparison.sequential import are_sequences, are_texts
 from sknets._comparison.trees import are_trees
+from sknets._inputs import GraphLists
 
 # From here on a kernel machine (quadratic in rows) is approximated.
 LARGE = 10_000
@@ -220,6 +221,16 @@ SEQUENCE_REGRESSORS = _for_rows_of(
         "SVR",
     ),
 )
+GRAPH_CLASSIFIERS = _for_rows_of(
+    "structure",
+    TABLE_CLASSIFIERS,
+    ("DummyClassifier", "LogisticRegression", "RandomForestClassifier", "SVC"),
+)
+GRAPH_REGRESSORS = _for_rows_of(
+    "structure",
+    TABLE_REGRESSORS,
+    ("DummyRegressor", "RidgeCV", "RandomForestRegressor", "SVR"),
+)
 
 TEXT_CLASSIFIERS = (
     Candidate("DummyClassifier", DummyClassifier, style=""),
@@ -339,6 +350,13 @@ KINDS: dict[str, Kind] = {
         deep_style="embedded",
         features=("AutoencoderTransformer", "RBMFeatures"),
     ),
+    # Before all that asks for the shape of an item.
+    "graphs": Kind(
+        GraphLists.accepts,
+        {"classification": GRAPH_CLASSIFIERS, "regression": GRAPH_REGRESSORS},
+        deep_style="",
+        given_style="structure",
+    ),
     "sequences": Kind(
         are_sequences,
         {"classification": SEQUENCE_CLASSIFIERS, "regression": SEQUENCE_REGRESSORS},
@@ -381,8 +399,8 @@ def guess_kind(X: Any) -> str:
     raise ValueError(
         "compare(X=...): X must be a table (rows and columns), texts (a list of "
         "strings), trees (bracketed strings, nested tuples of words), sequences, "
-        "images or videos (an array of 3 to 5 axes, or a list of arrays), got "
-        f"{seen}{hint}"
+        "images or videos (an array of 3 to 5 axes, or a list of arrays), or a list of "
+        f"graphs, got {seen}{hint}"
     )
 
 

@@ -1,5 +1,6 @@
 """What is X? One file a kind of input; an estimator names the kinds that it takes."""
 
+from sknets._inputs.graph_lists import GraphLists, ReadsGraphs
 from sknets._inputs.images import Images
 from sknets._inputs.links import Links
 from sknets._inputs.nodes import Nodes
@@ -12,10 +13,12 @@ from sknets._inputs.trees import Trees
 from sknets._inputs.videos import Videos
 
 __all__ = [
+    "GraphLists",
     "Images",
     "Links",
     "Nodes",
     "Pairs",
+    "ReadsGraphs",
     "ReadsText",
     "Sequences",
     "Series",

@@ -1,9 +1,10 @@
-"""Graph neural networks for the nodes and the links of a graph."""
+"""Graph neural networks for nodes, for links and for whole graphs."""
 
 from sknets._inputs.links import graph_links, link_split
 from sknets._inputs.nodes import graph_nodes
 from sknets.graph._display import GraphDisplay
 from sknets.graph._embedder import GNNEmbedder
+from sknets.graph._graphs import GraphClassifier, GraphRegressor
 from sknets.graph._links import LinkPredictor
 from sknets.graph._nodes import GNNClassifier, GNNRegressor
 
@@ -11,7 +12,9 @@ __all__ = [
     "GNNClassifier",
     "GNNEmbedder",
     "GNNRegressor",
+    "GraphClassifier",
     "GraphDisplay",
+    "GraphRegressor",
     "LinkPredictor",
     "graph_links",
     "graph_nodes",

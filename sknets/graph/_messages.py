@@ -87,6 +87,10 @@ class SparseMatrix:
         starts, columns, places = self._turned
         return _csr(starts, columns, self.values[places], self.shape[::-1])
 
+    def turn(self, starts: Any, columns: Any, places: Any) -> None:
+        """Say what is known: the matrix by columns, and where the values of it are."""
+        self._turned = [self._device(part) for part in (starts, columns, places)]
+
     def _device(self, places: np.ndarray) -> Tensor:
         return as_tensor(places).to(self.values.device)
 
