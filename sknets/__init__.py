@@ -44,6 +44,8 @@ _HOME = {
     "DBNFeatures": "boltzmann",
     "DBNClassifier": "boltzmann",
     "RBMRecommender": "boltzmann",
+    # 9. Graph neural networks
+    "KnowledgeGraphEmbedder": "graph",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

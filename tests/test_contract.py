@@ -62,6 +62,10 @@ clips = np.zeros((48, 5, 6, 8), dtype=np.uint8)
 for clip, move, start in zip(clips, np.arange(48) % 3 - 1, np.arange(48) % 8):
     for step, frame in enumerate(clip):
         frame[2:4, (start + step * move + np.arange(2)) % 8] = 200
+# A ring of people: who is next, and who is before.
+ring = [f"person {i}" for i in range(12)]
+kin = [(ring[i], "next", ring[(i + 1) % 12]) for i in range(12)]
+kin = np.array([*kin, *((b, "before", a) for a, _, b in kin)], dtype=object)
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -100,6 +104,7 @@ KINDS = {
     },
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},
+    "triples": {"transformation": (kin, None)},
 }
 
 

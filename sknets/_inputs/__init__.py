@@ -5,6 +5,16 @@ from sknets._inputs.pairs import Pairs
 from sknets._inputs.sequences import Sequences
 from sknets._inputs.table import Table
 from sknets._inputs.text import ReadsText, Text
+from sknets._inputs.triples import Triples
 from sknets._inputs.videos import Videos
 
-__all__ = ["Images", "Pairs", "ReadsText", "Sequences", "Table", "Text", "Videos"]
+__all__ = [
+    "Images",
+    "Pairs",
+    "ReadsText",
+    "Sequences",
+    "Table",
+    "Text",
+    "Triples",
+    "Videos",
+]
