@@ -90,12 +90,12 @@ def positions(estimator: Any, what: str, names: Any, call: str) -> np.ndarray:
     names = names_of(_one_axis(names))
     found = _lookup(known, names)
     if (found < 0).any():
-        at = int((found < 0).argmax())
-        hint = _nearest(known, names[at])
+        name = names[found < 0].tolist()[0]
+        hint = _nearest(known, name)
         one = {"entities": "entity", "relations": "relation"}[what]
         raise ValueError(
             f"{type(estimator).__name__}{call}: the first fit had no {one} "
-            f"{names[at]!r}{hint}"
+            f"{name!r}{hint}"
         )
     return found
 
@@ -147,7 +147,7 @@ def _as_array(X: Any) -> np.ndarray:
         return np.asarray(X)
     # A list of ("anna", "knows", 7) would else become text altogether.
     array = np.asarray([None, *X], dtype=object)[1:] if len(X) else np.empty((0, 3))
-    if array.ndim == 1 and all(np.ndim(r) or isinstance(r, tuple) for r in array):
+    if array.ndim == 1 and all(isinstance(r, list | tuple | np.ndarray) for r in array):
         lengths = {len(row) for row in array}
         if len(lengths) == 1:
             rows = np.empty((len(array), lengths.pop()), dtype=object)

@@ -53,7 +53,7 @@ class KnowledgeGraphEmbedder(Transformer):
         How often training goes through the triples.
     batch_size : int, default=128
         Triples a step.
-    lr : float, default=0.01
+    lr : float, default=0.03
         The learning rate, at the start of ``lr_schedule``.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="cosine"
         See `sknets._estimator.Estimator`.
@@ -125,7 +125,7 @@ class KnowledgeGraphEmbedder(Transformer):
     regularization: float = param(default=0.01, at_least=0)
     max_epochs: int = param(default=50, at_least=1)
     batch_size: int = param(default=128, at_least=1)
-    lr: float = param(default=0.01, above=0)
+    lr: float = param(default=0.03, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="cosine"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -61,29 +62,40 @@ class TripleNet(nn.Module):
 
     # -- vectors and scores --------------------------------------------------------
 
-    def entity_vectors(self) -> Tensor:
-        """A row an entity, of unit norm in TransE."""
-        if self.method == "transe":
-            return F.normalize(self.entities, dim=1)
-        return self.entities
+    def entity_vectors(self, entities: Tensor | None = None) -> Tensor:
+        """A row an entity (all, or those of these numbers), of unit norm in TransE."""
+        vectors = self.entities
+        if entities is not None:
+            vectors = F.embedding(entities, vectors)
+        return F.normalize(vectors, dim=1) if self.method == "transe" else vectors
 
-    def relation_vectors(self) -> Tensor:
+    def relation_vectors(self, relations: Tensor | None = None) -> Tensor:
         """A row a relation, as wide as those of entities."""
+        vectors = self.relations
+        if relations is not None:
+            vectors = F.embedding(relations, vectors)
         if self.method == "rotate":
-            return torch.cat([self.relations.cos(), self.relations.sin()], 1)
-        return self.relations
+            return torch.cat([vectors.cos(), vectors.sin()], 1)
+        return vectors
 
-    def queries(self, given: Tensor, relation: Tensor, tails: bool) -> Tensor:
-        """What is compared with tails (``tails``; given are heads) or with heads."""
+    def inverse(self, relation: Tensor) -> Tensor:
+        """The vector that asks a tail for its head, as the relation's asks the head."""
         if self.method == "transe":
-            return given + relation if tails else given - relation
+            return -relation
+        if self.method == "distmult":
+            return relation
+        re, im = relation.chunk(2, 1)
+        return torch.cat([re, -im], 1)
+
+    def queries(self, given: Tensor, relation: Tensor) -> Tensor:
+        """What the answers' vectors are compared with."""
+        if self.method == "transe":
+            return given + relation
         if self.method == "distmult":
             return given * relation
-        re, im = given.chunk(2, -1)
-        cos, sin = relation.chunk(2, -1)
-        if not tails:  # by the conjugate
-            sin = -sin
-        return torch.cat([re * cos - im * sin, re * sin + im * cos], -1)
+        re, im = given.chunk(2, 1)
+        a, b = relation.chunk(2, 1)
+        return torch.cat([re * a - im * b, re * b + im * a], 1)
 
     def compare(self, queries: Tensor, vectors: Tensor) -> Tensor:
         """Scores (B, C) of each of C candidates for each of B queries."""
@@ -103,30 +115,23 @@ class TripleNet(nn.Module):
             return -(queries - vectors).square().sum(1).clamp_min(_TINY).sqrt()
         return (queries * vectors).sum(1)
 
+    def features(self, triples: Tensor) -> Tensor:
+        """The vectors of each triple's head, relation and tail, side by side."""
+        head, relation, tail = triples.unbind(1)
+        ends = self.entity_vectors(head), self.entity_vectors(tail)
+        return torch.cat([ends[0], self.relation_vectors(relation), ends[1]], 1)
+
     def score(self, triples: Tensor) -> Tensor:
         """How plausible triples are, the formula of each paper."""
-        head, relation, tail = self.vectors(triples)
-        return self.compare_own(self.queries(head, relation, True), tail)
-
-    def vectors(self, triples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of head, relation and tail of each triple."""
-        entities = self.entity_vectors()
-        head, relation, tail = triples.unbind(1)
-        return (
-            F.embedding(head, entities),
-            F.embedding(relation, self.relation_vectors()),
-            F.embedding(tail, entities),
-        )
-
-    def features(self, triples: Tensor) -> Tensor:
-        """The three vectors of each triple, side by side."""
-        return torch.cat(self.vectors(triples), 1)
+        head, relation, tail = self.features(triples).chunk(3, 1)
+        return self.compare_own(self.queries(head, relation), tail)
 
     def answers(self, given: Tensor, relation: Tensor, tails: bool) -> Tensor:
         """Scores of all entities as ``tails`` or as heads, a row a question."""
-        entities = self.entity_vectors()
-        vectors = self.relation_vectors()[relation]
-        return self.compare(self.queries(entities[given], vectors, tails), entities)
+        moves = self.relation_vectors(relation)
+        moves = moves if tails else self.inverse(moves)
+        queries = self.queries(self.entity_vectors(given), moves)
+        return self.compare(queries, self.entity_vectors())
 
     def answers_both(self, triples: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of all entities in the place of the heads, and of the tails."""
@@ -138,16 +143,16 @@ class TripleNet(nn.Module):
 
     def forward(self, triples: Tensor) -> Tensor:
         """Losses (B,): how surprising each tail and each head is among candidates."""
-        head, relation, tail = self.vectors(triples)
-        entities = self.entity_vectors()
-        queries = torch.cat(
-            [self.queries(head, relation, True), self.queries(tail, relation, False)]
-        )
-        truth = torch.cat([triples[:, 2], triples[:, 0]])
-        drawn = self.n_negatives if self.training else None
-        scale = 1.0 if self.log_scale is None else self.log_scale.exp()
-        if drawn is None:
-            scores = self.compare(queries, entities) * scale
+        head, relation, tail = triples.unbind(1)
+        given, truth = torch.cat([head, tail]), torch.cat([tail, head])
+        moves = self.relation_vectors(relation)
+        both = torch.cat([moves, self.inverse(moves)])
+        scale: Any = 1.0 if self.log_scale is None else self.log_scale.exp()
+        n, drawn = len(self.entities), self.n_negatives
+        if drawn is None or not self.training:
+            ends = self.entity_vectors(given)
+            queries = self.queries(ends, both)
+            scores = self.compare(queries, self.entity_vectors()) * scale
             if self.filtered and self.known is not None:
                 rows, answers = self.known.both(triples)
                 wrong = answers != truth[rows]
@@ -156,25 +161,28 @@ class TripleNet(nn.Module):
                 scores = scores.masked_fill(known, -math.inf)
             losses = F.cross_entropy(scores, truth, reduction="none")
         else:
-            n = len(entities)
             chosen = torch.randint(
-                n, (drawn,), generator=self.generator, device=entities.device
+                n, (drawn,), generator=self.generator, device=given.device
             )
-            vectors = F.embedding(chosen, entities)
-            scores = self.compare(queries, vectors) * scale
+            vectors = self.entity_vectors(torch.cat([given, chosen]))
+            ends, others = vectors.split([len(given), drawn])
+            queries = self.queries(ends, both)
             known = chosen == truth[:, None]
             if self.filtered and self.known is not None:
                 rows, answers = self.known.both(triples)
                 own = torch.arange(len(truth), device=rows.device)[:, None] * n
                 known |= torch.isin(own + chosen, rows * n + answers)
-            scores = scores.masked_fill(known, -math.inf)
-            right = self.compare_own(queries, torch.cat([tail, head])) * scale
+            scores = (self.compare(queries, others) * scale).masked_fill(
+                known, -math.inf
+            )
+            right = self.compare_own(queries, ends.roll(len(head), 0)) * scale
             everything = torch.cat([right[:, None], scores], 1)
-            losses = torch.logsumexp(everything, 1) - right
+            losses = everything.logsumexp(1) - right
         losses = losses.view(2, -1).mean(0)
         if self.regularization and self.training:
-            parts = (head, tail) if self.method == "rotate" else (head, relation, tail)
-            cubes = sum(self._cubes(vectors) for vectors in parts)
+            cubes = self._cubes(ends).view(2, -1).sum(0)
+            if self.method != "rotate":
+                cubes = cubes + self._cubes(moves)
             losses = losses + self.regularization * cubes
         return losses
 
