@@ -64,14 +64,14 @@ class TripleNet(nn.Module):
 
     def entity_vectors(self, entities: Tensor | None = None) -> Tensor:
         """A row an entity (all, or those of these numbers), of unit norm in TransE."""
-        vectors = self.entities
+        vectors: Tensor = self.entities
         if entities is not None:
             vectors = F.embedding(entities, vectors)
         return F.normalize(vectors, dim=1) if self.method == "transe" else vectors
 
     def relation_vectors(self, relations: Tensor | None = None) -> Tensor:
         """A row a relation, as wide as those of entities."""
-        vectors = self.relations
+        vectors: Tensor = self.relations
         if relations is not None:
             vectors = F.embedding(relations, vectors)
         if self.method == "rotate":
