@@ -465,13 +465,13 @@ TRIPLE = ("f 0", "spouse of", "m 0")
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
-        (FACTS[:, :2], ValueError, r"three columns, got shape \(96, 2\)|three columns"),
+        (FACTS[:, :2], ValueError, r"three columns, got shape \(144, 2\)"),
         (FACTS[:, 0], ValueError, "three columns, got shape"),
         (FACTS[:0], ValueError, "Found array with 0 sample"),
         ([], ValueError, "Found array with 0 sample"),
         ([TRIPLE, ("f 0", None, "m 0")], ValueError, "row 1 of X has no relation"),
         ([TRIPLE, ("f 0", "a", float("nan"))], ValueError, "row 1 of X has no tail"),
-        ([TRIPLE, ({"f": 0}, "a", "b")], TypeError, "can be a key of a dict"),
+        ([TRIPLE, ({"f": 0}, "a", "b")], TypeError, "key of a dict.*got a head {'f'"),
         ([TRIPLE, ("f 0", "a")], ValueError, "three columns"),
     ],
 )

@@ -51,7 +51,8 @@ class Triples:
 
     @staticmethod
     def accepts(X: Any) -> bool:
-        return np.ndim(X) == 2 and np.shape(X)[1] == 3
+        shape = getattr(X, "shape", (len(X), 3))
+        return len(shape) == 2 and shape[1] == 3
 
     @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> Facts:
@@ -129,17 +130,21 @@ def _columns(estimator: Any, X: Any) -> list[np.ndarray]:
                 f"{owner}: row {int(missing.argmax())} of X has no {what}, it is NaN "
                 "or None: drop such rows"
             )
+        _refuse_unhashable(owner, what, values)
+        columns.append(names_of(values))
+    return columns
+
+
+def _refuse_unhashable(owner: str, what: str, values: np.ndarray) -> None:
+    for name in values if values.dtype.kind == "O" else ():
         try:
-            hash(values[0])
-            pd.unique(values)
+            hash(name)
         except TypeError:
             raise TypeError(
                 f"{owner}: entities and relations must be named by what can be a key "
                 f"of a dict, such as strings, numbers or tuples, got a {what} "
-                f"{values[0]!r:.60}"
+                f"{name!r:.60}"
             ) from None
-        columns.append(names_of(values))
-    return columns
 
 
 def _as_array(X: Any) -> np.ndarray:

@@ -44,7 +44,8 @@ class KnowledgeGraphEmbedder(Transformer):
         is "all" where there are at most 2000 entities, else 500.
     filter_negatives : bool, default=False
         Whether entities that make another known triple are left out of the negatives.
-        That they compete keeps scores from growing: without it, ranks were better.
+        Left in they keep the scores of known triples from growing without bound, and
+        unknown ones were ranked better.
     regularization : float, default=0.01
         Weight of the sum of the cubed moduli of a triple's vectors, the N3 norm [5]_.
         Not of the vectors of "transe", which have unit norm, nor of the angles of
@@ -354,11 +355,12 @@ class KnowledgeGraphEmbedder(Transformer):
         return samples
 
     def _before_training(self, net, *sets):
-        """Negatives are filtered by the training triples alone."""
+        """Negatives are filtered by all that is known but what is held out."""
         if self.filter_negatives:
-            train = sets[0]
-            codes = train.x.codes if train.rows is None else train.x.codes[train.rows]
-            net.module_.known = self._known(codes.numpy(), train.x.device)
+            samples, codes = sets[0], self.triples_
+            if samples.rows is not None:
+                codes = samples.x.codes[samples.rows].numpy()
+            net.module_.known = self._known(codes, samples.x.device)
 
     def _build(self) -> nn.Module:
         n = len(self.entities_)
