@@ -64,6 +64,7 @@ _HOME = {
     "link_split": "graph",
     "GraphClassifier": "graph",
     "GraphRegressor": "graph",
+    "KnowledgeGraphEmbedder": "graph",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "display", "testing"}

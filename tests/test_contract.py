@@ -89,6 +89,10 @@ molecules = [
     (tangle, np.random.default_rng(i).normal(width, 1, (len(tangle), 2)))
     for i, (tangle, width) in enumerate(zip(tangles, widths))
 ]
+# A ring of people: who is next, and who is before.
+ring = [f"person {i}" for i in range(12)]
+kin = [(ring[i], "next", ring[(i + 1) % 12]) for i in range(12)]
+kin = np.array([*kin, *((b, "before", a) for a, _, b in kin)], dtype=object)
 KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
@@ -148,6 +152,7 @@ KINDS = {
         "regression": (molecules, widths * 1.0),
     },
     "graphs without features": {"classification": (tangles, labels[widths // 2 - 1])},
+    "triples": {"transformation": (kin, None)},
     "pairs": {"regression": (named, stars[tuple(seen.T)])},
     "pairs of a matrix": {"regression": (stars, None)},
     "series": {"forecasting": (series, None)},

@@ -10,6 +10,7 @@ from sknets._inputs.series import Series
 from sknets._inputs.table import Table
 from sknets._inputs.text import ReadsText, Text
 from sknets._inputs.trees import Trees
+from sknets._inputs.triples import Triples
 from sknets._inputs.videos import Videos
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "Table",
     "Text",
     "Trees",
+    "Triples",
     "Videos",
 ]

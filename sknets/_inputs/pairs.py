@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from sknets._engine.device import as_tensor
+from sknets._inputs.naming import holds, index_of, names_of, sorted_names
 from sknets._inputs.ratings import Queries, Ratings
 
 # A softmax unit a level: more of them means that ratings are numbers, not levels.
@@ -98,7 +99,7 @@ def learn_ratings(estimator: Any, X: Any, y: Any, *, reset: bool) -> Ratings:
             )
         named = [_column(estimator, X, 0), _column(estimator, X, 1)]
         if reset:
-            estimator.users_, estimator.items_ = (_sorted(ids) for ids in named)
+            estimator.users_, estimator.items_ = (sorted_names(ids) for ids in named)
         users, items = _grown(estimator, named[0]), named[1]
         items = _positions(estimator, "item", items)
     else:
@@ -171,34 +172,13 @@ def _column(estimator: Any, X: Any, j: int) -> np.ndarray:
             f"{what}, it is NaN or None: drop such rows"
         )
     try:
-        return _names(values)
+        return names_of(values)
     except TypeError:
         what = ("users", "items")[j]
         raise TypeError(
             f"{type(estimator).__name__}: {what} must be named by what can be a key of "
             f"a dict, such as numbers, strings or tuples, got {values[0]!r:.60}"
         ) from None
-
-
-def _names(values: Any) -> np.ndarray:
-    """Names as integers where they are whole numbers, else as they are."""
-    values = np.asarray(values)
-    kind = pd.api.types.infer_dtype(values, skipna=False)
-    if kind in ("integer", "floating", "boolean", "mixed-integer-float"):
-        numbers = values.astype(np.float64)
-        if kind in ("integer", "boolean") or (numbers == np.rint(numbers)).all():
-            return values.astype(np.int64)
-        return numbers
-    return values.astype(object)
-
-
-def _sorted(names: np.ndarray) -> np.ndarray:
-    found = pd.unique(names)
-    try:
-        return np.sort(found)
-    except TypeError:
-        order = sorted(range(len(found)), key=lambda i: (str(type(found[i])), i))
-        return found[order]
 
 
 def _numbers(estimator: Any, values: Any) -> np.ndarray:
@@ -226,9 +206,9 @@ def _of_matrix(estimator: Any, X: Any, reset: bool, y: Any = None) -> tuple:
             "are the ratings"
         )
     framed = isinstance(X, pd.DataFrame)
-    users = _names(X.index) if framed else np.arange(X.shape[0])
+    users = names_of(X.index) if framed else np.arange(X.shape[0])
     named = hasattr(X, "columns")
-    columns = _names(list(X.columns)) if named else np.arange(X.shape[1])
+    columns = names_of(list(X.columns)) if named else np.arange(X.shape[1])
     if sp.issparse(X):
         entries = X.tocoo()
         rows, items = (c.astype(np.int64) for c in (entries.row, entries.col))
@@ -262,31 +242,20 @@ def _positions(estimator: Any, what: str, names: np.ndarray) -> np.ndarray:
     """Where names are among those known, -1 for unknown ones."""
     known = getattr(estimator, f"{what}s_")
     numeric = known.dtype.kind != "O"
-    if numeric != (names.dtype.kind != "O") and _holds(known) != _holds(names):
+    if numeric != (names.dtype.kind != "O") and holds(known) != holds(names):
         raise ValueError(
-            f"{type(estimator).__name__}: the {what}s of X are {_holds(names)} such as "
-            f"{names[0]!r}, but those of fit are {_holds(known)} such as "
+            f"{type(estimator).__name__}: the {what}s of X are {holds(names)} such as "
+            f"{names[0]!r}, but those of fit are {holds(known)} such as "
             f"{known.tolist()[0]!r}"
         )
-    return _index(known).get_indexer(_index(names)).astype(np.int64)
-
-
-def _index(names: np.ndarray) -> pd.Index:
-    return pd.Index(names, dtype=names.dtype, tupleize_cols=False)
-
-
-def _holds(names: np.ndarray) -> str:
-    if names.dtype.kind != "O":
-        return "numbers"
-    is_text = pd.api.types.infer_dtype(names, skipna=False) == "string"
-    return "strings" if is_text else "objects"
+    return index_of(known).get_indexer(index_of(names)).astype(np.int64)
 
 
 def _grown(estimator: Any, names: np.ndarray) -> np.ndarray:
     """Positions of users, to whom new ones are added."""
     found = _positions(estimator, "user", names)
     if (found < 0).any():
-        new = _sorted(names[found < 0])
+        new = sorted_names(names[found < 0])
         estimator.users_ = np.concatenate([estimator.users_, new])
         found = _positions(estimator, "user", names)
     return found
