@@ -6,6 +6,7 @@ import sys
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import is_classifier
 from sklearn.callback import with_callbacks
@@ -256,8 +257,8 @@ class _NodeTask(OnNodes):
         if weight is not None and np.ndim(weight) and len(weight) == len(known):
             weight = np.asarray(weight)[known]
         values = without_gaps(values, known)
-        hidden = np.asarray(y, dtype=object)[~known] == -1
-        if is_classifier(self) and hidden.all() and np.all(values == 1):
+        hidden = [label is not pd.NA and label == -1 for label in np.asarray(y)[~known]]
+        if is_classifier(self) and all(hidden) and np.all(values == 1):
             raise ValueError(
                 f"{owner}: y has no class but 1, as -1 marks nodes without a label: "
                 "give the classes -1 and 1 other names"
