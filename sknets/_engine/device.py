@@ -155,6 +155,15 @@ def _with_generator(func: Any) -> Any:
     raise RuntimeError(f"{func} draws random numbers but takes no generator")
 
 
+def _drops_nothing(func: Any, args: tuple, kwargs: dict[str, Any]) -> bool:
+    """Whether the operator is random only by a dropout that is 0: attention."""
+    names = [argument.name for argument in func._schema.arguments]
+    if "dropout_p" not in names:
+        return False
+    at = names.index("dropout_p")
+    return (args[at] if len(args) > at else kwargs.get("dropout_p", 0)) == 0
+
+
 class GeneratorMode(TorchDispatchMode):
     """Inside the block every random draw of this thread comes from one generator.
 
@@ -175,6 +184,8 @@ class GeneratorMode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
+        if _drops_nothing(func, args, kwargs):
+            return func(*args, **kwargs)
         if func not in self._overloads:
             self._overloads[func] = _with_generator(func)
         seeded = self._overloads[func]
