@@ -21,8 +21,7 @@ skipped and says so.
 - Kinships: the README of graph4nlp's example kg_completion (binary cross-entropy over
   all tails): TransE 0.529, DistMult 0.542, ComplEx 0.806.
 - UMLS: the notes of dice-embeddings on benchmark data sets (all tails at once, under a
-  minute): DistMult 0.739, ComplEx 0.749. Longer searches are said to reach 0.9 and more
-  with ComplEx.
+  minute): DistMult 0.739, ComplEx 0.749.
 
 They rank in their own ways (tails only, or reciprocal relations, other splits of the
 same facts), so they are levels, not rivals to the digit.
