@@ -42,7 +42,7 @@ class AttentionDisplay:
     >>> X = ["she sings", "he sings", "she hums", "he hums"] * 10
     >>> net = TransformerClassifier(max_epochs=1).fit(X, [0, 0, 1, 1] * 10)
     >>> AttentionDisplay.from_estimator(net, "she hums").names
-    ['[CLS]', 'she', 'hums']
+    ['she', 'hums']
     """
 
     weights: np.ndarray

@@ -104,8 +104,9 @@ class TransformerNet(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, n_outputs)
-        # As ViT's: the first steps do not have to undo a guess.
-        nn.init.zeros_(self.head.weight)
+        # Near ViT's zero: the first steps do not have to undo a guess.
+        with torch.no_grad():
+            self.head.weight.mul_(0.1)
         nn.init.zeros_(self.head.bias)
         self.n_features = width
 
