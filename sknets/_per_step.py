@@ -9,12 +9,13 @@ import torch
 from sklearn.metrics import accuracy_score, r2_score
 
 from sknets._engine.batching import Ragged, Samples
+from sknets._estimator import Estimator
 from sknets._inputs.sequences import Steps
-from sknets._params import Declared, param
+from sknets._params import param
 from sknets._tasks import given_target
 
 
-class PerStep(Declared):
+class PerStep(Estimator):
     """Stands left of the task; changes nothing unless ``per_step``.
 
     The network then gives a row for each real step of a batch, one sequence after the
@@ -30,12 +31,10 @@ class PerStep(Declared):
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         if isinstance(X, Steps):  # `_by_step` has checked it
             return X
-        return super()._check_input(X, reset=reset)  # type: ignore[misc]
+        return super()._check_input(X, reset=reset)
 
     def _read(self, X, y, sample_weight, *, reset, classes=None) -> Samples:
-        samples = super()._read(  # type: ignore[misc]
-            X, y, sample_weight, reset=reset, classes=classes
-        )
+        samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
         if not self.per_step:
             return samples
         lengths, steps = torch.tensor([len(each) for each in y]), samples.x.n_steps()
@@ -49,12 +48,11 @@ class PerStep(Declared):
         weight = samples.weight
         if weight is not None:
             weight = weight.repeat_interleave(lengths.to(weight.device))
-        by_class = super()._class_weights(samples.y.cpu().numpy())  # type: ignore[misc]
+        by_class = super()._class_weights(samples.y.cpu().numpy())
         if by_class is not None:
-            by_class = torch.from_numpy(by_class / by_class.mean()).to(
-                samples.x.device, samples.x.dtype
-            )
-            weight = by_class if weight is None else weight * by_class
+            scaled = torch.from_numpy(by_class / by_class.mean())
+            scaled = scaled.to(samples.x.device, samples.x.dtype)
+            weight = scaled if weight is None else weight * scaled
         if weight is not None:
             samples.weight = Ragged(weight, lengths)
         samples.y = Ragged(samples.y, lengths)
@@ -66,15 +64,15 @@ class PerStep(Declared):
             y, lengths = self._joined(y)
             n_samples = len(y)
             weight = None if weight is None else np.repeat(weight, lengths)
-        return super()._encode_target(  # type: ignore[misc]
+        return super()._encode_target(
             y, n_samples, weight, reset=reset, classes=classes
         )
 
     def _class_weights(self, target):
-        return None if self.per_step else super()._class_weights(target)  # type: ignore[misc]
+        return None if self.per_step else super()._class_weights(target)
 
     def _strata(self, samples):
-        return None if self.per_step else super()._strata(samples)  # type: ignore[misc]
+        return None if self.per_step else super()._strata(samples)
 
     def _joined(self, y: Any) -> tuple[np.ndarray, list[int]]:
         """All values in one array, and how many each sequence has."""
@@ -83,7 +81,7 @@ class PerStep(Declared):
             part = None if isinstance(each, str) else np.asarray(each)
             if part is None or part.ndim == 0:
                 raise ValueError(
-                    self._refusal(  # type: ignore[attr-defined]
+                    self._refusal(
                         "per_step",
                         f"y[{i}] must hold a value for each step of X[{i}], got "
                         f"{each!r:.60}",
@@ -96,7 +94,7 @@ class PerStep(Declared):
 
     def _by_step(self, X: Any, verb: Any) -> Any:
         """What a verb of the task gives for all steps, cut into sequences."""
-        if not self.per_step or not self.__sklearn_is_fitted__():  # type: ignore[attr-defined]
+        if not self.per_step or not self.__sklearn_is_fitted__():
             return verb(X)
         x = self._check_input(X, reset=False)
         found = verb(x)
@@ -122,7 +120,7 @@ class PerStep(Declared):
             If ``per_step``, (n_samples, steps), or of a list of sequences an array of
             arrays, as long as each sequence.
         """
-        return self._by_step(X, super().predict)  # type: ignore[misc]
+        return self._by_step(X, super().predict)
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy or R²; over all steps if ``per_step``.
@@ -138,16 +136,16 @@ class PerStep(Declared):
         score : float
         """
         if not self.per_step:
-            return super().score(X, y, sample_weight)  # type: ignore[misc]
-        found = self._joined(self.predict(X))[0]  # type: ignore[attr-defined]
+            return super().score(X, y, sample_weight)
+        found = self._joined(self.predict(X))[0]
         expected, lengths = self._joined(y)
         if sample_weight is not None:
             sample_weight = np.repeat(sample_weight, lengths)
-        metric = accuracy_score if self._task == "classification" else r2_score  # type: ignore[attr-defined]
+        metric = accuracy_score if self._task == "classification" else r2_score
         return metric(expected, found, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags = super().__sklearn_tags__()
         if self.per_step:
             # Splitters and scorers take the y of a classifier for one label a sample.
             tags.estimator_type = None
@@ -171,7 +169,7 @@ class PerStepClassifier(PerStep):
             ``per_step``, (n_samples, steps, n_classes), or of a list an array of
             arrays (steps, n_classes).
         """
-        return self._by_step(X, super().predict_proba)  # type: ignore[misc]
+        return self._by_step(X, super().predict_proba)
 
     def predict_log_proba(self, X):
         """Return the logarithm of `predict_proba`, exact for tiny probabilities.
@@ -184,7 +182,7 @@ class PerStepClassifier(PerStep):
         -------
         log_p : as `predict_proba`
         """
-        return self._by_step(X, super().predict_log_proba)  # type: ignore[misc]
+        return self._by_step(X, super().predict_log_proba)
 
     def decision_function(self, X):
         """Return the network's raw scores (logits).
@@ -198,7 +196,7 @@ class PerStepClassifier(PerStep):
         scores : ndarray of shape (n_samples,) if binary, else (n_samples, n_classes)
             If ``per_step``, such scores for each step, arranged as in `predict`.
         """
-        return self._by_step(X, super().decision_function)  # type: ignore[misc]
+        return self._by_step(X, super().decision_function)
 
 
 def _steps(n: int) -> str:
