@@ -189,9 +189,10 @@ def link_split(
     """
     random = check_random_state(random_state)
     links, y = graph_links(graph, n_negatives=n_negatives, random_state=random)
-    return tuple(  # type: ignore[return-value]
-        train_test_split(links, y, test_size=test_size, stratify=y, random_state=random)
+    train, test, y_train, y_test = train_test_split(
+        links, y, test_size=test_size, stratify=y, random_state=random
     )
+    return train, test, y_train, y_test
 
 
 def graph_of(graph: Graph, links: np.ndarray) -> Graph:
