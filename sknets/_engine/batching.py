@@ -101,6 +101,13 @@ class Samples(Dataset):
         return _take(self.weight, slice(None) if self.rows is None else self.rows)
 
 
+def rows_a_step(batch_size: int | str, n_samples: int) -> int:
+    """The batch size: "auto" are 32, fewer where they would be but a few steps."""
+    if batch_size != "auto":
+        return int(batch_size)
+    return max(4, min(32, n_samples // 8))
+
+
 def _take(tensor: Any, index: slice | torch.Tensor):
     if tensor is None:
         return None

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import nn
 
-from sknets._engine.batching import Ragged, Samples
+from sknets._engine.batching import Ragged, Samples, rows_a_step
 from sknets._estimator import Estimator
 from sknets._inputs import ReadsText, Sequences, Text
 from sknets._layers import Dropout, Standardize, TokenEmbedding
@@ -32,6 +32,9 @@ class _Recurrent(
     dropout: float = param(default=0.0, at_least=0, below=1)
     pooling: Literal["auto", "last", "mean", "max"] = param(default="auto")
     max_epochs: int = param(default=20, at_least=1)
+    batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
+        default="auto", at_least=1
+    )
     lr: float = param(default=1e-2, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
@@ -40,6 +43,7 @@ class _Recurrent(
     weight_decay: float = param(default=1e-4, at_least=0)
 
     def _learn_statistics(self, samples: Samples) -> None:
+        self.batch_size_ = rows_a_step(self.batch_size, len(samples))
         if self.input_kind_ == "text":
             return
         weight = samples.weight
@@ -47,6 +51,9 @@ class _Recurrent(
         self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(
             None if weight is None else weight.cpu().numpy()
         )
+
+    def _rows_a_step(self) -> int:
+        return self.batch_size_
 
     def _build(self) -> nn.Module:
         prepare: nn.Module
@@ -146,6 +153,9 @@ class RNNClassifier(_Recurrent, PerStepClassifier, Classifier):
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int, default=20
         How often training goes through the data.
+    batch_size : int or "auto", default="auto"
+        Samples a step of training; "auto" are 32, of fewer than 256 an eighth, and at
+        least 4: a net that takes few steps learns nothing.
     lr : float, default=0.01
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -165,6 +175,8 @@ class RNNClassifier(_Recurrent, PerStepClassifier, Classifier):
         "sequences" or "text", as the X of `fit` was.
     n_channels_ : int
         Numbers a step, unless X was text.
+    batch_size_ : int
+        The batch size that was used.
     sequence_length_ : int or None
         Steps of the sequences of `fit`, None if they differed.
     x_mean_, x_scale_ : ndarray of shape (n_channels_,)
@@ -285,6 +297,9 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
         Numbers in the vector of a token.
     max_epochs : int, default=40
         How often training goes through the data.
+    batch_size : int or "auto", default="auto"
+        Samples a step of training; "auto" are 32, of fewer than 256 an eighth, and at
+        least 4: a net that takes few steps learns nothing.
     lr : float, default=0.01
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -304,6 +319,8 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
         "sequences" or "text", as the X of `fit` was.
     n_channels_ : int
         Numbers a step, unless X was text.
+    batch_size_ : int
+        The batch size that was used.
     sequence_length_ : int or None
         Steps of the sequences of `fit`, None if they differed.
     x_mean_, x_scale_ : ndarray of shape (n_channels_,)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sknets._inputs.forest import Grove
 
-_ROWS = 1024  # of outer products at a time, which are large
+_ROWS = 64  # of products of all pairs at a time: they stay in the cache
 
 
 class Compose(torch.autograd.Function):
@@ -119,9 +119,11 @@ class RNTN:
         ):
             both = states.index_select(0, children).view(-1, n)
             torch.addmm(bias, both, turned, out=level)
-            torch.mm(both, symmetric, out=slope)
-            forms = torch.bmm(slope.view(len(level), -1, n), both.unsqueeze(2))
-            level.add_(forms.squeeze(2), alpha=0.5).tanh_()
+            for z, x, s in zip(*(each.split(_ROWS) for each in (level, both, slope))):
+                torch.mm(x, symmetric, out=s)
+                forms = torch.bmm(s.view(len(x), -1, n), x.unsqueeze(2))
+                z.add_(forms.squeeze(2), alpha=0.5)
+            level.tanh_()
         return states, slopes
 
     @staticmethod

@@ -10,7 +10,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from sknets._engine.batching import Ragged, Samples
+from sknets._engine.batching import Ragged, Samples, rows_a_step
 from sknets._estimator import Estimator
 from sknets._inputs import Images, ReadsText, Sequences, Table, Text
 from sknets._inputs.sequences import Steps, axes_of, is_text
@@ -62,6 +62,9 @@ class _Transformer(
         default="auto", at_least=0
     )
     max_epochs: int = param(default=15, at_least=1)
+    batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
+        default="auto", at_least=1
+    )
     lr: float = param(default=3e-3, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
@@ -129,6 +132,7 @@ class _Transformer(
         return x
 
     def _learn_statistics(self, samples: Samples) -> None:
+        self.batch_size_ = rows_a_step(self.batch_size, len(samples))
         if self.input_kind_ == "text":
             return
         weight = samples.weight
@@ -141,6 +145,9 @@ class _Transformer(
         self.x_mean_, self.x_scale_ = mean, scale
 
     # -- the network -----------------------------------------------------------------
+
+    def _rows_a_step(self) -> int:
+        return self.batch_size_
 
     def _build(self) -> nn.Module:
         return TransformerNet(
@@ -331,6 +338,9 @@ class TransformerClassifier(_Transformer, PerStepClassifier, Classifier):
         a step. "auto" is 1, and 0.01 for text, whose rare tokens would be forgotten.
     max_epochs : int, default=15
         How often training goes through the data.
+    batch_size : int or "auto", default="auto"
+        Samples a step of training; "auto" are 32, of fewer than 256 an eighth, and at
+        least 4: a net that takes few steps learns nothing.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -346,6 +356,8 @@ class TransformerClassifier(_Transformer, PerStepClassifier, Classifier):
         Whether y was an indicator matrix of several labels.
     input_kind_ : str
         "table", "sequences", "text" or "images", as the X of `fit` was.
+    batch_size_ : int
+        The batch size that was used.
     n_positions_ : int
         Steps of the longest sequence, or tokens of the longest text, of `fit`.
     x_mean_, x_scale_ : ndarray of shape (n_channels,) or (n_features_in_,)
@@ -488,6 +500,9 @@ class TransformerRegressor(_Transformer, PerStep, Regressor):
         a step. "auto" is 1, and 0.01 for text, whose rare tokens would be forgotten.
     max_epochs : int, default=15
         How often training goes through the data.
+    batch_size : int or "auto", default="auto"
+        Samples a step of training; "auto" are 32, of fewer than 256 an eighth, and at
+        least 4: a net that takes few steps learns nothing.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -503,6 +518,8 @@ class TransformerRegressor(_Transformer, PerStep, Regressor):
         1 or 2, the dimensions of y and so of what `predict` returns.
     input_kind_ : str
         "table", "sequences", "text" or "images", as the X of `fit` was.
+    batch_size_ : int
+        The batch size that was used.
     n_positions_ : int
         Steps of the longest sequence, or tokens of the longest text, of `fit`.
     x_mean_, x_scale_ : ndarray of shape (n_channels,) or (n_features_in_,)
