@@ -13,8 +13,6 @@ The number of seeds is --repeats. Data that is not there is skipped, and said so
 from __future__ import annotations
 
 import gzip
-import os
-import sys
 import time
 from pathlib import Path
 
@@ -34,25 +32,16 @@ SECONDS = 20
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
-def take_data_option():
-    """``--data DIR`` or the variable SKNETS_DATA: where fashion-mnist/ is."""
-    given = os.environ.get("SKNETS_DATA", "")
-    if "--data" in sys.argv:
-        at = sys.argv.index("--data")
-        given = sys.argv[at + 1]
-        del sys.argv[at : at + 2]
-    return [Path(given) / "fashion-mnist", FASHION] if given else [FASHION]
-
-
-def fashion(folders):
-    folder = next(
-        (f for f in folders if (f / "t10k-labels-idx1-ubyte.gz").exists()), None
-    )
-    if folder is None:
+def fashion(folder):
+    for place in (folder, FASHION):
+        path = _measure.find_data(place, "t10k-labels-idx1-ubyte.gz")
+        if path is not None:
+            break
+    else:
         return None
 
     def read(name, header):
-        with gzip.open(folder / name) as file:
+        with gzip.open(path.with_name(name)) as file:
             return np.frombuffer(file.read(), np.uint8, offset=header)
 
     images, labels = {}, {}
@@ -121,8 +110,7 @@ def split_of(name, model, splits, peer):
 
 
 def main():
-    folders = take_data_option()
-    options = _measure.options(__doc__, repeats=3)
+    options = _measure.options(__doc__, repeats=3, data=True)
     one_thread()
     figures = digits(options.repeats)
     seeds = range(1 if options.quick else options.repeats)
@@ -138,7 +126,7 @@ def main():
             figures.append(found)
             claim = "fit: MNIST-5000 with shifts, seconds of CPU time"
             figures.append(Figure(claim, precision, seconds, unit="s", at_most=SECONDS))
-    split = fashion(folders)
+    split = fashion(options.data)
     if split is None:
         print("Fashion-MNIST skipped: no data (apt install dataset-fashion-mnist)")
     elif not options.quick:

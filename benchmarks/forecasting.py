@@ -16,11 +16,7 @@ part is skipped and says so.
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 
 import _measure
 import numpy as np
@@ -33,25 +29,9 @@ FLOORS = {"airline": 29.0, "sunspots": 27.0}
 N_SERIES = 12
 
 
-def data_folders():
-    """``--data DIR`` or the variable SKNETS_DATA, then aeon's own folder."""
-    given = os.environ.get("SKNETS_DATA", "")
-    if "--data" in sys.argv:
-        at = sys.argv.index("--data")
-        given = sys.argv[at + 1]
-        del sys.argv[at : at + 2]
-    folders = [Path(given), Path(given) / "Airline"] if given else []
-    try:
-        found = distribution("aeon").locate_file("aeon/datasets/data/Airline")
-        folders.append(Path(str(found)))
-    except PackageNotFoundError:
-        pass
-    return folders
-
-
-def data_sets(folders):
+def data_sets(folder):
     """Name, values, horizon, origins (the last first), season."""
-    path = next((f / NAME for f in folders if (f / NAME).exists()), None)
+    path = _measure.find_data(folder, NAME, "aeon", "aeon/datasets/data/Airline")
     if path is None:
         print("airline skipped: no data (pip install aeon, or --data DIR)")
     else:
@@ -88,8 +68,8 @@ def mae(forecast, y, origin):
     return float(np.abs(forecast - y[origin : origin + len(forecast)]).mean())
 
 
-def accuracies(folders, seeds, quick):
-    for name, y, h, origins, season in data_sets(folders):
+def accuracies(folder, seeds, quick):
+    for name, y, h, origins, season in data_sets(folder):
         origins = origins[:1] if quick else origins
         peer, forecast = PEERS[name]
         of_peer = [mae(forecast(y[:o], h), y, o) for o in origins]
@@ -167,8 +147,7 @@ def coverages(n_series):
 
 
 def main():
-    folders = data_folders()
-    options = _measure.options(__doc__, repeats=3)
+    options = _measure.options(__doc__, repeats=3, data=True)
     one_thread()
     try:
         import statsmodels  # noqa: F401
@@ -177,7 +156,7 @@ def main():
         figures = []
     else:
         seeds = 1 if options.quick else options.repeats
-        figures = [*accuracies(folders, seeds, options.quick)]
+        figures = [*accuracies(options.data, seeds, options.quick)]
     figures += coverages(1 if options.quick else N_SERIES)
     report("forecasting", figures, keep=not options.quick)
 

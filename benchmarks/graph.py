@@ -269,11 +269,10 @@ def large(repeats, quick):
 
 
 def main():
-    folder = _measure.take_data_option()
-    options = _measure.options(__doc__, repeats=3)
+    options = _measure.options(__doc__, repeats=3, data=True)
     one_thread()
     figures = []
-    path = _measure.find_data(folder, "citeseer.npz")
+    path = _measure.find_data(options.data, "citeseer.npz")
     if path is None:
         print("Citeseer skipped: no data (--data DIR with citeseer.npz)")
     else:

@@ -183,9 +183,8 @@ def measure(name, parts, options):
 
 
 def main() -> None:
-    folder = _measure.take_data_option()
-    options = _measure.options(__doc__ or "", 3)
-    data = {name: read(folder, name) for name in ("umls", "kinships")}
+    options = _measure.options(__doc__ or "", 3, data=True)
+    data = {name: read(options.data, name) for name in ("umls", "kinships")}
     if any(parts is None for parts in data.values()):
         print("skipped: no data (pip install --no-deps pykeen)")
         return

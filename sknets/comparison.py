@@ -89,7 +89,7 @@ def compare(
 
     Parameters
     ----------
-    X : table, text, trees, sequences, images, videos or graphs
+    X : table, text, trees, sequences, images, videos, graphs or nodes
         Table: pandas or polars DataFrame, array, sparse matrix or list of rows. Columns
         may hold numbers, strings, dates, free text and missing values; columns that are
         constant or only name the rows (ids) are left out, and `notes` says which.
@@ -105,7 +105,9 @@ def compare(
         `VideoClassifier` takes them; classical models get means and deviations of
         pixels. Graphs: a list of them as
         `GraphClassifier` takes it (but not of plain arrays); classical models get
-        counts of nodes and edges, degrees, and sums of the features of nodes.
+        counts of nodes and edges, degrees, and sums of the features of nodes. Nodes of
+        one graph: what `graph_nodes` returns; classical models get the features of a
+        node and the mean of its neighbours'.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         Classes, numbers, several numbers, or 0/1 columns (multilabel). No missing
         values.
@@ -117,7 +119,7 @@ def compare(
         a `ColumnTransformer` is always used as it is.
     data : str, default="auto"
         What X is, where it could be taken for something else: "table", "text", "trees",
-        "sequences", "images", "videos" or "graphs".
+        "sequences", "images", "videos", "graphs" or "nodes".
     task : {"auto", "classification", "regression"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes.
     cv : int, splitter or iterable of (train, test), default=5
@@ -301,7 +303,7 @@ class Comparison:
 
         Parameters
         ----------
-        X : table, text, trees, sequences, images, videos or graphs
+        X : table, text, trees, sequences, images, videos, graphs or nodes
             As given to `compare`.
 
         Returns

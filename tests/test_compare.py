@@ -30,7 +30,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from sknets import all_estimators, compare
+from sknets import all_estimators, compare, graph_nodes
 from sknets._comparison.candidates import guess_kind
 from sknets._comparison.clips import ClipStatistics
 from sknets._comparison.lineup import choose_models
@@ -43,7 +43,7 @@ from sknets._comparison.measuring import (
 from sknets._comparison.preparation import column_roles, table_preparation, to_frame
 from sknets._comparison.problem import pose
 from sknets._comparison.sequential import SequenceStatistics
-from sknets._comparison.structures import GraphStatistics
+from sknets._comparison.structures import GraphStatistics, NodeStatistics
 from sknets._comparison.target import read_target
 
 FAST = ["dummy", "logisticregression"]
@@ -783,6 +783,40 @@ def test_graphs_meet_graph_networks_and_their_statistics():
         ValueError, match=r"compare\(X=...\): X\[60\]: the graph has no"
     ):
         compare([*graphs, nx.empty_graph(0)], [*kinds, 0], verbose=0)
+
+
+def test_nodes_meet_graph_networks_and_their_features():
+    club = nx.karate_club_graph()
+    nodes = graph_nodes(club)
+    sides = [club.nodes[node]["club"] for node in club]
+    result = compare(nodes, sides, cv=2, random_state=0, verbose=0)
+    assert result.kind == "nodes"
+    assert "34 nodes with no features of a graph of 34 and 156 links" in result.summary
+    deep = {"GNNClassifier", "GNNEmbedder + LogisticRegression"}
+    classical = {"LogisticRegression", "RandomForestClassifier", "SVC"}
+    assert set(result.table.index) == deep | classical | {"DummyClassifier"}
+    assert result.table["note"].eq("").all()
+    assert result.table.loc["GNNClassifier", "accuracy"] > 0.8
+    assert result.predict(nodes[[0, 33]]).shape == (2,)
+    ages = np.arange(34) / 2.5
+    numbers = compare(nodes, ages, models=["gnn", "ridgecv"], cv=2, verbose=0)
+    assert set(numbers.table.index) == {"GNNRegressor", "RidgeCV"}
+    with pytest.raises(ValueError, match="equal lengths, got 5 and 34"):
+        compare(nodes[:5], sides, verbose=0)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_statistics_of_a_node(kind):
+    links = np.array([[0, 1, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
+    features = kind(np.array([[1.0], [2.0], [4.0], [8.0]]))
+    nodes = graph_nodes((links * 7.0, features))
+    found = NodeStatistics().fit(nodes).transform(nodes[[3, 0, 2]])
+    assert sparse.issparse(found) == sparse.issparse(features)
+    found = found.toarray() if sparse.issparse(found) else found
+    expected = [[8, 0, 0, 0], [1, 3, 2, 1], [4, 1, 1, 2]]
+    np.testing.assert_allclose(found, expected)
+    bare = NodeStatistics().fit_transform(graph_nodes(links))
+    np.testing.assert_allclose(bare, [[2, 1], [1, 2], [1, 2], [0, 0]])
 
 
 def test_statistics_of_a_graph():

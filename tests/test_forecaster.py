@@ -1,5 +1,8 @@
 """RNNForecaster: against closed forms and its own past; every kind of series."""
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,13 +126,63 @@ def test_differencing_is_chosen_by_the_past():
     t = np.arange(110)
     y = np.exp(0.02 * t + 0.3 * np.sin(2 * np.pi * t / 12))
     rnn = RNNForecaster(strategy="direct", horizon=12, max_epochs=5, random_state=0)
-    rnn.fit(y[:98])
+    rnn.set_params(transformation="auto", n_combined=1).fit(y[:98])
     assert rnn.season_ == 12 and rnn.difference_ in ("seasonal", "both")
+    assert rnn.members_ == []
     rows = rnn.selection_
     assert [r["error"] for r in rows] == sorted(r["error"] for r in rows)
     assert {r["transformation"] for r in rows} == {None, "sqrt", "log"}
     assert rows[0]["fits"] == 3 and len(rows) == 4 + 2
     assert np.abs(rnn.predict() - y[98:]).mean() < np.abs(y[86:98] - y[98:]).mean() / 2
+
+
+def combining(**settings):
+    defaults = {"horizon": 4, "window": 6, "max_epochs": 3, "random_state": 0}
+    return RNNForecaster(**{**defaults, "season": None, **settings})
+
+
+def test_the_best_ways_forecast_together():
+    y = wave(90)
+    rnn = combining().fit(y)
+    (other,) = rnn.members_
+    used = [row for row in rnn.selection_ if row["used"]]
+    assert len(used) == 2 and used[0] is rnn.selection_[0]
+    ways = {(row["strategy"], row["difference"]) for row in used}
+    assert ways == {(m.strategy_, m.difference_) for m in (rnn, other)}
+    alone = other.predict()
+    np.testing.assert_allclose(rnn.predict(), (_alone(rnn) + alone) / 2, rtol=1e-6)
+    np.testing.assert_allclose(rnn.predict(), rnn.predict(y=y), rtol=1e-6)
+    lower, upper = rnn.predict_interval(coverage=0.5)
+    np.testing.assert_allclose((lower + upper) / 2, rnn.predict(), rtol=1e-6)
+    assert len(combining(n_combined=8).fit(y).members_) == 3
+    assert combining(strategy="direct", difference=None).fit(y).members_ == []
+
+
+def _alone(rnn):
+    """What the forecaster's own network says."""
+    twin = copy.copy(rnn)
+    twin.members_ = []
+    return twin.predict()
+
+
+def test_all_members_are_kept_and_go_on_learning(tmp_path):
+    y, x = wave(90), np.sin(np.arange(94.0))
+    rnn = combining(intervals=False).fit(y, x[:90])
+    found = rnn.predict(4, x[90:])
+    rnn.save(tmp_path / "rnn")
+    for twin in (sknets.load(tmp_path / "rnn"), pickle.loads(pickle.dumps(rnn))):
+        np.testing.assert_array_equal(twin.predict(4, x[90:]), found)
+    stepwise = combining(intervals=False)
+    for _ in range(3):
+        stepwise.partial_fit(y, x[:90])
+    np.testing.assert_allclose(stepwise.predict(4, x[90:]), found, rtol=1e-6)
+    before = rnn.members_[0]
+    rnn.set_params(warm_start=True, max_epochs=2).fit(y, x[:90])
+    assert rnn.n_iter_ == rnn.members_[0].n_iter_ == 5
+    assert before.n_iter_ == 3
+    with pytest.raises(ValueError, match="NaN"):
+        rnn.fit(np.append(y, np.nan), x[:91])
+    assert rnn.n_iter_ == 5
 
 
 def test_a_known_future_is_used():

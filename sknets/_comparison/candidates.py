@@ -34,7 +34,7 @@ from sknets._comparison.clips import are_videos
 from sknets._comparison.preparation import is_frame, is_sparse
 from sknets._comparison.sequential import are_sequences, are_texts
 from sknets._comparison.trees import are_trees
-from sknets._inputs import GraphLists
+from sknets._inputs import GraphLists, Nodes
 
 # From here on a kernel machine (quadratic in rows) is approximated.
 LARGE = 10_000
@@ -350,6 +350,13 @@ KINDS: dict[str, Kind] = {
         deep_style="embedded",
         features=("AutoencoderTransformer", "RBMFeatures"),
     ),
+    "nodes": Kind(
+        Nodes.accepts,
+        {"classification": GRAPH_CLASSIFIERS, "regression": GRAPH_REGRESSORS},
+        deep_style="",
+        given_style="structure",
+        features=("GNNEmbedder",),
+    ),
     # Before all that asks for the shape of an item.
     "graphs": Kind(
         GraphLists.accepts,
@@ -399,8 +406,8 @@ def guess_kind(X: Any) -> str:
     raise ValueError(
         "compare(X=...): X must be a table (rows and columns), texts (a list of "
         "strings), trees (bracketed strings, nested tuples of words), sequences, "
-        "images or videos (an array of 3 to 5 axes, or a list of arrays), or a list of "
-        f"graphs, got {seen}{hint}"
+        "images or videos (an array of 3 to 5 axes, or a list of arrays), a list of "
+        f"graphs, or graph_nodes(graph), got {seen}{hint}"
     )
 
 

@@ -31,7 +31,7 @@ from sknets._comparison.pictures import FlatPixels
 from sknets._comparison.preparation import table_preparation
 from sknets._comparison.problem import Problem
 from sknets._comparison.sequential import SequenceStatistics, tfidf
-from sknets._comparison.structures import GraphStatistics
+from sknets._comparison.structures import GraphStatistics, NodeStatistics
 from sknets._comparison.trees import LeafText
 
 
@@ -286,7 +286,10 @@ def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
     elif row.style == "leaves":
         steps = [LeafText(), TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2))]
     elif row.style == "structure":
-        steps = [GraphStatistics(), StandardScaler()]
+        if problem.kind == "nodes":
+            steps = [NodeStatistics(), MaxAbsScaler()]
+        else:
+            steps = [GraphStatistics(), StandardScaler()]
     elif problem.roles is not None:
         steps = [table_preparation(problem.roles, row.style, problem.seed)]
     elif problem.is_sparse:

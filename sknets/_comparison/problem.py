@@ -28,7 +28,7 @@ from sknets._comparison.clips import read_videos
 from sknets._comparison.pictures import read_images
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
 from sknets._comparison.sequential import read_sequences, read_texts
-from sknets._comparison.structures import read_graphs
+from sknets._comparison.structures import read_graphs, read_nodes
 from sknets._comparison.target import read_target
 from sknets._comparison.trees import describe_trees
 
@@ -44,6 +44,7 @@ READ = {
     "trees": describe_trees,
     "videos": read_videos,
     "graphs": read_graphs,
+    "nodes": read_nodes,
 }
 
 Scorers = dict[str, tuple[Callable[..., float], int]]

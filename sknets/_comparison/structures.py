@@ -1,14 +1,15 @@
-"""Lists of graphs for `compare`: what they are, and a table of simple statistics."""
+"""Graphs and their nodes for `compare`: what they are, and tables of statistics."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from sknets._inputs import GraphLists, ReadsGraphs
+from sknets._inputs import GraphLists, Nodes, ReadsGraphs
 from sknets._inputs.graph_lists import GraphSamples
 
 # A column for each number of neighbours up to this, the last for more.
@@ -48,6 +49,45 @@ class GraphStatistics(TransformerMixin, ReadsGraphs, BaseEstimator):
         return np.concatenate(table, axis=1)
 
 
+class NodeStatistics(TransformerMixin, BaseEstimator):
+    """A row a node, for models of tables.
+
+    The features of a node and their mean over its neighbours, its number of neighbours
+    and the mean of theirs. Sparse if the features are.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> NodeStatistics:
+        """Learn the width of the features."""
+        Nodes.check(self, X, reset=True)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Return (n_nodes, 2 + 2 * n_node_features) numbers."""
+        samples = Nodes.check(self, X, reset=False)
+        graph, rows = samples.graph, samples.nodes.numpy()
+        degrees = graph.degrees().astype(float)
+        links = graph.adjacency()
+        links.data = np.ones(len(links.data))
+        mean = sp.diags_array(1 / np.maximum(degrees, 1)) @ links
+        columns = np.stack([degrees, mean @ degrees], axis=1)
+        if graph.features is None:
+            return columns[rows]
+        tables = [graph.features[rows], (mean @ graph.features)[rows], columns[rows]]
+        return (sp.hstack if sp.issparse(graph.features) else np.hstack)(tables)
+
+
+def read_nodes(X: Any) -> tuple[list[str], list[str]]:
+    """Return the facts and the notes about nodes of a graph."""
+    graph = X.graph
+    traits = f"{graph.n_features} features" if graph.n_features else "no features"
+    fact = f"{len(X):,} nodes with {traits} of a graph of {graph.n_nodes:,}"
+    notes = [
+        "all models see the whole graph, but of the nodes that are learned from alone "
+        "the y; classical models see a node's features and the mean of its neighbours'"
+    ]
+    return [f"{fact} and {graph.n_edges:,} links"], notes
+
+
 def read_graphs(X: Any) -> tuple[list[str], list[str]]:
     """Return the facts and the notes about graphs.
 
@@ -70,4 +110,4 @@ def read_graphs(X: Any) -> tuple[list[str], list[str]]:
     return [f"{len(samples):,} graphs of {nodes}, {traits}"], notes
 
 
-__all__ = ["GraphStatistics", "read_graphs"]
+__all__ = ["GraphStatistics", "NodeStatistics", "read_graphs", "read_nodes"]

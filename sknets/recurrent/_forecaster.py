@@ -103,7 +103,7 @@ class RNNForecaster(Forecaster):
         "direct" forecasts all steps of the horizon at once from the last state,
         "recursive" the next one, which is then read as if it had come [2]_. "auto"
         tries both, see the notes.
-    transformation : {"auto", "log", "sqrt"} or None, default="auto"
+    transformation : {"auto", "log", "sqrt"} or None, default=None
         What is taken of the values first. "auto" tries those that exist for all values.
     difference : {"auto", "first", "seasonal", "both"} or None, default="auto"
         What is forecast: the values, their change, their change since a season ago, or
@@ -111,6 +111,9 @@ class RNNForecaster(Forecaster):
     season : int, "auto" or None, default="auto"
         Steps of a season. "auto" proposes the highest peak in the autocorrelation of
         the changes; None rules a season out.
+    n_combined : int, default=2
+        How many ways of "auto" forecast together, each by its own network: the best
+        ones, and the forecast is their mean [5]_. 1 forecasts by the best alone.
     intervals : bool, default=True
         Whether errors of forecasts of the last part of the series are kept for
         `predict_interval`. False saves a fit where there is nothing else to choose.
@@ -137,10 +140,13 @@ class RNNForecaster(Forecaster):
     Attributes
     ----------
     strategy_, transformation_, difference_, season_, window_
-        What was chosen.
+        What was chosen, for ``net_``.
+    members_ : list of RNNForecaster
+        The others whose forecasts are averaged with those of ``net_``.
     selection_ : list of dict
         What was tried, the best first: the choices, their "error" (in units of that of
-        taking each value for the next) and over how many "fits" it is a mean.
+        taking each value for the next), over how many "fits" it is a mean, and whether
+        it is "used".
     held_out_errors_ : ndarray of shape (n_origins, horizon, n_channels) or None
         Errors of forecasts of the last part, transformed and scaled.
     horizon_ : int
@@ -167,9 +173,11 @@ class RNNForecaster(Forecaster):
 
     How a series is differenced decides more than the network does, and no rule knows.
     So "auto" trains on the beginning of the series and forecasts its last part from
-    rolling origins: every strategy and difference once, the best three twice more with
+    rolling origins: every strategy and difference once, the best four twice more with
     other seeds and shorter beginnings, then the other transforms likewise. Whatever is
     fixed is not tried. Nothing looks ahead; scales, too, are those of the beginning.
+    The best two forecast together: which one is better is hardly known, and their mean
+    is often better than either.
 
     Intervals are those of split conformal prediction [3]_ [4]_: for each step the
     quantile of the absolute errors in the last part, transformed and scaled. Errors of
@@ -196,6 +204,8 @@ class RNNForecaster(Forecaster):
        Springer 2005.
     .. [4] J. Lei, M. G'Sell, A. Rinaldo, R. J. Tibshirani, L. Wasserman.
        Distribution-Free Predictive Inference for Regression. JASA 113, 2018.
+    .. [5] J. M. Bates, C. W. J. Granger. The Combination of Forecasts. Operational
+       Research Quarterly 20, 1969.
 
     Examples
     --------
