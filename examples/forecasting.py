@@ -30,7 +30,8 @@ train, test = y[:120], y[120:]
 # 2. Fit: how the series is treated is chosen by forecasting its own past.
 epochs = 4 if options.quick else 40
 rnn = RNNForecaster(horizon=24, max_epochs=epochs, random_state=0).fit(train)
-print("chosen:", rnn.strategy_, rnn.transformation_, rnn.difference_, rnn.season_)
+tried = pd.DataFrame(rnn.selection_).fillna("none")
+print(tried.to_string(index=False, float_format="{:.2f}".format))
 
 # 3. Score: the mean absolute error, beside that of the year before.
 forecast = rnn.predict()

@@ -50,7 +50,7 @@ class Forecaster(Estimator):
     horizon: int = param(default=12, at_least=1)
     window: int | Literal["auto"] = param(default="auto", at_least=1)
     strategy: Literal["auto", "direct", "recursive"] = param(default="auto")
-    transformation: Literal["auto", "log", "sqrt"] | None = param(default=None)
+    transformation: Literal["auto", "log", "sqrt"] | None = param(default="auto")
     difference: Literal["auto", "first", "seasonal", "both"] | None = param(
         default="auto"
     )

@@ -22,6 +22,7 @@ from sknets._inputs.windows import TRANSFORMS
 _ORIGINS = 64
 _WINDOW = 24
 _AGAIN, _ROUNDS = 4, 3  # so many of the best are tried so often
+_MARGIN = 0.8  # of the error without a transform: less may be luck
 _CHOICES = ("strategy", "transformation", "difference")
 
 
@@ -65,6 +66,10 @@ def choose(estimator: Any, history: History, exogenous: Any) -> None:
     def error(candidate: dict[str, Any], rounds: int = 1) -> float:
         return _mean(attempts(candidate, rounds))
 
+    def handicapped(candidate: dict[str, Any]) -> float:
+        margin = 1 if candidate["transformation"] is None else _MARGIN
+        return error(candidate, _ROUNDS) / margin
+
     # How the series is differenced decides most; the transform is looked for last. The
     # best ones are tried again: one fit of a small net is luck.
     transforms = options["transformation"]
@@ -78,7 +83,7 @@ def choose(estimator: Any, history: History, exogenous: Any) -> None:
         ranked.sort(key=lambda candidate: error(candidate, _ROUNDS))
     if len(transforms) > 1:
         grid = [{**ranked[0], "transformation": each} for each in transforms]
-        best = min(grid, key=lambda candidate: error(candidate, _ROUNDS))
+        best = min(grid, key=handicapped)
         ranked = [{**each, "transformation": best["transformation"]} for each in ranked]
     several = [name for name in _CHOICES if len(options[name]) > 1]
     if several and not math.isfinite(error(ranked[0])):
@@ -142,10 +147,11 @@ def _refuse(estimator: Any, history: History, what: str) -> None:
 def _options(estimator: Any, history: History) -> dict[str, list[Any]]:
     season = estimator.season
     estimator.season_ = _season(history) if season == "auto" else season
-    transforms = [estimator.transformation]
+    transforms: list[str | None] = [estimator.transformation]
     if estimator.transformation == "auto":
-        held = [all(holds(v).all() for v in history.values) for *_, holds in _RULES]
-        transforms = [name for name, ok in zip(TRANSFORMS, held) if ok]
+        *_, holds = TRANSFORMS["log"]
+        positive = all(holds(values).all() for values in history.values)
+        transforms = ["log", None] if positive else [None]
     differences = [estimator.difference]
     if estimator.difference == "auto":
         differences = [None, "first"]
@@ -172,9 +178,6 @@ def _options(estimator: Any, history: History) -> dict[str, list[Any]]:
         "transformation": transforms,
         "difference": differences,
     }
-
-
-_RULES = list(TRANSFORMS.values())
 
 
 def _season(history: History) -> int | None:

@@ -103,8 +103,9 @@ class RNNForecaster(Forecaster):
         "direct" forecasts all steps of the horizon at once from the last state,
         "recursive" the next one, which is then read as if it had come [2]_. "auto"
         tries both, see the notes.
-    transformation : {"auto", "log", "sqrt"} or None, default=None
-        What is taken of the values first. "auto" tries those that exist for all values.
+    transformation : {"auto", "log", "sqrt"} or None, default="auto"
+        What is taken of the values first. "auto" tries the logarithm if all values are
+        positive, and takes it if that lessens the error by a fifth.
     difference : {"auto", "first", "seasonal", "both"} or None, default="auto"
         What is forecast: the values, their change, their change since a season ago, or
         the change of that. "auto" tries them.
@@ -174,7 +175,7 @@ class RNNForecaster(Forecaster):
     How a series is differenced decides more than the network does, and no rule knows.
     So "auto" trains on the beginning of the series and forecasts its last part from
     rolling origins: every strategy and difference once, the best four twice more with
-    other seeds and shorter beginnings, then the other transforms likewise. Whatever is
+    other seeds and shorter beginnings, then the logarithm likewise. Whatever is
     fixed is not tried. Nothing looks ahead; scales, too, are those of the beginning.
     The best two forecast together: which one is better is hardly known, and their mean
     is often better than either.

@@ -104,6 +104,8 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         forest = self._check_input(X, reset=reset)
         y, labels = self._labels(forest, y)
+        if reset:
+            self.node_labels_ = labels is not None
         if labels is None:
             return super()._read(forest, y, sample_weight, reset=reset, classes=classes)
         known = np.flatnonzero([label is not None for label in forest.labels])
@@ -261,6 +263,8 @@ class RecursiveClassifier(_Recursive, Classifier):
         multilabel y the numbers of its columns.
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
+    node_labels_ : bool
+        Whether the labels of all nodes were learned.
     vocabulary_ : dict
         Number of each known word; 0 is the unknown one.
 
@@ -426,6 +430,8 @@ class RecursiveRegressor(_Recursive, Regressor):
         What y was centred and scaled by in training; undone in `predict`.
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
+    node_labels_ : bool
+        Whether the labels of all nodes were learned.
     vocabulary_ : dict
         Number of each known word; 0 is the unknown one.
 
