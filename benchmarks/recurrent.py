@@ -100,7 +100,7 @@ def cases_of(name):
         settings = {"pooling": ["last", "max"], "cell": ["lstm", "gru"]}
         yield (
             f"{name}, searched",
-            lambda seed: GridSearchCV(RNNClassifier(random_state=seed), settings, cv=4),
+            lambda seed: GridSearchCV(RNNClassifier(random_state=seed), settings, cv=8),
         )
 
 

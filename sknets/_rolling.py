@@ -156,7 +156,8 @@ def _options(estimator: Any, history: History) -> dict[str, list[Any]]:
     if estimator.difference == "auto":
         differences = [None, "first"]
         if estimator.season_ is not None:
-            differences += ["seasonal", "both"]
+            # Not "both": what is differenced twice is mostly noise.
+            differences.append("seasonal")
     elif estimator.difference in ("seasonal", "both") and estimator.season_ is None:
         raise ValueError(
             estimator._refusal(

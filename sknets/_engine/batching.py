@@ -105,7 +105,8 @@ def rows_a_step(batch_size: int | str, n_samples: int) -> int:
     """The batch size: "auto" are 32, fewer where they would be but a few steps."""
     if batch_size != "auto":
         return int(batch_size)
-    return max(4, min(32, n_samples // 8))
+    # In one batch a weight of two is the same as a row given twice.
+    return 32 if n_samples <= 32 else max(4, min(32, n_samples // 8))
 
 
 def _take(tensor: Any, index: slice | torch.Tensor):

@@ -339,8 +339,8 @@ class TransformerClassifier(_Transformer, PerStepClassifier, Classifier):
     max_epochs : int, default=15
         How often training goes through the data.
     batch_size : int or "auto", default="auto"
-        Samples a step of training; "auto" are 32, of fewer than 256 an eighth, and at
-        least 4: a net that takes few steps learns nothing.
+        Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
+        that takes few steps learns nothing), but up to 32 samples are one batch.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -501,8 +501,8 @@ class TransformerRegressor(_Transformer, PerStep, Regressor):
     max_epochs : int, default=15
         How often training goes through the data.
     batch_size : int or "auto", default="auto"
-        Samples a step of training; "auto" are 32, of fewer than 256 an eighth, and at
-        least 4: a net that takes few steps learns nothing.
+        Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
+        that takes few steps learns nothing), but up to 32 samples are one batch.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
