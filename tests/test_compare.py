@@ -803,6 +803,10 @@ def test_nodes_meet_graph_networks_and_their_features():
     assert set(numbers.table.index) == {"GNNRegressor", "RidgeCV"}
     with pytest.raises(ValueError, match="equal lengths, got 5 and 34"):
         compare(nodes[:5], sides, verbose=0)
+    with pytest.raises(
+        ValueError, match=r"graph_nodes\(graph\) gives them, got ndarray"
+    ):
+        compare(np.eye(34), sides, data="nodes", verbose=0)
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])

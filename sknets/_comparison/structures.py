@@ -77,7 +77,18 @@ class NodeStatistics(TransformerMixin, BaseEstimator):
 
 
 def read_nodes(X: Any) -> tuple[list[str], list[str]]:
-    """Return the facts and the notes about nodes of a graph."""
+    """Return the facts and the notes about nodes of a graph.
+
+    Raises
+    ------
+    ValueError
+        When they are none.
+    """
+    if not Nodes.accepts(X):
+        raise ValueError(
+            "compare(data='nodes'): X must be nodes of a graph, as graph_nodes(graph) "
+            f"gives them, got {type(X).__name__}"
+        )
     graph = X.graph
     traits = f"{graph.n_features} features" if graph.n_features else "no features"
     fact = f"{len(X):,} nodes with {traits} of a graph of {graph.n_nodes:,}"
