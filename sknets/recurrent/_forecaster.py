@@ -108,7 +108,7 @@ class RNNForecaster(Forecaster):
         positive, and takes it if that lessens the error by a fifth.
     difference : {"auto", "first", "seasonal", "both"} or None, default="auto"
         What is forecast: the values, their change, their change since a season ago, or
-        the change of that. "auto" tries them.
+        the change of that. "auto" tries all but the last.
     season : int, "auto" or None, default="auto"
         Steps of a season. "auto" proposes the highest peak in the autocorrelation of
         the changes; None rules a season out.
