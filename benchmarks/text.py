@@ -4,7 +4,8 @@ Film reviews (1,500, of some 760 words) and sentences of film reviews (4,000) [P
 2004, 2005], five folds of which --repeats are run; 20 newsgroups without its headers
 (11,293 train, 7,528 test), the first 200 words of each. Ours: a bidirectional LSTM with
 dropout 0.5, 8 epochs at a rate of 0.003 (of reviews the first 400 words and the mean
-state); the peer: TfidfVectorizer and LinearSVC as they are, on all words. Without pretrained vectors the linear model is hard to beat on so few texts.
+state); the peer: TfidfVectorizer and LinearSVC as they are, on all words. Without
+pretrained vectors the linear model is hard to beat on so few texts.
 
     python benchmarks/text.py [--repeats 1] [--quick] [--data DIR]
 
