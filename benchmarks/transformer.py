@@ -196,7 +196,7 @@ def speed(repeats, quick):
 
 def buckets(repeats):
     random = np.random.default_rng(0)
-    lengths = np.clip(random.lognormal(3.2, 0.75, 512).astype(int), 1, 187)
+    lengths = np.clip(random.lognormal(3.2, 0.75, 1024).astype(int), 1, 187)
     X = [random.normal(size=(n, 8)).astype(np.float32) for n in lengths]
     y = random.integers(0, 2, len(X))
     common = {"batch_size": 64, "max_epochs": 2, "random_state": 0}
