@@ -1,6 +1,7 @@
 """What is true of graph networks alone."""
 
 import copy
+import logging
 import pickle
 import subprocess
 import sys
@@ -380,6 +381,25 @@ def test_processes_hold_the_graph_once_and_compute_the_same():
     processes = {process for process, _, _ in held}
     assert len(set(held)) == len(processes)
     assert all(mapped for _, _, mapped in held)
+
+
+@pytest.mark.timeout(240)
+def test_dask_workers_compute_the_same():
+    distributed = pytest.importorskip("dask.distributed")
+    friends, features, y = groups()
+    nodes, net = graph_nodes((friends, features)), quick(max_epochs=2)
+    expected = cross_val_score(net, nodes, y, cv=3)
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        joblib.parallel_backend("dask", client=client),
+    ):
+        np.testing.assert_array_equal(cross_val_score(net, nodes, y, cv=3), expected)
 
 
 def graph_identity(nodes):
