@@ -18,12 +18,12 @@ def short(value: float) -> str:
 
 
 def claim_row(claim: str, rows: list[dict], command: str) -> dict:
-    """The range of a claim over its cases, and in how many its target is met."""
+    """The range of a claim over its cases, and in how many theirs is met."""
     values = [row["measured"] for row in rows]
     low, high, unit = short(min(values)), short(max(values)), rows[0]["unit"]
     return {
         "claim": claim,
-        "target": rows[0]["target"],
+        "target": ", ".join(dict.fromkeys(row["target"] for row in rows)),
         "measured": (low if low == high else f"{low} to {high}") + f" {unit}".rstrip(),
         "met": f"{sum(row['met'] for row in rows)} of {len(rows)}",
         "command": f"`python benchmarks/{command}.py`",
