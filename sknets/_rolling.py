@@ -147,6 +147,11 @@ def _refuse(estimator: Any, history: History, what: str) -> None:
 def _options(estimator: Any, history: History) -> dict[str, list[Any]]:
     season = estimator.season
     estimator.season_ = _season(history) if season == "auto" else season
+    shortest = min(map(len, history.values))
+    window = estimator.window
+    if window == "auto":
+        window = max(1, min(max(_WINDOW, 2 * (estimator.season_ or 0)), shortest // 5))
+    estimator.window_ = window
     transforms: list[str | None] = [estimator.transformation]
     if estimator.transformation == "auto":
         *_, holds = TRANSFORMS["log"]
@@ -155,7 +160,7 @@ def _options(estimator: Any, history: History) -> dict[str, list[Any]]:
     differences = [estimator.difference]
     if estimator.difference == "auto":
         differences = [None, "first"]
-        if estimator.season_ is not None:
+        if estimator.season_ is not None and shortest > window + estimator.season_:
             # Not "both": what is differenced twice is mostly noise.
             differences.append("seasonal")
     elif estimator.difference in ("seasonal", "both") and estimator.season_ is None:
@@ -169,11 +174,6 @@ def _options(estimator: Any, history: History) -> dict[str, list[Any]]:
         strategies = ["direct", "recursive"]
         if estimator.horizon == 1:
             strategies = ["recursive"]
-    shortest = min(map(len, history.values))
-    window = estimator.window
-    if window == "auto":
-        window = max(1, min(max(_WINDOW, 2 * (estimator.season_ or 0)), shortest // 5))
-    estimator.window_ = window
     return {
         "strategy": strategies,
         "transformation": transforms,

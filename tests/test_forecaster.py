@@ -158,6 +158,14 @@ def test_the_best_ways_forecast_together():
     assert combining(strategy="direct", difference=None).fit(y).members_ == []
 
 
+def test_a_series_too_short_for_a_season_rules_it_out():
+    y = [wave(), wave(13, seed=1)]
+    for given in ({}, {"strategy": "direct"}):
+        rnn = combining(horizon=2, window="auto", season=12, **given).fit(y)
+        assert {row["difference"] for row in rnn.selection_} == {None, "first"}
+        assert [len(forecast) for forecast in rnn.predict()] == [2, 2]
+
+
 def _alone(rnn):
     """What the forecaster's own network says."""
     twin = copy.copy(rnn)
