@@ -791,7 +791,7 @@ def test_nodes_meet_graph_networks_and_their_features():
     sides = [club.nodes[node]["club"] for node in club]
     result = compare(nodes, sides, cv=2, random_state=0, verbose=0)
     assert result.kind == "nodes"
-    assert "34 nodes with no features of a graph of 34 and 156 links" in result.summary
+    assert "34 nodes with no features of a graph of 34 and 78 links" in result.summary
     deep = {"GNNClassifier", "GNNEmbedder + LogisticRegression"}
     classical = {"LogisticRegression", "RandomForestClassifier", "SVC"}
     assert set(result.table.index) == deep | classical | {"DummyClassifier"}

@@ -96,7 +96,10 @@ def read_nodes(X: Any) -> tuple[list[str], list[str]]:
         "all models see the whole graph, but of the nodes that are learned from alone "
         "the y; classical models see a node's features and the mean of its neighbours'"
     ]
-    return [f"{fact} and {graph.n_edges:,} links"], notes
+    n_links = graph.n_edges
+    if not graph.directed:  # both ways, but a node to itself once
+        n_links = (n_links + np.count_nonzero(graph.adjacency().diagonal())) // 2
+    return [f"{fact} and {n_links:,} links"], notes
 
 
 def read_graphs(X: Any) -> tuple[list[str], list[str]]:
