@@ -169,7 +169,7 @@ def throughput(repeats):
         forest = read_trees("", trees, cell != "child_sum", False)
         vocabulary = {text: i + 1 for i, text in enumerate(forest.texts)}
         forest.encode(vocabulary)
-        net = RecursiveNet(len(vocabulary) + 1, 2, cell, 32, 0.0)
+        net = RecursiveNet(len(vocabulary) + 1, 2, cell, 32, 0.0, None)
 
         def together(net=net, forest=forest):
             net.features(forest.batch(slice(None))).sum().backward()

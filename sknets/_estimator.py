@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from sknets import _state
 from sknets._attempt import AllOrNothing
-from sknets._engine.batching import Samples
 from sknets._engine.callbacks import BestWeights, Progress, ScikitLearnCallbacks
 from sknets._engine.checkpoint import Checkpoint
+from sknets._engine.collect import stacked
+from sknets._engine.data import Container, Samples, Values
 from sknets._engine.device import (
     GeneratorMode,
     Streams,
@@ -29,8 +30,9 @@ from sknets._engine.device import (
     compute_dtype,
     resolve_device,
 )
-from sknets._engine.net import Net
+from sknets._engine.net import Net, one_phase
 from sknets._engine.optim import Recipe
+from sknets._engine.players import Phase, Terms, Trainer
 from sknets._inputs import Table
 from sknets._params import Declared, param
 
@@ -140,9 +142,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     _task: ClassVar[str] = ""
     _predict_batch_size: ClassVar[int] = 1024
     # False where training follows a direction that is the gradient of no loss.
-    _follows_a_loss: ClassVar[bool] = True
-    # Whether the network gives a row for each step of a sequence.
-    _outputs_by_step: ClassVar[Any] = False
+    _has_loss: ClassVar[bool] = True
 
     max_epochs: int = param(default=100, at_least=1)
     batch_size: int = param(default=32, at_least=1)
@@ -177,9 +177,12 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         """
         raise NotImplementedError
 
-    def _criterion(self) -> nn.Module:
-        """The loss: ``criterion(output, target, weight=None)``, a scalar."""
-        raise NotImplementedError
+    def _criterion(self) -> nn.Module | None:
+        """The loss of a module that has no ``loss(x, y)`` of its own.
+
+        ``criterion(output, y, weight=None)`` is the mean of a batch.
+        """
+        return None
 
     def _encode_target(
         self,
@@ -189,7 +192,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         *,
         reset: bool,
         classes: Any = None,
-    ) -> np.ndarray | None:
+    ) -> np.ndarray | Container | None:
         """y as the loss wants it; learns classes or scales when ``reset``.
 
         ``classes`` are those that `partial_fit` announced, if the task has classes.
@@ -203,20 +206,30 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     def _learn_statistics(self, samples: Samples) -> None:
         """Fitted attributes that `_build` needs and only X tells."""
 
-    def _start_from(self, module: nn.Module) -> None:
+    def _load_pretrained(self, module: nn.Module) -> None:
         """Give a fresh network weights from elsewhere, if there are any."""
 
-    def _before_training(self, net: Net, *sets: Samples | None) -> None:
-        """Change the samples of a fit, now that there is a network to do it by."""
+    def _augmentation(self) -> Any:
+        """``augment(x, y)`` of the batches of training, None without; its noise is the
+        fit's if it is a module with a ``generator``.
+        """
+        return None
 
-    def _penalty(self, samples: Samples | None) -> float:
+    def _phases(self, net: Net) -> list[Phase]:
+        """Who trains the net, and how long: all its parameters for ``max_epochs``."""
+        return one_phase(net)
+
+    def _prepare(self, net: Any, *sets: Samples | None) -> None:
+        """Change the samples of a fit by what the network does to them for good."""
+
+    def _weight_decay(self, samples: Samples | None) -> float:
         """The L2 penalty.
 
         Without samples any figure of the same sign: a rebuilt net's is in its state.
         """
         return self.weight_decay
 
-    def _rows_a_step(self) -> int:
+    def _batch_size(self) -> int:
         """The batch size, where ``batch_size`` leaves it to the data."""
         return self.batch_size
 
@@ -224,13 +237,15 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         """Encoded labels or values for the network's output."""
         return output
 
-    def _score(
-        self, output: Tensor, target: Tensor, weight: Tensor | None
-    ) -> float | None:
-        """How good the outputs are for a validation set, None if nothing tells."""
+    def _score(self) -> Any:
+        """What tells how good the outputs for a validation set are: see `_scores`."""
         return None
 
-    def _strata(self, samples: Samples) -> np.ndarray | None:
+    def _terms(self) -> Terms | None:
+        """Outputs and targets in the user's terms, if they can be had."""
+        return None
+
+    def _stratify_by(self, samples: Samples) -> np.ndarray | None:
         """What the validation split is stratified by."""
         return None
 
@@ -254,7 +269,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 random = checkpoint.open(samples, random, start)
             samples, valid, seed = self._split(samples, random)
             net = self._make_net(samples, seed) if fresh else self.net_
-            self._before_training(net, samples, valid)
+            self._prepare(net, samples, valid)
             callbacks = self._callbacks(net, valid, context, data)
             if checkpoint is None:
                 net.train(samples, valid, self.max_epochs, callbacks)
@@ -290,12 +305,12 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             random = check_random_state(self.random_state)
             samples, _, seed = self._split(samples, random)
             net = self._make_net(samples, seed) if fresh else self.net_
-            self._before_training(net, samples)
+            self._prepare(net, samples)
             net.train(samples, None, 1, self._callbacks(net, None, None, {}))
             self._finish(net)
         return self
 
-    def _finish(self, net: Net) -> None:
+    def _finish(self, net: Trainer) -> None:
         self.net_ = net
         self.n_iter_ = len(net.history)
         self.loss_curve_ = [row["train_loss"] for row in net.history]
@@ -303,8 +318,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             rows = [row for row in net.history if "valid_loss" in row]
             self.validation_loss_curve_ = [row["valid_loss"] for row in rows]
             self.validation_scores_ = [row["valid_score"] for row in rows]
-        parameters = net.module_.parameters()
-        self.n_parameters_ = sum(p.numel() for p in parameters if p.requires_grad)
+        self.n_parameters_ = net.n_parameters
 
     def _read(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
@@ -338,8 +352,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         dtype = compute_dtype(precision, x.dtype, device) if reset else self.net_.dtype
         return Samples(
             x.to(device, dtype),
-            _target_tensor(target, dtype, device),
-            _target_tensor(weight, dtype, device),
+            as_container(target, device, dtype),
+            as_container(weight, device, dtype),
             rows,
             total,
         )
@@ -374,7 +388,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                     f"a validation set needs more than n_samples={n}",
                 )
             )
-        strata = self._strata(samples)
+        strata = self._stratify_by(samples)
         if strata is not None:
             counts = np.bincount(strata)
             counts = counts[counts > 0]
@@ -397,15 +411,15 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         with GeneratorMode(streams.initial):
             module = self._build().to(dtype)
         if samples is not None:
-            self._start_from(module)
+            self._load_pretrained(module)
         recipe = Recipe(
             max_epochs=self.max_epochs,
-            batch_size=self._rows_a_step(),
+            batch_size=self._batch_size(),
             lr=self.lr,
             optimizer=self.optimizer,
             momentum=self.momentum,
             nesterov=self.nesterov,
-            weight_decay=self._penalty(samples),
+            weight_decay=self._weight_decay(samples),
             lr_schedule=self.lr_schedule,
             gradient_clip=self.gradient_clip,
             shuffle=self.shuffle,
@@ -418,12 +432,14 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             recipe,
             streams,
             device,
-            score=self._score,
-            decode=self._decode,
+            phases=self._phases,
+            score=None if self._score() is None else self._score,
+            terms=self._terms(),
+            augment=self._augmentation(),
             verbose=int(self.verbose >= 2),
         ).initialize()
 
-    def _callbacks(self, net: Net, valid: Any, context: Any, data: dict) -> list[Any]:
+    def _callbacks(self, net: Any, valid: Any, context: Any, data: dict) -> list[Any]:
         callbacks = [clone(callback, safe=False) for callback in self.callbacks or []]
         if valid is not None:
             callbacks.append(("best", BestWeights(self.n_iter_no_change, self.tol)))
@@ -453,8 +469,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         then: Callable[[Tensor], Tensor] | None = None,
         *,
         features: bool = False,
-    ) -> Tensor:
-        """What the network (or its part before the last layer) gives for X, on the CPU.
+    ) -> np.ndarray:
+        """What the network (or its part before the last layer) gives for X.
 
         ``then`` turns the output of a batch into what is wanted of it, while it is in
         the cache.
@@ -464,8 +480,11 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         module = self.net_.module_
         run = module.features if features else module
         function = run if then is None else lambda x: then(run(x))
-        by_step = self._outputs_by_step and not features
-        return self.net_.outputs(self._check_input(X, reset=False), function, by_step)
+        return self._collect(self._check_input(X, reset=False), function)
+
+    def _collect(self, x: Any, function: Callable[[Any], Tensor]) -> np.ndarray:
+        """A function of the batches of a container, in one array."""
+        return stacked(self.net_.batches(x, function), len(x)).numpy()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
@@ -534,8 +553,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         _state.write(path, type(self).__name__, state)
 
 
-def _target_tensor(values: Any, dtype: torch.dtype, device: torch.device):
-    if values is None:
-        return None
-    tensor = as_tensor(values)
-    return tensor.to(device, dtype if tensor.is_floating_point() else None)
+def as_container(values: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """Arrays, one item a sample, as a container; floats as this dtype."""
+    if isinstance(values, np.ndarray):
+        values = Values(as_tensor(values))
+    return None if values is None else values.to(device, dtype)

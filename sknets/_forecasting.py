@@ -15,7 +15,7 @@ from sknets._attempt import AllOrNothing
 from sknets._backtest import Backtest, backtest
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
-from sknets._inputs.sequences import Steps
+from sknets._inputs.sequences import SequenceData
 from sknets._inputs.series import (
     History,
     Series,
@@ -27,6 +27,7 @@ from sknets._inputs.series import (
 from sknets._inputs.windows import TRANSFORMS, Differencing, Windows, cut_windows
 from sknets._params import param
 from sknets._rolling import choose, interval_widths
+from sknets._scores import R2
 
 # What a member does not share with the one it belongs to.
 _OF_MEMBERS = (
@@ -481,14 +482,14 @@ class Forecaster(Estimator):
                 e = exogenous[:, done + 1 : done + 1 + window + ahead]
                 e = np.pad(e, ((0, 0), (0, window + ahead - e.shape[1]), (0, 0)))
                 x = np.concatenate([x, e], 2)
-            steps = Steps(as_tensor(x))
+            steps = SequenceData(as_tensor(x))
             if self._direct:
-                out = self.net_.outputs(steps).view(len(z), block, -1)
-                d = out.double().numpy() * self.target_scale_
+                out = self._collect(steps, module).reshape(len(z), block, -1)
+                d = out.astype(np.float64) * self.target_scale_
                 d = differencing.of_levels(d)
             else:
-                out = self.net_.outputs(steps, lambda b: module.roll(b, n_steps))
-                d = out.double().numpy() * self.target_scale_
+                out = self._collect(steps, lambda b: module.roll(b.values, n_steps))
+                d = out.astype(np.float64) * self.target_scale_
             z = np.concatenate([z, differencing.integrate(z, d * scale + mean)], 1)
         return z[:, start : start + n_steps]
 
@@ -518,15 +519,11 @@ class Forecaster(Estimator):
             raise ValueError(self._refusal("early_stopping", sentence))
         return *parts, seed
 
-    def _criterion(self) -> nn.Module:
+    def _criterion(self) -> nn.Module | None:
         return KnownSquaredError()
 
-    def _score(self, output: Tensor, target: Tensor, weight: Tensor | None) -> float:
-        """R² of the scaled targets."""
-        known = ~target.isnan()
-        error = (output - target)[known].square().sum()
-        spread = (target[known] - target[known].mean()).square().sum()
-        return float(1 - error / spread.clamp_min(torch.finfo(spread.dtype).tiny))
+    def _score(self) -> Any:
+        return KnownR2()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -542,6 +539,14 @@ class KnownSquaredError(nn.Module):
         known = ~target.isnan()
         error = (output - target.nan_to_num()).square() * known
         return error.sum() / known.sum()
+
+
+class KnownR2(R2):
+    """R² of the scaled targets that are known."""
+
+    def update(self, output: Any, y: Any, weight: Any) -> None:
+        known = ~y.isnan()
+        super().update(output[known][:, None], y[known][:, None], None)
 
 
 def _scale(values: np.ndarray) -> np.ndarray:

@@ -110,6 +110,8 @@ def standardize_channels(
 class Augment(nn.Module):
     """Random changes of the training images (B, C, *size), drawn for each anew.
 
+    ``augment(x, y)`` gives both; y stays as it is.
+
     Parameters
     ----------
     kinds : list of str and callables
@@ -124,12 +126,10 @@ class Augment(nn.Module):
         self.kinds = kinds
         self.generator: torch.Generator | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return x
+    def forward(self, x: Tensor, y: Any) -> tuple[Tensor, Any]:
         for kind in self.kinds:
             x = getattr(self, kind)(x) if isinstance(kind, str) else self._each(kind, x)
-        return x
+        return x, y
 
     def _uniform(self, x: Tensor, *shape: int) -> Tensor:
         return torch.rand(len(x), *shape, generator=self.generator, device=x.device)

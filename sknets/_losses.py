@@ -1,7 +1,8 @@
 """The losses that tasks train by, each with its derivative written out.
 
-``loss(output, target, weight)`` is the scalar of a batch; ``losses_and_gradient`` takes
-and gives a column a sample, for training without autograd.
+``loss(output, target, weight)`` is the mean of a batch, ``loss.each(output, target)`` a
+loss a sample; ``losses_and_gradient`` takes and gives a column a sample, for training
+without autograd.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._engine.data import Ragged
 from sknets._engine.device import scalar
 
 
@@ -19,7 +21,10 @@ class CrossEntropy(nn.Module):
     def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
         if weight is None:
             return F.cross_entropy(output, target)
-        return (F.cross_entropy(output, target, reduction="none") * weight).mean()
+        return (self.each(output, target) * weight).mean()
+
+    def each(self, output: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(output, target, reduction="none")
 
     def losses_and_gradient(self, output, target, weight=None):
         """Each sample's loss, and the softmax less one at the class; output (C, B)."""
@@ -39,6 +44,10 @@ class LogisticLoss(nn.Module):
             weight = weight[:, None]
         return F.binary_cross_entropy_with_logits(output, target, weight)
 
+    def each(self, output: Tensor, target: Tensor) -> Tensor:
+        losses = F.binary_cross_entropy_with_logits(output, target, reduction="none")
+        return losses.mean(1)
+
     def losses_and_gradient(self, output, target, weight=None):
         """Each label's loss, and its probability less itself; output (L, B)."""
         target = target.t()
@@ -57,7 +66,10 @@ class SquaredError(nn.Module):
     def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
         if weight is None:
             return F.mse_loss(output, target)
-        return ((output - target).square().mean(1) * weight).mean()
+        return (self.each(output, target) * weight).mean()
+
+    def each(self, output: Tensor, target: Tensor) -> Tensor:
+        return (output - target).square().mean(1)
 
     def losses_and_gradient(self, output, target, weight=None):
         """Each output's squared error, and twice the error; output (T, B)."""
@@ -68,4 +80,16 @@ class SquaredError(nn.Module):
         return losses, error.mul_(scalar(2 / output.numel(), output.dtype))
 
 
-__all__ = ["CrossEntropy", "LogisticLoss", "SquaredError"]
+class OfSteps(nn.Module):
+    """A loss for each step of sequences: output, target and weight are `Ragged`."""
+
+    def __init__(self, loss: nn.Module):
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, output: Ragged, target: Ragged, weight: Ragged | None = None):
+        weight_of_steps = None if weight is None else weight.join()
+        return self.loss(output.join(), target.join(), weight_of_steps)
+
+
+__all__ = ["CrossEntropy", "LogisticLoss", "OfSteps", "SquaredError"]

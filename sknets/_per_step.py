@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
-from sknets._engine.batching import Ragged, Samples
+from sknets._engine.collect import steps
+from sknets._engine.data import Ragged, Samples
+from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
-from sknets._inputs.sequences import Steps
+from sknets._losses import OfSteps
 from sknets._params import param
 from sknets._tasks import given_target
 
@@ -18,44 +22,34 @@ from sknets._tasks import given_target
 class PerStep(Estimator):
     """Stands left of the task; changes nothing unless ``per_step``.
 
-    The network then gives a row for each real step of a batch, one sequence after the
-    other, and so do the targets: the task itself sees steps as its samples.
+    The network's output for a batch is then a `Ragged` of steps, and so are targets and
+    weights: the task itself sees steps as its samples.
     """
 
     per_step: bool = param(default=False)
-
-    @property
-    def _outputs_by_step(self) -> bool:
-        return self.per_step
-
-    def _check_input(self, X: Any, *, reset: bool) -> Any:
-        if isinstance(X, Steps):  # `_by_step` has checked it
-            return X
-        return super()._check_input(X, reset=reset)
 
     def _read(self, X, y, sample_weight, *, reset, classes=None) -> Samples:
         samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
         if not self.per_step:
             return samples
-        lengths, steps = torch.tensor([len(each) for each in y]), samples.x.n_steps()
-        differs = (lengths != steps).nonzero()
+        lengths, n_steps = samples.y.counts, samples.x.counts
+        differs = (lengths != n_steps).nonzero()
         if len(differs):
             i = int(differs[0])
             raise ValueError(
                 f"{type(self).__name__}: y[{i}] has {lengths[i]} values, one for each "
-                f"step, but X[{i}] has {_steps(int(steps[i]))}"
+                f"step, but X[{i}] has {_steps(int(n_steps[i]))}"
             )
         weight = samples.weight
         if weight is not None:
-            weight = weight.repeat_interleave(lengths.to(weight.device))
-        by_class = super()._class_weights(samples.y.cpu().numpy())
+            weight = weight.values.repeat_interleave(lengths.to(weight.device))
+        by_class = super()._class_weights(samples.y.values.cpu().numpy())
         if by_class is not None:
             scaled = torch.from_numpy(by_class / by_class.mean())
             scaled = scaled.to(samples.x.device, samples.x.dtype)
             weight = scaled if weight is None else weight * scaled
         if weight is not None:
             samples.weight = Ragged(weight, lengths)
-        samples.y = Ragged(samples.y, lengths)
         return samples
 
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
@@ -64,15 +58,24 @@ class PerStep(Estimator):
             y, lengths = self._joined(y)
             n_samples = len(y)
             weight = None if weight is None else np.repeat(weight, lengths)
-        return super()._encode_target(
+        target = super()._encode_target(
             y, n_samples, weight, reset=reset, classes=classes
         )
+        if not self.per_step:
+            return target
+        values = as_tensor(target)
+        whole = not values.is_floating_point()
+        return Ragged(values, torch.tensor(lengths), whole=whole)
+
+    def _criterion(self) -> nn.Module | None:
+        loss = super()._criterion()
+        return OfSteps(loss) if self.per_step and loss is not None else loss
 
     def _class_weights(self, target):
         return None if self.per_step else super()._class_weights(target)
 
-    def _strata(self, samples):
-        return None if self.per_step else super()._strata(samples)
+    def _stratify_by(self, samples):
+        return None if self.per_step else super()._stratify_by(samples)
 
     def _joined(self, y: Any) -> tuple[np.ndarray, list[int]]:
         """All values in one array, and how many each sequence has."""
@@ -92,35 +95,18 @@ class PerStep(Estimator):
 
     # -- verbs -----------------------------------------------------------------------
 
-    def _by_step(self, X: Any, verb: Any) -> Any:
-        """What a verb of the task gives for all steps, cut into sequences."""
-        if not self.per_step or not self.__sklearn_is_fitted__():
-            return verb(X)
+    def _outputs(self, X, then=None, *, features=False):
+        if features or not self.per_step:
+            return super()._outputs(X, then, features=features)
+        check_is_fitted(self)
+        module = self.net_.module_
+
+        def run(batch: Ragged) -> Ragged:
+            output = module(batch)
+            return output if then is None else output.like(then(output.join()))
+
         x = self._check_input(X, reset=False)
-        found = verb(x)
-        lengths = x.n_steps()
-        if not x.listed:
-            return found.reshape(len(x), -1, *found.shape[1:])
-        cut = np.empty(len(x), dtype=object)
-        ends = lengths.cumsum(0).tolist()
-        for i, (end, length) in enumerate(zip(ends, lengths.tolist())):
-            cut[i] = found[end - length : end]
-        return cut
-
-    def predict(self, X):
-        """Return the most probable class or the expected value of each sample.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,), or with columns as y had
-            If ``per_step``, (n_samples, steps), or of a list of sequences an array of
-            arrays, as long as each sequence.
-        """
-        return self._by_step(X, super().predict)
+        return steps(self.net_.batches(x, run), len(x), x.listed)
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy or R²; over all steps if ``per_step``.
@@ -152,55 +138,8 @@ class PerStep(Estimator):
         return tags
 
 
-class PerStepClassifier(PerStep):
-    """`PerStep` for classifiers: their further verbs."""
-
-    def predict_proba(self, X):
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        p : ndarray of shape (n_samples, n_classes)
-            Rows sum to 1, except for multilabel y: the probability of each label. If
-            ``per_step``, (n_samples, steps, n_classes), or of a list an array of
-            arrays (steps, n_classes).
-        """
-        return self._by_step(X, super().predict_proba)
-
-    def predict_log_proba(self, X):
-        """Return the logarithm of `predict_proba`, exact for tiny probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        log_p : as `predict_proba`
-        """
-        return self._by_step(X, super().predict_log_proba)
-
-    def decision_function(self, X):
-        """Return the network's raw scores (logits).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) if binary, else (n_samples, n_classes)
-            If ``per_step``, such scores for each step, arranged as in `predict`.
-        """
-        return self._by_step(X, super().decision_function)
-
-
 def _steps(n: int) -> str:
     return f"{n} step" if n == 1 else f"{n} steps"
 
 
-__all__ = ["PerStep", "PerStepClassifier"]
+__all__ = ["PerStep"]

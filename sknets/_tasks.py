@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,15 +11,11 @@ import torch
 import torch.nn.functional as F
 from sklearn.base import (
     ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    OutlierMixin,
     RegressorMixin,
-    TransformerMixin,
 )
 from sklearn.callback import with_callbacks
 from sklearn.exceptions import DataConversionWarning
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import (
     check_classification_targets,
@@ -29,14 +25,16 @@ from sklearn.utils.validation import (
     _num_samples,
     assert_all_finite,
     check_array,
-    check_is_fitted,
     column_or_1d,
 )
 from torch import Tensor, nn
 
+from sknets._engine.data import Ragged
+from sknets._engine.players import Terms
 from sknets._estimator import Estimator
 from sknets._losses import CrossEntropy, LogisticLoss, SquaredError
 from sknets._params import param
+from sknets._scores import R2, Accuracy
 
 
 class Classifier(ClassifierMixin, Estimator):
@@ -136,8 +134,7 @@ class Classifier(ClassifierMixin, Estimator):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         """
-        encoded = self._outputs(X, self._decode).numpy()
-        return encoded if self.multilabel_ else self.classes_[encoded]
+        return each(self._outputs(X, self._decode), self._labels_of)
 
     def predict_proba(self, X):
         """Return the probability of each class.
@@ -151,7 +148,7 @@ class Classifier(ClassifierMixin, Estimator):
         p : ndarray of shape (n_samples, n_classes)
             Rows sum to 1, except for multilabel y: the probability of each label.
         """
-        return self._outputs(X, self._probabilities).numpy()
+        return self._outputs(X, self._probabilities)
 
     def predict_log_proba(self, X):
         """Return the logarithm of `predict_proba`, exact for tiny probabilities.
@@ -164,7 +161,7 @@ class Classifier(ClassifierMixin, Estimator):
         -------
         log_p : ndarray of shape (n_samples, n_classes)
         """
-        return self._outputs(X, self._log_probabilities).numpy()
+        return self._outputs(X, self._log_probabilities)
 
     def decision_function(self, X):
         """Return the network's raw scores (logits).
@@ -177,8 +174,10 @@ class Classifier(ClassifierMixin, Estimator):
         -------
         scores : ndarray of shape (n_samples,) if binary, else (n_samples, n_classes)
         """
-        output = self._outputs(X).numpy()
-        return output[:, 0] if output.shape[1] == 1 and not self.multilabel_ else output
+        scores = self._outputs(X)
+        if self._n_outputs > 1 or self.multilabel_:
+            return scores
+        return each(scores, lambda logits: logits[..., 0])
 
     # -- for the engine --------------------------------------------------------------
 
@@ -188,7 +187,11 @@ class Classifier(ClassifierMixin, Estimator):
         n = len(self.classes_)
         return n if self.multilabel_ or n > 2 else 1
 
+    def _labels_of(self, encoded: np.ndarray) -> np.ndarray:
+        return encoded if self.multilabel_ else self.classes_[encoded]
+
     def _probabilities(self, output: Tensor) -> Tensor:
+        output = _widened(output)
         if self.multilabel_:
             return torch.sigmoid(output)
         if output.shape[1] == 1:
@@ -198,13 +201,14 @@ class Classifier(ClassifierMixin, Estimator):
         return powers.div_(powers.sum(1, keepdim=True))
 
     def _log_probabilities(self, output: Tensor) -> Tensor:
+        output = _widened(output)
         if self.multilabel_:
             return F.logsigmoid(output)
         if output.shape[1] == 1:
             return F.logsigmoid(torch.cat([-output, output], 1))
         return torch.log_softmax(output, 1)
 
-    def _criterion(self) -> nn.Module:
+    def _criterion(self) -> nn.Module | None:
         one_of_many = self._n_outputs > 1 and not self.multilabel_
         return CrossEntropy() if one_of_many else LogisticLoss()
 
@@ -284,7 +288,7 @@ class Classifier(ClassifierMixin, Estimator):
         weights = [self.class_weight.get(label, 1.0) for label in classes.tolist()]
         return np.array(weights, dtype=np.float64)[codes]
 
-    def _strata(self, samples):
+    def _stratify_by(self, samples):
         if self.multilabel_:
             return None
         return samples.targets.reshape(-1).long().cpu().numpy()
@@ -294,15 +298,21 @@ class Classifier(ClassifierMixin, Estimator):
             return (output[:, 0] > 0).long()
         return (output > 0).long() if self.multilabel_ else output.argmax(1)
 
-    def _score(self, output: Tensor, target: Tensor, weight: Tensor | None) -> float:
-        """Accuracy (of all labels at once, if there are several)."""
-        right = self._decode(output).reshape(len(output), -1) == target.reshape(
-            len(output), -1
+    def _score(self) -> Any:
+        return Accuracy(self._decode)
+
+    def _terms(self) -> Terms:
+        def truth(y: Any) -> np.ndarray:
+            codes = (y.join() if isinstance(y, Ragged) else y).cpu().long().numpy()
+            return self._labels_of(codes if self.multilabel_ else codes.reshape(-1))
+
+        return Terms(
+            lambda output: self._labels_of(self._decode(output).cpu().numpy()),
+            truth,
+            lambda output: self._probabilities(output).cpu().numpy(),
+            self.classes_,
+            "classifier",
         )
-        right = right.all(1).to(output.dtype)
-        if weight is None:
-            return float(right.mean())
-        return float((right * weight).sum() / weight.sum())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -382,9 +392,11 @@ class Regressor(RegressorMixin, Estimator):
         -------
         y : float64 ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        values = self._outputs(X).numpy().astype(np.float64)
-        values = values * self.y_scale_ + self.y_mean_
-        return values[:, 0] if self.y_ndim_ == 1 else values
+        return each(self._outputs(X), self._unscaled)
+
+    def _unscaled(self, values: np.ndarray) -> np.ndarray:
+        values = values.astype(np.float64) * self.y_scale_ + self.y_mean_
+        return values[..., 0] if self.y_ndim_ == 1 else values
 
     # -- for the engine --------------------------------------------------------------
 
@@ -392,7 +404,7 @@ class Regressor(RegressorMixin, Estimator):
     def _n_outputs(self) -> int:
         return len(self.y_mean_)
 
-    def _criterion(self) -> nn.Module:
+    def _criterion(self) -> nn.Module | None:
         return SquaredError()
 
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
@@ -428,238 +440,20 @@ class Regressor(RegressorMixin, Estimator):
             )
         return (columns - self.y_mean_) / self.y_scale_
 
-    def _score(self, output: Tensor, target: Tensor, weight: Tensor | None) -> float:
-        """R², a mean over outputs."""
-        weight = output.new_ones(len(output)) if weight is None else weight
-        weight = (weight / weight.sum())[:, None]
-        mean = (weight * target).sum(0)
-        error = (weight * (target - output).square()).sum(0)
-        spread = (weight * (target - mean).square()).sum(0)
-        return float(
-            (1 - error / spread.clamp_min(torch.finfo(error.dtype).tiny)).mean()
-        )
+    def _score(self) -> Any:
+        return R2()
+
+    def _terms(self) -> Terms:
+        def values(encoded: Any) -> np.ndarray:
+            joined = encoded.join() if isinstance(encoded, Ragged) else encoded
+            return self._unscaled(joined.float().cpu().numpy())
+
+        return Terms(values, values, kind="regressor")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-class Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
-    """Task of turning samples into features, learned without y.
-
-    A subclass gives ``transform`` and the number of columns ``_n_features_out``.
-    """
-
-    _task: ClassVar[str] = "transformation"
-
-    @with_callbacks
-    def fit(self, X, y=None):
-        """Learn from unlabelled samples.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            The kinds of input that the class names.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-        """
-        return self._fit(X)
-
-    def partial_fit(self, X, y=None):
-        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-        """
-        return self._partial_fit(X)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-
-class Generator:
-    """Task of drawing new samples, beside the estimator's other task.
-
-    A subclass gives ``_draw(n, condition, generator)``: a tensor of samples, and, where
-    samples can be asked for by y, ``_encode_condition(y)``.
-    """
-
-    def sample(self, n_samples=1, y=None, random_state=None):
-        """Draw new samples from what was learned.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        y : scalar or array-like of shape (n_samples,), default=None
-            What each sample shall be; a scalar counts for all. Only after a fit that
-            learned to tell samples apart by y.
-        random_state : int, RandomState or None, default=None
-            An int gives the same samples at every call.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, ...)
-            In the units of the X that was learned.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            When n_samples is below 1, or y is not what was learned.
-        """
-        return self._sampled(n_samples, y, random_state)
-
-    def _sampled(self, n_samples: Any, y: Any, random_state: Any, **more: Any) -> Any:
-        """`sample`, checked; ``more`` goes to ``_draw``."""
-        check_is_fitted(self)
-        call = f"{type(self).__name__}.sample"
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"{call}(n_samples={n_samples!r}): must be at least 1")
-        condition = None
-        if y is not None:
-            labels = np.repeat(y, int(n_samples)) if np.ndim(y) == 0 else np.asarray(y)
-            if np.ndim(y) and n_samples not in (1, len(labels)):
-                raise ValueError(
-                    f"{call}(n_samples={n_samples}): y asks for {len(labels)} samples"
-                )
-            condition, n_samples = self._encode_condition(labels), len(labels)
-        seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-        generator = torch.Generator().manual_seed(seed)
-        with torch.inference_mode():
-            drawn = self._draw(int(n_samples), condition, generator, **more)
-        return drawn.cpu().numpy()
-
-    def _draw(self, *args: Any, **more: Any) -> Tensor:
-        raise NotImplementedError
-
-    def _encode_condition(self, y: np.ndarray) -> Any:
-        owner = type(self).__name__
-        raise ValueError(f"{owner}.sample(y=...): {owner} has learned X without y")
-
-
-class OutlierDetector(OutlierMixin, Estimator):
-    """Task of telling samples that are unlike the others.
-
-    A subclass gives `score_samples`, the lower the less usual.
-
-    Parameters
-    ----------
-    contamination : float, default=0.1
-        The share of outliers in the training data, which sets the threshold.
-
-    Attributes
-    ----------
-    offset_ : float
-        The threshold: samples that score below it are outliers.
-    """
-
-    _task: ClassVar[str] = "outlier detection"
-
-    contamination: float = param(default=0.1, above=0, at_most=0.5)
-
-    @with_callbacks
-    def fit(self, X, y=None):
-        """Learn what samples usually are like.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            The kinds of input that the class names. A share ``contamination`` of the
-            samples may be outliers.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError
-            For a parameter out of bounds, for NaN or infinity.
-        DivergenceError
-            When the training loss is no longer finite.
-        """
-        self._fit(X)
-        self._learn_threshold(X)
-        return self
-
-    def partial_fit(self, X, y=None):
-        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            The threshold is set anew, by these samples.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-        """
-        self._partial_fit(X)
-        self._learn_threshold(X)
-        return self
-
-    def _learn_threshold(self, X: Any) -> None:
-        scores = self.score_samples(X)
-        self.offset_ = float(np.percentile(scores, 100 * self.contamination))
-
-    def score_samples(self, X):
-        """Return how usual each sample is; the lower, the more of an outlier.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        scores : float64 ndarray of shape (n_samples,)
-        """
-        raise NotImplementedError
-
-    def decision_function(self, X):
-        """Return the scores above the threshold; negative ones are outliers'.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        scores : float64 ndarray of shape (n_samples,)
-        """
-        scores = self.score_samples(X)
-        return scores - self.offset_
-
-    def predict(self, X):
-        """Return -1 for outliers and 1 for all others.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-
-        Returns
-        -------
-        y : ndarray of int of shape (n_samples,)
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
 
 
 def _has_columns(y: Any) -> bool:
@@ -685,11 +479,23 @@ def given_target(y: Any, owner: str, n_samples: int) -> Any:
     return y
 
 
+def each(found: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """A function of an array, or of each array in an object array."""
+    if found.dtype != object:
+        return function(found)
+    changed = np.empty(len(found), dtype=object)
+    for i, part in enumerate(found):
+        changed[i] = function(part)
+    return changed
+
+
+def _widened(output: Tensor) -> Tensor:
+    """16 bits are not enough for probabilities that sum to 1."""
+    return output.float() if output.dtype == torch.bfloat16 else output
+
+
 __all__ = [
     "Classifier",
-    "Generator",
-    "OutlierDetector",
     "Regressor",
-    "Transformer",
     "given_target",
 ]

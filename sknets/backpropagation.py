@@ -18,9 +18,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples, target_and_weight
+from sknets._engine.data import Samples
 from sknets._engine.dense import derived_by_hand
 from sknets._engine.device import GeneratorMode, Streams
+from sknets._engine.players import loss_of
 from sknets._estimator import Estimator
 from sknets._params import _broken_rule
 
@@ -342,15 +343,14 @@ class _Step:
                 f"FeedforwardClassifier(), got {_short(estimator)}; of a pipeline give "
                 "the last step, and the X that reaches it"
             )
-        if not estimator._follows_a_loss:
+        if not estimator._has_loss:
             raise TypeError(
                 f"{caller}: {type(estimator).__name__} is not trained by "
                 "backpropagation: contrastive divergence is the gradient of no loss"
             )
         module, criterion, samples = _problem(estimator, X, y, sample_weight)
         self.module, self.criterion = module.train(), criterion
-        self.x, target = samples[: len(samples)]
-        self.target, self.weight = target_and_weight(target, self.x)
+        self.batch = samples[: len(samples)]
         self.streams = Streams(0, _CPU)
         self.streams.bind(module)
         trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
@@ -381,7 +381,7 @@ class _Step:
         """The loss, with the same noise at each call, wherever a layer draws it."""
         noise = self.streams.noise.manual_seed(0)
         with GeneratorMode(noise):
-            return self.criterion(self.module(self.x), self.target, self.weight)
+            return loss_of(self.module, self.criterion, self.batch)[1]
 
     def names(self) -> dict[int, str]:
         return {id(p): name for name, p in self.parameters.items()}
@@ -393,7 +393,7 @@ class _Step:
         if by_hand is not None:
             self.streams.noise.manual_seed(0)
             with torch.inference_mode():
-                by_hand(self.x, self.target, self.weight)
+                by_hand(self.batch.x, self.batch.y, self.batch.weight)
             ways["by_hand"] = {
                 name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
                 for name, p in self.parameters.items()
@@ -458,25 +458,17 @@ def _problem(
     samples = twin._read(X, y, sample_weight, reset=fresh)
     if fresh:
         samples, _, seed = twin._split(samples, random)
-        net = twin._make_net(samples, seed)
-        twin._before_training(net, samples)
+        net: Any = twin._make_net(samples, seed)
+        twin._prepare(net, samples)
     else:
         net = estimator.net_
     module, criterion = copy.deepcopy((net.module_, net.criterion_))
-    samples = Samples(
-        samples.x.to(_CPU, torch.float64),
-        _double(samples.y),
-        _double(samples.weight),
-        samples.rows,
-        samples.total_weight,
+    x, y, weight = (
+        None if part is None else part.to(_CPU, torch.float64)
+        for part in (samples.x, samples.y, samples.weight)
     )
+    samples = Samples(x, y, weight, samples.rows, samples.total_weight)
     return module.to(_CPU, torch.float64), criterion.to(_CPU, torch.float64), samples
-
-
-def _double(values: Tensor | None) -> Tensor | None:
-    if values is None or not values.is_floating_point():
-        return values
-    return values.double()
 
 
 # -- numeric derivatives ---------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.data import Samples
 from sknets._estimator import Estimator
 from sknets._inputs import Table
 from sknets._inputs.table import cardinalities
@@ -77,17 +77,14 @@ class _Feedforward(Estimator):
     alpha: float = param(default=5.0, at_least=0)
     batch_size: int = param(default=100, at_least=1)
 
-    def _penalty(self, samples: Samples | None) -> float:
+    def _weight_decay(self, samples: Samples | None) -> float:
         n = 1 if samples is None else samples.total_weight
         return self.weight_decay + self.alpha / n
 
     def _learn_statistics(self, samples: Samples) -> None:
         if not self.standardize:
             return
-        weight = samples.weight
-        mean, scale = samples.x.mean_and_scale(
-            None if weight is None else weight.cpu().numpy()
-        )
+        mean, scale = samples.x.mean_and_scale(samples.weight_of_all())
         codes = getattr(self, "categorical_columns_", [])
         mean[codes], scale[codes] = 0, 1
         self.x_mean_, self.x_scale_ = mean, scale

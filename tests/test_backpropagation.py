@@ -46,7 +46,7 @@ ESTIMATORS = [
     if isinstance(value, type)
     and issubclass(value, Estimator)
     and get_tags(value()).input_tags.two_d_array
-    and value._follows_a_loss
+    and value._has_loss
 ]
 # A forward pass for each number: the largest nets are made smaller.
 SMALLER = {"embedding_size": 16, "n_layers": 1, "feedforward_size": 16}

@@ -92,14 +92,14 @@ def test_gradients_by_hand_are_autograds_of_the_free_energies(
     v = torch.rand(9, rbm.weight.shape[1], dtype=torch.float64)
     chains = rbm.chains.clone() if n_chains else None
     rbm.generator.manual_seed(3)
-    by_hand_losses = rbm.train().by_hand({})(v, v, None)
+    by_hand_losses = rbm.train().manual_gradient({})(v, v, None)
     by_hand = [p.grad.clone() for p in rbm.parameters()]
     moved = rbm.chains.clone() if n_chains else None
     rbm.zero_grad()
     if n_chains:
         rbm.chains.copy_(chains)
     rbm.generator.manual_seed(3)
-    losses = rbm(v)
+    losses = rbm.loss(v)
     losses.mean().backward()
     for p, gradient in zip(rbm.parameters(), by_hand):
         torch.testing.assert_close(p.grad, gradient, rtol=1e-10, atol=1e-12)
@@ -113,7 +113,7 @@ def test_one_step_is_the_rule_of_contrastive_divergence():
     rbm = machine(6, 5)
     v = (torch.rand(8, 6, dtype=torch.float64) > 0.5).double()
     rbm.generator.manual_seed(0)
-    rbm.train().by_hand({})(v, v, None)
+    rbm.train().manual_gradient({})(v, v, None)
     with torch.no_grad():
         rbm.generator.manual_seed(0)
         p = torch.sigmoid(v @ rbm.weight.t() + rbm.hidden_bias)
@@ -521,8 +521,6 @@ def test_wrong_calls():
         rbm.sample(y=1)
     with pytest.raises(ValueError, match="2 layers needs at least one epoch"):
         DBNFeatures(max_epochs=1).fit(DIGITS)
-    with pytest.raises(ValueError, match="early_stopping=True"):
-        DBNFeatures(early_stopping=True).fit(DIGITS)
     for cls in (DBNFeatures, DBNClassifier):
         with pytest.raises(ValueError, match="at least one layer"):
             cls(hidden_layer_sizes=()).fit(DIGITS, LABELS)
@@ -532,6 +530,17 @@ def test_divergence_of_pretraining_is_said():
     X = np.random.RandomState(0).randn(200, 4)
     with pytest.raises(FloatingPointError, match="lower pretraining_lr"):
         DBNClassifier(pretraining_lr=1e6, pretraining_epochs=100).fit(X, X[:, 0] > 0)
+
+
+def test_each_layer_stops_early_by_itself():
+    options = {"hidden_layer_sizes": (16, 8), "max_epochs": 60, "random_state": 0}
+    dbn = DBNFeatures(early_stopping=True, n_iter_no_change=2, tol=1e-3, **options)
+    dbn.fit(DIGITS)
+    losses = np.array(dbn.validation_loss_curve_)
+    assert dbn.n_iter_ == len(losses) < 60
+    # The second layer's error begins anew, and training ends in its phase.
+    assert dbn.net_._at == 1 and 2 <= dbn.net_._done < len(losses)
+    assert dbn.transform(DIGITS).shape == (len(DIGITS), 8)
 
 
 def test_a_search_tunes_a_deep_belief_network():

@@ -49,7 +49,7 @@ def both_ways(net, X, y, monkeypatch, **fit):
     with monkeypatch.context() as patch:
         patch.setattr(
             "sknets._estimator.Recipe",
-            lambda **options: recipe(**options, backpropagate_by_hand=False),
+            lambda **options: recipe(**options, manual_gradients=False),
         )
         autograd = weights(net.fit(X, y, **fit))
     np.testing.assert_allclose(losses, net.loss_curve_, rtol=1e-12)

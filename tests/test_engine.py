@@ -24,7 +24,7 @@ from skorch.callbacks import (
 from torch import nn
 
 from sknets import FeedforwardClassifier, FeedforwardRegressor
-from sknets._engine.batching import Batches, Samples
+from sknets._engine.data import Batches, Samples
 from sknets._engine.device import (
     GeneratorMode,
     Streams,
@@ -55,9 +55,9 @@ def samples():
     return Samples(Rows(torch.from_numpy(X)), torch.from_numpy(y))
 
 
-def trained(callbacks=None, net_class=Net, epochs=3, seed=0, **options):
+def trained(callbacks=None, epochs=3, seed=0, **options):
     recipe = Recipe(max_epochs=epochs, batch_size=32, lr=0.01, **options)
-    net = net_class(
+    net = Net(
         module(), CrossEntropy(), recipe, Streams(seed, CPU), CPU, callbacks=callbacks
     )
     net.train(samples())
@@ -114,29 +114,21 @@ class EveryBatch(Callback):
         self.batches += 1
 
 
-class OwnStep(Net):
-    def train_step(self, batch, **fit_params):
-        return super().train_step(batch, **fit_params)
-
-
 @pytest.mark.parametrize("options", [{}, {"gradient_clip": 0.1}, {"weight_decay": 0.1}])
 @pytest.mark.parametrize("schedule", [None, "step", "cosine", "one_cycle", "plateau"])
-def test_skorchs_own_loop_gives_the_same_bits(options, schedule):
+def test_callbacks_on_batches_change_no_bit(options, schedule):
     options = {**options, "lr_schedule": schedule}
     watcher = EveryBatch()
     lean, slow = trained(**options), trained([watcher], **options)
     assert watcher.batches == 12
     assert_same_bits(weights(lean), weights(slow))
     assert lean.history[:, "train_loss"] == slow.history[:, "train_loss"]
-    own = trained(net_class=OwnStep, **options)
-    assert_same_bits(weights(lean), weights(own))
 
 
-def test_the_lean_loop_runs_unless_asked_for_more():
-    assert trained()._is_lean(True)
-    assert trained([EpochScoring(lambda net, X, y: 0.0)])._is_lean(True)
-    assert not trained([EveryBatch()])._is_lean(True)
-    assert not trained(net_class=OwnStep)._is_lean(True)
+def test_only_those_who_look_at_batches_of_training_watch_it():
+    assert trained()._watchers(True) == []
+    assert trained([EpochScoring(lambda net, X, y: 0.0)])._watchers(True) == []
+    assert len(trained([EveryBatch()])._watchers(True)) == 1
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
@@ -358,11 +350,12 @@ def test_batches_taken_together_are_the_same(columns, weighted):
     seeds = [torch.Generator().manual_seed(1) for _ in range(2)]
     batches = list(Batches(samples_, 32, seeds[0]))
     order = torch.randperm(500, generator=seeds[1]).split(32)
-    for (x, y), rows in zip(batches, order, strict=True):
-        target, weight = y if weighted else (y, -1.0 * rows)
-        assert torch.equal(x, rows[:, None].float().expand(-1, columns))
-        assert torch.equal(target, 2.0 * rows) and torch.equal(weight, -rows.float())
-    assert (batches[0][0]._base is batches[1][0]._base is not None) == (columns < 3000)
+    for batch, rows in zip(batches, order, strict=True):
+        assert torch.equal(batch.x, rows[:, None].float().expand(-1, columns))
+        assert torch.equal(batch.y, 2.0 * rows)
+        assert (batch.weight is None) != weighted
+        assert not weighted or torch.equal(batch.weight, -rows.float())
+    assert (batches[0].x._base is batches[1].x._base is not None) == (columns < 3000)
 
 
 def test_a_view_shares_the_rows():

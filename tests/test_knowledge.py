@@ -151,7 +151,7 @@ def test_loss_is_the_surprise_at_both_ends(method, filtered):
             both += np.logaddexp.reduce(logits) - scores[own]
         expected.append(both / 2)
     with torch.no_grad():
-        found = module.train()(triples).numpy()
+        found = module.train().loss(triples).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
@@ -166,9 +166,9 @@ def test_drawn_negatives_stand_for_the_others(method, filtered):
     n = len(graph.entities_)
     module.generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        expected = module.train()(triples)
+        expected = module.train().loss(triples)
         module.n_negatives = 20_000
-        found = module(triples)
+        found = module.loss(triples)
         # Each counts as often as it is drawn: beside the truth by log(20,000 / n).
         scale = 1.0 if module.log_scale is None else module.log_scale.exp()
         everything = torch.cat(module.answers_both(triples)[::-1]) * scale
@@ -190,9 +190,9 @@ def test_the_regulariser_is_the_cube_of_the_moduli():
     module, X = graph.net_.module_, families(2)
     triples = torch.from_numpy(codes(graph, X))
     with torch.no_grad():
-        without = module.train()(triples).numpy()
+        without = module.train().loss(triples).numpy()
         module.regularization = 0.5
-        found = module(triples).numpy()
+        found = module.loss(triples).numpy()
     re, im = np.split(graph.transform(X).reshape(len(X), 3, 2, -1), 2, axis=2)
     cubes = (np.hypot(re, im) ** 3).sum((1, 2, 3))
     np.testing.assert_allclose(found, without + 0.5 * cubes)

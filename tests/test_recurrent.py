@@ -18,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from sknets import RNNClassifier, RNNRegressor
-from sknets._engine.batching import Batches, Samples
-from sknets._inputs.sequences import Padded, Sequences
+from sknets._engine.data import Batches, Samples
+from sknets._inputs.sequences import Sequences
 
 torch.set_num_threads(1)
 
@@ -187,7 +187,7 @@ def test_the_gradient_of_a_padded_batch_is_that_of_its_sequences():
         loss.backward()
         return [p.grad.clone() for p in net.parameters()]
 
-    assert isinstance(samples[slice(0, 12)][0], Padded)
+    assert samples[slice(0, 12)].x.lengths is not None
     whole = gradient(slice(0, 12))
     one_by_one = [gradient(slice(i, i + 1)) for i in range(12)]
     for found, parts in zip(whole, zip(*one_by_one)):
@@ -209,7 +209,7 @@ def test_epochs_take_every_row_once_in_batches_of_like_lengths():
         assert torch.equal(rows, torch.cat([target for _, target in again]))
         computed = 0
         for x, target in found:
-            values = x.values if isinstance(x, Padded) else x
+            values = x.padded()
             for row, i in zip(values, target):
                 np.testing.assert_array_equal(
                     row[: len(data[i])], data[i].astype(np.float32)
@@ -417,7 +417,7 @@ def test_weights_of_sequences_count_for_their_steps():
     for found, expected in zip(other.predict_proba(X), one):
         np.testing.assert_allclose(found, expected, atol=1e-6)
     samples = rnn._read(X, y, weight, reset=True)
-    found = samples[torch.tensor([4, 2])][1][1]
+    found = samples[torch.tensor([4, 2])].weight.join()
     rows = kept[[4, 2]]
     steps = np.repeat(weight[rows], [len(X[i]) for i in rows]) / weight[kept].mean()
     np.testing.assert_allclose(found, steps, rtol=1e-6)

@@ -125,7 +125,7 @@ def test_values_and_gradients_are_those_of_node_by_node(cell, dtype, tolerance):
     vocabulary = {word: i + 1 for i, word in enumerate(forest.texts)}
     forest.encode(vocabulary)
     torch.manual_seed(0)
-    net = RecursiveNet(len(vocabulary) + 1, 2, cell, 6, 0.0).to(dtype)
+    net = RecursiveNet(len(vocabulary) + 1, 2, cell, 6, 0.0, None).to(dtype)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -149,7 +149,7 @@ def test_values_and_gradients_are_those_of_node_by_node(cell, dtype, tolerance):
 def test_gradients_are_finite_differences(cell):
     forest = read_trees("", grow(4, 1, 2), binary=cell != "child_sum", lowercase=False)
     forest.encode({})
-    net = RecursiveNet(1, 2, cell, 3, 0.0).double()
+    net = RecursiveNet(1, 2, cell, 3, 0.0, None).double()
     grove = forest.batch(torch.arange(4))
     leaf = torch.randn(grove.sizes[0], 3, dtype=torch.float64, requires_grad=True)
     given = [leaf] * net.cell.n_states + [w + 0.1 for w in net.weights]
@@ -159,7 +159,7 @@ def test_gradients_are_finite_differences(cell):
 
 
 def test_the_plain_net_begins_as_the_mean_of_the_children():
-    net = RecursiveNet(3, 2, "rnn", 4, 0.0)
+    net = RecursiveNet(3, 2, "rnn", 4, 0.0, None)
     weight, bias = net.weights
     half = torch.eye(4) / 2
     assert torch.equal(weight, torch.cat([half, half], 1)) and not bias.any()
@@ -167,7 +167,7 @@ def test_the_plain_net_begins_as_the_mean_of_the_children():
 
 @pytest.mark.parametrize("cell", ["tree_lstm", "child_sum"])
 def test_lstms_begin_with_open_forget_gates(cell):
-    weights = RecursiveNet(3, 2, cell, 4, 0.0).weights
+    weights = RecursiveNet(3, 2, cell, 4, 0.0, None).weights
     biases = weights[1][8:16] if cell == "tree_lstm" else weights[3]
     assert (biases == 1).all()
 
@@ -369,10 +369,12 @@ def test_a_node_without_a_label_is_passed_over():
     """The loss is that of the labelled nodes, the root's and one more here."""
     X = ["(1 (0 not) bad)", "(0 not good)"] * 6
     net = quick(max_epochs=1, batch_size=12, shuffle=False).fit(X)
-    forest = net._read(X, None, None, reset=False).x
-    grove = forest.batch(slice(None))
-    assert sorted(grove.targets[:, 0].tolist()) == [0] * 12 + [1] * 6
-    assert (forest.heights[grove.nodes[grove.scored]] > 0).sum() == 12
+    samples = net._read(X, None, None, reset=False)
+    batch = samples[:12]
+    counts = batch.weight.join() > 0
+    assert sorted(batch.y.join()[counts, 0].tolist()) == [0] * 12 + [1] * 6
+    assert (samples.x.heights[counts] > 0).sum() == 12
+    assert batch.weight.join().mean() == pytest.approx(1)
 
 
 def test_the_loss_is_the_mean_over_all_nodes():

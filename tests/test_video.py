@@ -16,10 +16,11 @@ from torchvision.transforms import v2
 
 from sknets import CNNClassifier, VideoClassifier
 from sknets._backbones import Backbone
+from sknets._engine.data import Ragged
 from sknets._inputs.images import PixelUnitWarning
-from sknets._inputs.videos import Frames, Videos
+from sknets._inputs.videos import Videos
 from sknets.convolutional._images import ConvNet
-from sknets.convolutional._video import ClipConvolution, Places
+from sknets.convolutional._video import ClipConvolution
 
 torch.set_num_threads(1)
 ARCHITECTURES = ("cnn_lstm", "cnn_gru", "conv3d")
@@ -158,7 +159,7 @@ def batch_of(lengths, channels=3, size=(6, 7), seed=0):
     values = torch.randn(
         sum(lengths), channels, *size, generator=generator, dtype=torch.float64
     )
-    return Frames(values, torch.tensor(lengths))
+    return Ragged(values, torch.tensor(lengths))
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])
@@ -167,22 +168,21 @@ def test_a_convolution_of_clips_is_torchs_of_each_clip_alone(kernel, lengths):
     flat = nn.Conv2d(3, 5, kernel, padding=kernel // 2).double()
     layer = ClipConvolution(flat).double()
     batch = batch_of(lengths)
-    found = layer(batch.values, Places(batch)).split(lengths)
+    found = layer(batch.values, batch).split(lengths)
     for clip, own in zip(batch.values.split(lengths), found):
         alone = layer.convolution(clip.transpose(0, 1)[None])[0].transpose(0, 1)
         torch.testing.assert_close(own, alone[: len(clip)], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("lengths", [[4, 1, 6, 2], [3, 3]])
-def test_spread_and_gather_are_inverse(lengths):
+def test_padded_and_real_are_inverse(lengths):
     batch = batch_of(lengths)
-    places = Places(batch)
-    table = places.spread(batch.values)
-    assert torch.equal(places.gather(table), batch.values)
+    table = batch.padded()
+    assert torch.equal(batch.real(table), batch.values)
     for clip, row in zip(batch.values.split(lengths), table):
         assert torch.equal(row[: len(clip)], clip) and not row[len(clip) :].any()
     ends = [clip[-1] for clip in batch.values.flatten(1).split(lengths)]
-    last = places.last(table.flatten(2).transpose(0, 1))
+    last = batch.last(table.flatten(2))
     assert torch.equal(last, torch.stack(ends))
 
 
@@ -274,15 +274,16 @@ def test_dropout_and_bfloat16_train():
 @pytest.mark.parametrize("augment", ["flip", "shift", "crop"])
 def test_all_frames_of_a_clip_change_alike(augment):
     still = [np.repeat(clip[:1], len(clip), axis=0) for clip in X]
-    module = quick(augment=augment).fit(still, y).net_.module_.train()
+    change = quick(augment=augment)._augmentation()
+    change.generator = torch.Generator().manual_seed(0)
     batch = read(still)[0].batch(slice(None))
-    clips = module.augment.change(batch).split(batch.lengths.tolist())
+    found, target = change(batch, y)
+    assert target is y
+    clips = found.join().split(batch.lengths.tolist())
     assert all(torch.allclose(clip, clip[:1].expand_as(clip)) for clip in clips)
     before = batch.values.split(batch.lengths.tolist())
     changed = [not torch.equal(a, b) for a, b in zip(clips, before)]
     assert 5 < sum(changed) <= 40
-    module.eval()
-    assert module.augment.change(batch) is batch.values
 
 
 def test_functions_change_whole_clips():

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from sknets._inputs import Sequences
-from sknets._inputs.sequences import Steps, is_text
+from sknets._inputs.sequences import is_text
 from sknets._inputs.text import is_missing
 from sknets._params import Declared
 
@@ -30,7 +30,7 @@ class SequenceStatistics(TransformerMixin, Declared, BaseEstimator):
         """Return (n_samples, 8 * n_channels + 1) numbers."""
         steps = Sequences.check(self, X, reset=False)
         values = steps.values.double().flatten(0, -2).numpy()
-        ends = steps.n_steps().cumsum(0).tolist()
+        ends = steps.counts.cumsum(0).tolist()
         return np.array([_statistics(x) for x in np.split(values, ends[:-1])])
 
 
@@ -85,11 +85,11 @@ def read_sequences(X: Any) -> tuple[list[str], list[str]]:
         When they cannot be read; the sentence is ``compare``'s.
     """
     try:
-        steps: Steps = Sequences.check(SequenceStatistics(), X, reset=True)
+        steps = Sequences.check(SequenceStatistics(), X, reset=True)
     except ValueError as error:
         why = str(error).removeprefix("SequenceStatistics").lstrip(": ")
         raise ValueError(f"compare(X=...): {why}") from error
-    lengths, n = steps.n_steps(), steps.values.shape[-1]
+    lengths, n = steps.counts, steps.values.shape[-1]
     least, most = int(lengths.min()), int(lengths.max())
     long = f"{least} steps" if least == most else f"{least} to {most} steps"
     channels = f"{n} channel{'' if n == 1 else 's'}"

@@ -8,7 +8,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from sknets._engine.device import to_numpy, to_torch
-from sknets._engine.net import StopTraining
+from sknets._engine.net import StopPhase, StopTraining
 from sknets._engine.stock import Callback
 
 
@@ -20,12 +20,12 @@ class Resumable(Callback):
         raise NotImplementedError
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state; called after ``on_train_begin``."""
+        """Go on from a state; called after ``on_phase_begin``."""
         raise NotImplementedError
 
 
 class BestWeights(Resumable):
-    """Stop when the validation loss no longer falls; end with the best weights.
+    """End a phase when the validation loss no longer falls, with the best weights.
 
     Parameters
     ----------
@@ -41,6 +41,9 @@ class BestWeights(Resumable):
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         self.best_loss_, self.best_, self.misses_ = float("inf"), None, 0
 
+    def on_phase_begin(self, net, phase):
+        self.on_train_begin(net)
+
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         loss = net.history[-1]["valid_loss"]
         # The weights follow every fall, patience only those that are worth waiting for.
@@ -50,9 +53,9 @@ class BestWeights(Resumable):
             state = net.module_.state_dict()
             self.best_ = {name: value.clone() for name, value in state.items()}
         if self.misses_ >= self.patience:
-            raise StopTraining
+            raise StopPhase
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def on_phase_end(self, net, phase):
         if self.best_ is not None:
             net.module_.load_state_dict(self.best_)
             self.best_ = None
@@ -70,7 +73,7 @@ class Progress(Callback):
     """A bar over the epochs of a fit, in terminals and in notebooks.
 
     ``before`` is how many the net had gone through before the fit; what a checkpoint
-    holds of it is done when the bar appears.
+    holds of it is done when the bar appears. A phase that is not counted has its own.
     """
 
     def __init__(self, description: str, epochs: int, before: int = 0):
@@ -84,10 +87,21 @@ class Progress(Callback):
             unit="epoch",
         )
 
+    def on_uncounted_epoch(self, net, phase):
+        if getattr(self, "before_", None) is None:
+            self.before_ = tqdm(total=phase.epochs, initial=net._done - 1, unit="epoch")
+            self.before_.set_description(f"{self.description}, {phase.name}")
+        self.before_.update()
+
+    def on_phase_end(self, net, phase):
+        if getattr(self, "before_", None) is not None:
+            self.before_.close()
+            self.before_ = None
+
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         row = net.history[-1]
         names = ("train_loss", "valid_loss", "valid_score")
-        shown = {name: f"{row[name]:.4g}" for name in names if name in row}
+        shown = {n: f"{row[n]:.4g}" for n in names if row.get(n) is not None}
         self.bar_.set_postfix(shown, refresh=False)
         self.bar_.update()
 

@@ -123,9 +123,10 @@ class Checkpoint(Callback):
         named = [item for item in callbacks if isinstance(item, tuple)]
         self.kept = {n: c for n, c in named if isinstance(c, Resumable)}
         try:
+            resumed = self.saved is not None
             if not self._restore(net):
-                left = epochs - self._done(net)
-                net.train(samples, valid, left, [*callbacks, ("checkpoint", self)])
+                left, own = epochs - self._done(net), ("checkpoint", self)
+                net.train(samples, valid, left, [*callbacks, own], resumed)
                 self._write(net, finished=True)
         finally:
             # The net outlives the fit and holds its callbacks.
@@ -134,13 +135,17 @@ class Checkpoint(Callback):
     # -- what skorch calls -----------------------------------------------------------
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
+        if self.gathered is None:
+            self._write(net)
+
+    def on_phase_begin(self, net, phase):
         # Last of all callbacks: the others have just begun anew.
         gathered, self.gathered = self.gathered, None
-        if gathered is None:
-            self._write(net)
-        else:
-            for name, state in gathered.items():
-                self.kept[name].restore(state)
+        for name, state in (gathered or {}).items():
+            self.kept[name].restore(state)
+
+    def on_uncounted_epoch(self, net, phase):
+        self._write(net)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         # The last epoch is written when training has ended, with the best weights. An

@@ -16,13 +16,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sknets._engine.batching import Batches, target_and_weight
+from sknets._engine.data import Batch, Batches
 
 aten = torch.ops.aten
 _relu_backward = aten.threshold_backward.grad_input
@@ -45,7 +45,7 @@ BACKWARD: dict[type[nn.Module], Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-class ByHand:
+class ManualGradient:
     """Losses and gradients of a batch that a network derives itself, without autograd.
 
     Called with ``(x, target, weight)`` it leaves the gradients in the parameters and
@@ -56,27 +56,27 @@ class ByHand:
         raise NotImplementedError
 
     def epoch(
-        self, batches: Batches, update: Callable[[Any, Any], None], watched: bool
+        self, batches: Batches, update: Callable[[Batch], None], watched: bool
     ) -> list[float]:
         """Go through the batches once and return the loss of each.
 
-        ``update(x, y)`` follows the gradients of a batch. If it shows them to others
+        ``update(batch)`` follows the gradients of a batch. If it shows them to others
         (``watched``), these get ordinary tensors, not those of inference mode.
         """
         losses = []
         inference, nothing = torch.inference_mode, contextlib.nullcontext
         with nothing() if watched else inference():
-            for x, y in batches:
+            for batch in batches:
                 with inference() if watched else nothing():
-                    terms = self(x, *target_and_weight(y, x))  # (out, B) or (1, B)
+                    terms = self(batch.x, batch.y, batch.weight)  # (out, B) or (1, B)
                 losses.append(terms if terms.shape[0] == 1 else terms.mean(0, True))
-                update(x, y)
+                update(batch)
         # All at once: a mean a batch would be a tenth of a small net's step.
         rows = torch.cat(losses, 1)[0].cpu().double().numpy()
         return (np.add.reduceat(rows, batches.starts) / batches.sizes).tolist()
 
 
-class Backpropagation(ByHand):
+class Backpropagation(ManualGradient):
     """Losses and gradients of one batch, without autograd.
 
     Parameters
@@ -89,7 +89,7 @@ class Backpropagation(ByHand):
     loss : callable
         ``loss(output, target, weight)`` gives the losses whose mean is the loss of the
         batch, and the gradient of that mean by the output; each has a column a sample.
-    rooms : dict
+    buffers : dict
         Memory by size of batch, which all epochs share.
     """
 
@@ -99,9 +99,9 @@ class Backpropagation(ByHand):
         layers: list[nn.Linear],
         activations: list[nn.Module],
         loss: Callable[[Tensor, Any, Tensor | None], tuple[Tensor, Tensor]],
-        rooms: dict[int, tuple],
+        buffers: dict[int, tuple],
     ):
-        self.prepare, self.loss, self.rooms = prepare, loss, rooms
+        self.prepare, self.loss, self.buffers = prepare, loss, buffers
         parameters = [(layer.weight, layer.bias) for layer in layers]
         for p in itertools.chain(*parameters):
             if p.grad is None:
@@ -113,20 +113,36 @@ class Backpropagation(ByHand):
         self.forwards = [FORWARD[type(f)] for f in activations]
         self.backwards = [BACKWARD[type(f)] for f in activations]
 
-    def _room(self, n: int) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    @classmethod
+    def of(
+        cls,
+        prepare: nn.Module | None,
+        layers: list[nn.Linear],
+        activations: list[nn.Module],
+        *others: Any,
+    ) -> Self | None:
+        """One of these, None if an activation is unknown or a layer is frozen."""
+        if any(type(activation) not in FORWARD for activation in activations):
+            return None
+        parameters = (p for layer in layers for p in (layer.weight, layer.bias))
+        if not all(p.requires_grad for p in parameters):
+            return None
+        return cls(prepare, layers, activations, *others)
+
+    def _buffer(self, n: int) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Memory for n samples: the same at every step, so that it is in the cache."""
-        if n not in self.rooms:
+        if n not in self.buffers:
             hidden = [b.new_empty(n, len(b)) for b in self.biases[:-1]]
             errors = [torch.empty_like(a) for a in hidden]
-            self.rooms[n] = self.biases[0].new_ones(n), hidden, errors
-        return self.rooms[n]
+            self.buffers[n] = self.biases[0].new_ones(n), hidden, errors
+        return self.buffers[n]
 
     def __call__(self, x: Tensor, target: Any, weight: Tensor | None) -> Tensor:
         """Leave the gradients of a batch in the parameters and return its losses."""
         # Products and sums as BLAS does them: `addmm` would first copy the bias into
         # every row, `sum` is slower than to multiply by ones.
         a = x if self.prepare is None else self.prepare(x)  # a row a sample: (B, in)
-        ones, hidden, errors = self._room(a.shape[0])
+        ones, hidden, errors = self._buffer(a.shape[0])
         inputs = [a]
         for W, b, activate, out in zip(
             self.transposed, self.biases, self.forwards, hidden
@@ -149,25 +165,20 @@ class Backpropagation(ByHand):
 
 
 def derived_by_hand(
-    module: nn.Module, criterion: nn.Module, rooms: dict[int, tuple]
-) -> ByHand | None:
+    module: nn.Module, criterion: nn.Module, buffers: dict[int, tuple]
+) -> ManualGradient | None:
     """Return what takes the place of autograd for a net, None if nothing does.
 
-    A module may bring it along: ``by_hand(rooms)``. Else `Backpropagation` serves a
-    module that has ``plain_layers()``, giving what comes before the first layer, the
-    layers and the activations (or None, if it is more than plain and dense), beside a
-    criterion with known derivative, ``losses_and_gradient``.
+    A module may bring it along: ``manual_gradient(buffers)``. Else `Backpropagation`
+    serves a module that has ``plain_layers()``, giving what comes before the first
+    layer, the layers and the activations (or None, if it is more than plain and dense),
+    beside a criterion with known derivative, ``losses_and_gradient``.
     """
-    own = getattr(module, "by_hand", None)
+    own = getattr(module, "manual_gradient", None)
     if own is not None:
-        return own(rooms)
+        return own(buffers)
     plain = getattr(module, "plain_layers", lambda: None)()
     derivative = getattr(criterion, "losses_and_gradient", None)
     if plain is None or derivative is None:
         return None
-    prepare, layers, activations = plain
-    if any(type(activation) not in FORWARD for activation in activations):
-        return None
-    if not all(p.requires_grad for layer in layers for p in (layer.weight, layer.bias)):
-        return None
-    return Backpropagation(prepare, layers, activations, derivative, rooms)
+    return Backpropagation.of(*plain, derivative, buffers)

@@ -17,7 +17,7 @@ def digest(*values: Any) -> str:
     """Return the SHA-256 of values as hexadecimal digits.
 
     Tensors and arrays are read in pieces and never copied whole, so X may be a memory
-    map; of a container of the library every attribute counts but the device.
+    map; of a container of the library every attribute counts but dtype and device.
     """
     hasher = hashlib.sha256()
     for value in values:
@@ -56,7 +56,9 @@ def _feed(hasher: Any, value: Any) -> None:
         tag(type(value).__name__, str(value))
     elif type(value).__module__.startswith("sknets."):
         tag(type(value).__name__)
-        _feed(hasher, vars(value))
+        # What batches come as is no part of the data.
+        of_batches = ("dtype", "device")
+        _feed(hasher, {k: v for k, v in vars(value).items() if k not in of_batches})
     elif not isinstance(value, torch.device):
         tag(joblib.hash(value))
 

@@ -1,44 +1,37 @@
-"""The net: skorch's training with a lean epoch loop.
+"""The net: skorch's training with an epoch loop of its own.
 
-skorch provides the life cycle, callbacks and history; tensor batches, one fused
-optimiser step and history written once an epoch take the place of its per-row and
-per-batch work. As soon as something asks for more (a callback on batches, an overridden
-step), skorch's own loop runs instead: same bits, more time.
+skorch provides the life cycle, callbacks and history; tensor batches, fused optimiser
+steps of one player or several, and history written once an epoch take the place of its
+per-row and per-batch work. Callbacks on batches are served by the same loop.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sknets._engine.batching import Batches, Samples, target_and_weight
+from sknets._engine.collect import parts_of
+from sknets._engine.data import Batch, Batches, Ragged, Samples
 from sknets._engine.dense import derived_by_hand
 from sknets._engine.device import Streams, to_numpy, to_torch
-from sknets._engine.optim import (
-    OPTIMIZERS,
-    FusedStep,
-    Recipe,
-    Schedule,
-    make_optimizer,
-    optimizer_state,
-    restore_optimizer,
-)
-from sknets._engine.predicting import outputs_for
+from sknets._engine.optim import OPTIMIZERS, Recipe
+from sknets._engine.players import Phase, Player, Terms, Turn, loss_of
 from sknets._engine.stock import (
     Callback,
     EarlyStopping,
     EpochLoss,
     EpochScoring,
     History,
+    LRScheduler,
     NeuralNet,
     last_row,
-    mean_loss,
+    mean_over_batches,
     overrides,
     predefined_split,
 )
@@ -48,28 +41,38 @@ class StopTraining(Exception):
     """Raised by a callback: training ends here, as after the last epoch."""
 
 
+class StopPhase(StopTraining):
+    """Raised by a callback: the phase ends here, and the next one begins."""
+
+
 class DivergenceError(FloatingPointError):
     """The training loss is no longer a finite number."""
 
 
 class Net(NeuralNet):
-    """One module, its loss and its optimiser, trained by skorch.
+    """A module and those who train it, phase by phase.
 
     Parameters
     ----------
     module : nn.Module
-        ``module(x)`` gives the output for a batch.
-    criterion : nn.Module
-        ``criterion(output, target, weight)`` gives the scalar loss of a batch; without
-        targets in the samples ``target`` is the batch itself.
+        ``module(x)`` is what predictions are made from. If it has ``loss(x, y)``, that
+        gives a loss a sample, (B,), one for the batch, or a dict of named parts, which
+        are added.
+    criterion : nn.Module or None
+        Of a module without ``loss``: ``criterion(output, y, weight)``, the mean.
     recipe : Recipe
     streams : Streams
         Where shuffling and noise come from.
     device : torch.device
+    phases : callable
+        ``phases(net)`` gives them; all train parts of the one module.
     score : callable or None
-        ``score(output, target, weight)`` of the whole validation set, once an epoch.
-    decode : callable or None
-        Output to encoded labels or values: what `predict` gives to skorch's scorers.
+        ``score()`` gives an object with ``update(output, y, weight)`` a batch and
+        ``compute()``, for the validation set, once an epoch.
+    terms : Terms or None
+        What outputs and targets are to the user: skorch's scorers see these.
+    augment : callable or None
+        ``augment(x, y)`` changes the batches of training.
     callbacks : list of skorch callbacks
     verbose : int
         1 prints skorch's table, a line an epoch.
@@ -78,18 +81,20 @@ class Net(NeuralNet):
     def __init__(
         self,
         module: nn.Module,
-        criterion: nn.Module,
+        criterion: nn.Module | None,
         recipe: Recipe,
         streams: Streams,
         device: torch.device,
-        score: Callable[[Tensor, Tensor, Tensor | None], float | None] | None = None,
-        decode: Callable[[Tensor], Tensor] | None = None,
+        phases: Callable[[Any], Sequence[Phase]] | None = None,
+        score: Callable[[], Any] | None = None,
+        terms: Terms | None = None,
+        augment: Any = None,
         callbacks: Any = None,
         verbose: int = 0,
     ):
         super().__init__(
             module,
-            criterion,
+            nn.Identity() if criterion is None else criterion,
             optimizer=OPTIMIZERS[recipe.optimizer],
             lr=recipe.lr,
             max_epochs=recipe.max_epochs,
@@ -100,11 +105,13 @@ class Net(NeuralNet):
             device=str(device),
         )
         self._recipe, self._streams, self._device = recipe, streams, device
-        self._score, self._decode = score, decode
-        self._schedule: Schedule | None = None
-        self._saved_schedule: dict[str, Any] | None = None
-        self._valid_outputs: list[Tensor] = []
-        self._rooms: dict[int, tuple] = {}
+        self._make_phases, self._score = phases or one_phase, score
+        if isinstance(augment, nn.Module):  # skorch would take it for a module to fit
+            streams.bind(augment)
+            augment = augment.forward
+        self._terms, self._augment = terms, augment
+        self._buffers: dict[Any, Any] = {}
+        self._losses: dict[str, list[float]] = {}
 
     # -- life cycle ----------------------------------------------------------------
 
@@ -126,9 +133,15 @@ class Net(NeuralNet):
         return self
 
     def initialize_optimizer(self, triggered_directly=None):
-        parameters = [p for _, p in self.get_all_learnable_params() if p.requires_grad]
-        self.optimizer_ = make_optimizer(self._recipe, parameters)
+        self._phases = list(self._make_phases(self))
+        self._enter(0)
         return self
+
+    def _enter(self, number: int, epochs: int = 0) -> None:
+        """Be in a phase, of which so many epochs are done."""
+        self._at, self._done = number, epochs
+        self._turns = [Turn(player) for player in self._phases[number].players()]
+        self.optimizer_ = self._turns[0].optimizer
 
     def train(
         self,
@@ -136,32 +149,91 @@ class Net(NeuralNet):
         valid: Samples | None = None,
         epochs: int | None = None,
         callbacks: Any = None,
+        resumed: bool = False,
     ) -> None:
-        """Train for so many epochs more; a real Ctrl-C propagates, unlike in skorch."""
+        """Train for so many counted epochs more, through all phases on the way.
+
+        A real Ctrl-C propagates, unlike in skorch. ``resumed`` says that a fit goes on
+        which was killed, with the samples that it had.
+        """
         if not self.initialized_:
             self.initialize()
         if callbacks is not None:
             self.callbacks = callbacks
             self.initialize_callbacks()
-        self.train_split = None if valid is None else predefined_split(valid)
-        self._plan_schedule(len(Batches(samples, self.batch_size)))
+        left = self.max_epochs if epochs is None else epochs
         self.notify("on_train_begin", X=samples, y=None)
         try:
             with contextlib.suppress(StopTraining):
-                self.fit_loop(samples, None, epochs=epochs)
+                while left > 0:
+                    left -= self._train_phase(samples, valid, left, resumed)
         finally:
             self.notify("on_train_end", X=samples, y=None)
             self._set_training(False)
-            self.train_split, self._rooms = None, {}
+            self.train_split, self._buffers = None, {}
             for row in self.history:
                 row.pop("batches", None)
 
-    def _plan_schedule(self, steps: int) -> None:
-        name = self._recipe.lr_schedule
-        if name is None or self._schedule is not None:
-            return
-        epochs, saved = self._recipe.max_epochs, self._saved_schedule
-        self._schedule = Schedule(name, self.optimizer_, epochs, steps, saved)
+    def _train_phase(
+        self, samples: Samples, valid: Samples | None, left: int, resumed: bool
+    ) -> int:
+        """Go on in the phase that there is; how many counted epochs that takes."""
+        phase = self._phases[self._at]
+        last = self._at == len(self._phases) - 1
+        epochs = phase.epochs - self._done
+        if phase.counted:
+            epochs = left if last else min(left, epochs)
+        if phase.begin is not None and (resumed or not self._done):
+            samples, valid = phase.begin(samples, valid, bool(self._done))
+        steps = len(Batches(samples, self.batch_size))
+        scheduled = not any(isinstance(c, LRScheduler) for _, c in self.callbacks_)
+        for turn in self._turns:
+            turn.plan(phase.epochs, steps, scheduled)
+        self._tell("on_phase_begin", phase)
+        stopped = False
+        try:
+            if phase.counted:
+                self.train_split = None if valid is None else predefined_split(valid)
+                self.fit_loop(samples, None, epochs=epochs)
+            else:
+                self._train_uncounted(phase, samples, epochs)
+        except StopPhase:
+            stopped = True
+        finally:
+            self._tell("on_phase_end", phase)
+        if not last and (stopped or self._done >= phase.epochs):
+            self._enter(self._at + 1)
+        elif stopped:
+            raise StopTraining
+        return epochs if phase.counted else 0
+
+    def _train_uncounted(self, phase: Phase, samples: Samples, epochs: int) -> None:
+        batches = self.get_iterator(samples, training=True)
+        for _ in range(epochs):
+            losses, _ = self._train_epoch(batches)
+            loss = float(np.average(losses, weights=batches.sizes))
+            if not math.isfinite(loss):
+                raise DivergenceError(
+                    f"The loss became {loss} in epoch {self._done + 1} of {phase.name}:"
+                    " lower pretraining_lr, or scale X."
+                )
+            self._losses.setdefault(phase.name, []).append(loss)
+            self._end_epoch(loss)
+            self._tell("on_uncounted_epoch", phase)
+
+    def _end_epoch(self, loss: float) -> None:
+        self._done += 1
+        for turn in self._turns:
+            turn.end_epoch(loss)
+
+    def losses_of(self, phase: str) -> list[float]:
+        """The training losses of a phase that is not counted, an item an epoch."""
+        return self._losses.get(phase, [])
+
+    def _tell(self, hook: str, phase: Phase) -> None:
+        """Call a hook that skorch does not know, of those callbacks that have it."""
+        for _, callback in self.callbacks_:
+            getattr(callback, hook, lambda *_: None)(self, phase)
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """As skorch's, telling its EarlyStopping signal from a real Ctrl-C."""
@@ -177,16 +249,6 @@ class Net(NeuralNet):
                 raise
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        self._guard()
-        if self._schedule is not None and not self._schedule.every_step:
-            self._schedule.advance(
-                self._epoch_loss("valid" if dataset_valid else "train")
-            )
-
-    def _epoch_loss(self, prefix: str) -> float:
-        return float(mean_loss(last_row(self.history)["batches"], prefix))
-
-    def _guard(self) -> None:
         rows = last_row(self.history)["batches"]
         loss = sum(row.get("train_loss", 0.0) for row in rows)
         if not math.isfinite(loss):
@@ -194,8 +256,10 @@ class Net(NeuralNet):
                 f"The training loss became {loss} in epoch {len(self.history)}: lower "
                 "lr, set gradient_clip, or scale X."
             )
+        prefix = "train" if dataset_valid is None else "valid"
+        self._end_epoch(float(mean_over_batches(rows, prefix)))
 
-    # -- batches and steps ---------------------------------------------------------
+    # -- epochs --------------------------------------------------------------------
 
     def get_iterator(self, dataset, training=False):
         if not isinstance(dataset, Samples):
@@ -205,194 +269,250 @@ class Net(NeuralNet):
             return Batches(dataset, self.batch_size, generator)
         return Batches(dataset, self._recipe.predict_batch_size)
 
-    def infer(self, x, **fit_params):
-        with self._autocast():
-            return super().infer(x, **fit_params)
-
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        target, weight = target_and_weight(y_true, X)
-        with self._autocast():
-            return self.criterion_(y_pred, target, weight)
-
     def _autocast(self):
         if not self._recipe.bfloat16:
             return contextlib.nullcontext()
         return torch.autocast(self._device.type, torch.bfloat16)
 
-    def train_step(self, batch, **fit_params):
-        step = super().train_step(batch, **fit_params)
-        if self._schedule is not None and self._schedule.every_step:
-            self._schedule.advance()
-        return step
-
-    def train_step_single(self, batch, **fit_params):
-        step = super().train_step_single(batch, **fit_params)
-        self._clip([p for _, p in self.get_all_learnable_params()])
-        return step
-
-    def validation_step(self, batch, **fit_params):
-        step = super().validation_step(batch, **fit_params)
-        self._valid_outputs.append(step["y_pred"])
-        return step
-
-    def _clip(self, parameters: list[nn.Parameter]) -> None:
-        if self._recipe.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(parameters, self._recipe.gradient_clip)
-
-    # -- epochs --------------------------------------------------------------------
-
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """An epoch of training or validation, and its rows of the history."""
         if iterator is None:
             return
-        self._valid_outputs = []
-        if not isinstance(iterator, Batches) or not self._is_lean(training):
-            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        elif training:
-            self._record(prefix, iterator, self._train_lean(iterator))
-        else:
-            self._record(prefix, iterator, self._validate_lean(iterator))
-        if not training and self._score is not None:
-            samples = iterator.samples
-            self.history.record(
-                "valid_score",
-                self._score(
-                    torch.cat(self._valid_outputs), samples.targets, samples.weights
-                ),
+        run = self._train_epoch if training else self._validate_epoch
+        losses, parts = run(iterator, prefix)
+        row, sizes = last_row(self.history), iterator.sizes
+        loss_key, size_key = f"{prefix}_loss", f"{prefix}_batch_size"
+        if not row["batches"] or size_key not in row["batches"][-1]:
+            row["batches"].extend(
+                {loss_key: loss, size_key: size} for loss, size in zip(losses, sizes)
             )
+        row[f"{prefix}_batch_count"] = len(losses)
+        for name, values in parts.items():
+            row[f"{prefix}_{name}"] = float(np.mean(values))
 
-    def _is_lean(self, training: bool) -> bool:
-        """Whether nobody asks to see each batch."""
-        if self.compile or not _has_plain_steps(type(self)):  # type: ignore[arg-type]
-            return False
-        return not any(
-            overrides(callback, "on_batch_begin")
-            or (
-                overrides(callback, "on_batch_end")
-                and not self._only_collects(callback, training)
-            )
-            for _, callback in self.callbacks_
-        )
-
-    def _only_collects(self, callback: Callback, training: bool) -> bool:
-        """EpochScoring's batch hook keeps references: the lean loop can serve it."""
-        if type(callback).on_batch_end is not EpochScoring.on_batch_end:
-            return False
-        caching = (
-            callback.use_caching if self.use_caching == "auto" else self.use_caching
-        )
-        return bool(caching) or callback.on_train != training
-
-    def _train_lean(self, batches: Batches) -> list[float]:
-        module, criterion, autocast = self.module_, self.criterion_, self._autocast
-        amp = self._recipe.bfloat16
-        optimizer = self.optimizer_
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        step = FusedStep(optimizer)
-        clip = self._recipe.gradient_clip is not None
-        schedule = self._schedule
-        if schedule is not None and not schedule.every_step:
-            schedule = None
-        collectors = self._overriding("on_batch_end")
+    def _train_epoch(
+        self, batches: Batches, prefix: str = "train"
+    ) -> tuple[list[float], dict[str, list[float]]]:
+        """Train on each batch once; the losses, in sum and by their parts."""
+        turns, augment = self._turns, self._augment
+        for turn in turns:
+            turn.begin_epoch()
+        watchers = self._watchers(training=True)
         observers = self._overriding("on_grad_computed")
+        if len(turns) == 1 and not (self._recipe.bfloat16 or watchers or augment):
+            derived = self._derived(turns[0])
+            if derived is not None:
+                if not self.module_.training:
+                    self._set_training(True)
+                update = self._observed(turns[0], observers)
+                return derived.epoch(batches, update, watched=bool(observers)), {}
+        self._set_training(True)
+        losses: list[Tensor] = []
+        parts: dict[str, list[Tensor]] = {}
+        updates = [self._observed(turn, observers) for turn in turns]
+        for step, batch in enumerate(batches):
+            self._watched("on_batch_begin", watchers, batch, training=True)
+            if augment is not None:
+                x, y = augment(batch.x, batch.y)
+                batch = Batch(x, y, batch.weight)
+            total: Any = 0.0
+            for turn, update in zip(turns, updates):
+                if step % turn.player.every:
+                    continue
+                for _ in range(turn.player.updates):
+                    with self._autocast():
+                        output, loss, named = loss_of(
+                            self.module_, self.criterion_, batch, turn.player.loss
+                        )
+                    for parameter in turn.parameters:
+                        parameter.grad = None
+                    if len(turns) == 1:
+                        loss.backward()
+                    else:  # the other players' parameters are left alone
+                        loss.backward(inputs=turn.parameters)
+                        named = {turn.name: loss, **named}
+                    update(batch)
+                    for name, part in named.items():
+                        parts.setdefault(name, []).append(part.detach())
+                total = total + loss.detach()
+            losses.append(total)
+            if watchers:
+                self._record_batch(prefix, watchers, batch, output, total)
+        found = {name: torch.stack(each).tolist() for name, each in parts.items()}
+        return torch.stack(losses).tolist(), found
 
-        def update(x: Any, y: Any) -> None:
-            if clip:
-                self._clip(parameters)
+    def _derived(self, turn: Turn) -> Any:
+        """What takes autograd's place for a player, None if nothing does."""
+        if not self._recipe.manual_gradients:
+            return None
+        if turn.player.manual is not None:
+            return turn.player.manual(self._buffers)
+        if turn.player.loss is not None:
+            return None
+        return derived_by_hand(self.module_, self.criterion_, self._buffers)
+
+    def _observed(self, turn: Turn, observers: list[Callback]) -> Any:
+        """``turn.update`` for a batch, after those who want to see the gradients."""
+
+        def update(batch: Batch) -> None:
             for callback in observers:
                 named = list(self.get_all_learnable_params())
                 callback.on_grad_computed(
-                    self, named_parameters=named, batch=(x, y), training=True
+                    self, named_parameters=named, batch=batch, training=True
                 )
-            step()
-            if schedule is not None:
-                schedule.advance()
+            turn.update()
 
-        if not (amp or collectors) and self._recipe.backpropagate_by_hand:
-            derived = derived_by_hand(module, criterion, self._rooms)
-            if derived is not None:
-                if not module.training:
-                    self._set_training(True)
-                return derived.epoch(batches, update, watched=bool(observers))
-        self._set_training(True)
-        losses = []
-        for x, y in batches:
-            target, weight = target_and_weight(y, x)
-            if amp:
-                with autocast():
-                    output = module(x)
-                    loss = criterion(output, target, weight)
-            else:
-                output = module(x)
-                loss = criterion(output, target, weight)
-            for parameter in parameters:
-                parameter.grad = None
-            loss.backward()
-            update(x, y)
-            losses.append(loss.detach())
-            for callback in collectors:
-                callback.on_batch_end(
-                    self, batch=(x, y), y_pred=output.detach(), loss=loss, training=True
-                )
-        return torch.stack(losses).tolist()
+        return update
 
-    def _validate_lean(self, batches: Batches) -> list[float]:
+    def _validate_epoch(
+        self, batches: Batches, prefix: str = "valid"
+    ) -> tuple[list[float], dict[str, list[float]]]:
         self._set_training(False)
-        collectors = self._overriding("on_batch_end")
-        losses = []
-        with torch.inference_mode(), self._autocast():
-            for x, y in batches:
-                output = self.module_(x)
-                loss = self.criterion_(output, *target_and_weight(y, x))
-                losses.append(loss)
-                self._valid_outputs.append(output)
-                for callback in collectors:
-                    callback.on_batch_end(
-                        self, batch=(x, y), y_pred=output, loss=loss, training=False
-                    )
-        return torch.stack(losses).tolist()
+        watchers = self._watchers(training=False)
+        score = None if self._score is None else self._score()
+        losses: list[Tensor] = []
+        parts: dict[str, list[float]] = {}
+        for batch in batches:
+            self._watched("on_batch_begin", watchers, batch, training=False)
+            with torch.inference_mode(), self._autocast():
+                output, loss, named = self._validation_loss(batch)
+                if output is None and (score is not None or watchers):
+                    output = self.module_(batch.x)
+                if score is not None:
+                    score.update(output, batch.y, batch.weight)
+            losses.append(loss)
+            for name, part in named.items():
+                parts.setdefault(name, []).append(part.item())
+            if watchers:
+                self._record_batch(prefix, watchers, batch, output, loss)
+        self.history.record("valid_score", None if score is None else score.compute())
+        return torch.stack(losses).tolist(), parts
+
+    def _validation_loss(self, batch: Batch) -> tuple[Any, Tensor, dict[str, Tensor]]:
+        """As in training; of several players, the sum."""
+        each = [
+            loss_of(self.module_, self.criterion_, batch, turn.player.loss)
+            for turn in self._turns
+        ]
+        if len(each) == 1:
+            return each[0]
+        named = {turn.name: loss for turn, (_, loss, _) in zip(self._turns, each)}
+        return None, torch.stack(list(named.values())).sum(), named
+
+    # -- callbacks on batches --------------------------------------------------------
 
     def _overriding(self, hook: str) -> list[Callback]:
         return [each for _, each in self.callbacks_ if overrides(each, hook)]
 
-    def _record(self, prefix: str, batches: Batches, losses: list[float]) -> None:
-        """Write an epoch's history at once: the very rows that skorch would write."""
-        loss_key, size_key = f"{prefix}_loss", f"{prefix}_batch_size"
-        row = last_row(self.history)
-        row["batches"].extend(
-            {loss_key: loss, size_key: size}
-            for loss, size in zip(losses, batches.sizes)
+    def _watchers(self, training: bool) -> list[Callback]:
+        """Those who want to see each batch."""
+        found = []
+        for _, callback in self.callbacks_:
+            ends = overrides(callback, "on_batch_end")
+            if ends and type(callback).on_batch_end is EpochScoring.on_batch_end:
+                given = self.use_caching
+                caches = callback.use_caching if given == "auto" else given
+                ends = caches and callback.on_train == training
+            if ends or overrides(callback, "on_batch_begin"):
+                found.append(callback)
+        return found
+
+    def _watched(self, hook: str, watchers: list[Callback], batch: Any, **more: Any):
+        if watchers and hook == "on_batch_begin":
+            self.history.new_batch()
+        for callback in watchers:
+            seen = batch
+            if self._terms is not None and isinstance(callback, EpochScoring):
+                seen = batch.x, self._terms.truth(batch.y)
+            getattr(callback, hook)(self, batch=seen, **more)
+
+    def _record_batch(
+        self, prefix: str, watchers: list[Callback], batch: Any, output: Any, loss: Any
+    ) -> None:
+        training = prefix == "train"
+        if output is None:  # the module keeps it to itself in training
+            with torch.no_grad(), self._autocast():
+                self._set_training(False)
+                output = self.module_(batch.x)
+                self._set_training(training)
+        self.history.record_batch(f"{prefix}_loss", loss.item())
+        self.history.record_batch(f"{prefix}_batch_size", len(batch.x))
+        output = output.detach() if isinstance(output, Tensor) else output
+        self._watched(
+            "on_batch_end", watchers, batch, y_pred=output, loss=loss, training=training
         )
-        row[f"{prefix}_batch_count"] = len(losses)
 
     # -- prediction ----------------------------------------------------------------
 
-    def outputs(
+    def batches(
         self,
         x: Any,
-        function: Callable[[Any], Tensor] | None = None,
-        by_step: bool = False,
-    ) -> Tensor:
-        """What the module (or a function of it) gives for a container, on the CPU."""
+        function: Callable[[Any], Any] | None = None,
+        size: int | None = None,
+    ) -> Iterator[tuple[Any, Any]]:
+        """Yield the rows of each batch of a container and what the module gives for it.
+
+        ``function`` takes the module's place. In inference mode and without writing
+        anything: threads may share a fitted net.
+        """
         run = function or self.module_
         x = x.to(self._device, self.dtype)
-        with self._autocast():
-            return outputs_for(x, run, self._recipe.predict_batch_size, by_step)
+        for rows in parts_of(x, size or self._recipe.predict_batch_size):
+            with torch.inference_mode(), self._autocast():
+                output = run(x.batch(rows))
+            yield rows, output
+
+    def evaluation_step(self, batch, training=False):
+        self._set_training(training)
+        with torch.inference_mode(), self._autocast():
+            return self.module_(batch.x)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if self._terms is not None:
+            tags.estimator_type = self._terms.kind
+        return tags
+
+    @property
+    def classes_(self):
+        """The labels that `predict` gives, if there are any."""
+        if self._terms is None or self._terms.classes is None:
+            raise AttributeError("there are no classes")
+        return self._terms.classes
 
     def predict(self, X):
-        """Encoded labels or values of a dataset, for skorch's scoring callbacks."""
-        output = self.forward(X)
-        return (output if self._decode is None else self._decode(output)).numpy()
+        """Labels or values of a dataset, for skorch's scoring callbacks."""
+        return self._in_terms(X, None if self._terms is None else self._terms.predict)
+
+    def predict_proba(self, X):
+        """Probabilities for a dataset, for skorch's scoring callbacks."""
+        terms = self._terms
+        return self._in_terms(X, None if terms is None else terms.probabilities)
+
+    def _in_terms(self, X: Any, translate: Any) -> np.ndarray:
+        outputs = list(self.forward_iter(X))
+        ragged = isinstance(outputs[0], Ragged)
+        joined = torch.cat([each.join() for each in outputs] if ragged else outputs)
+        return joined.numpy() if translate is None else np.asarray(translate(joined))
 
     # -- state ---------------------------------------------------------------------
 
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers the counted phases adjust."""
+        counted = (phase for phase in self._phases if phase.counted)
+        players = (player for phase in counted for player in phase.players())
+        learned = {p: p.numel() for player in players for p in player.parameters}
+        return sum(learned.values())
+
     def state(self) -> dict[str, Any]:
         """Everything that training changes, as numpy arrays, numbers and strings."""
-        schedule = self._schedule.state() if self._schedule else self._saved_schedule
         return {
             "dtype": str(self.dtype).removeprefix("torch."),
             "weights": to_numpy(self.module_.state_dict()),
-            "optimizer": to_numpy(optimizer_state(self.optimizer_)),
-            "schedule": schedule,
+            "phase": (self._at, self._done),
+            "players": {turn.name: to_numpy(turn.state()) for turn in self._turns},
+            "losses": {name: list(each) for name, each in self._losses.items()},
             "streams": self._streams.state(),
             "history": [
                 {k: v for k, v in row.items() if k != "batches"} for row in self.history
@@ -402,20 +522,26 @@ class Net(NeuralNet):
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a state of this net, or take over that of an equal one."""
         self.module_.load_state_dict(to_torch(state["weights"]), strict=True)
-        restore_optimizer(self.optimizer_, to_torch(state["optimizer"]))
-        self._saved_schedule = state["schedule"]
-        if self._schedule is not None and self._saved_schedule is not None:
-            self._schedule.restore(self._saved_schedule)
+        at, done = state["phase"]
+        if at != self._at:
+            self._enter(at)
+        self._done = done
+        for turn in self._turns:
+            turn.restore(to_torch(state["players"][turn.name]))
+        self._losses = {name: list(each) for name, each in state["losses"].items()}
         self._streams.restore(state["streams"])
         self.history_ = History(dict(row) for row in state["history"])
         self._set_training(False)
 
 
-@functools.cache
-def _has_plain_steps(kind: type[Net]) -> bool:
-    steps = ("train_step", "train_step_single", "validation_step", "infer", "get_loss")
-    hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-    return all(getattr(kind, own) is getattr(Net, own) for own in (*steps, *hooks))
+def one_phase(net: Net) -> list[Phase]:
+    """All parameters, trained together for the recipe's epochs."""
+
+    def players() -> list[Player]:
+        learned = [p for p in net.module_.parameters() if p.requires_grad]
+        return [Player("module", learned, net._recipe)]
+
+    return [Phase("training", net._recipe.max_epochs, players)]
 
 
-__all__ = ["DivergenceError", "Net", "Recipe", "StopTraining"]
+__all__ = ["DivergenceError", "Net", "Recipe", "StopPhase", "StopTraining", "one_phase"]

@@ -36,7 +36,7 @@ class Recipe:
     shuffle: bool = True
     bfloat16: bool = False
     predict_batch_size: int = 1024
-    backpropagate_by_hand: bool = True
+    manual_gradients: bool = True
 
 
 def make_optimizer(
@@ -148,9 +148,6 @@ class Schedule:
 
     def advance(self, loss: float | None = None) -> None:
         """Move on by a step or an epoch; ``loss`` is what "plateau" watches."""
-        # The lean step calls the optimiser's kernel, not its wrapped `step`, which is
-        # what torch's warning about the order of the two calls looks at.
-        self.scheduler.optimizer._opt_called = True
         if self.on_plateau:
             self.scheduler.step(loss)
         elif not self._ended():

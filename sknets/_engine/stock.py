@@ -28,6 +28,7 @@ with _without_torch_geometric():
         Callback,
         EarlyStopping,
         EpochScoring,
+        LRScheduler,
         PassthroughScoring,
     )
     from skorch.helper import predefined_split
@@ -39,7 +40,7 @@ skorch.utils.TORCH_GEOMETRIC_INSTALLED = (
 )
 
 
-def mean_loss(rows: list[dict], prefix: str) -> Any:
+def mean_over_batches(rows: list[dict], prefix: str) -> Any:
     """The mean over an epoch's batches, None if they have no such loss."""
     loss, size = f"{prefix}_loss", f"{prefix}_batch_size"
     n = sum(row[size] for row in rows if loss in row)
@@ -63,7 +64,7 @@ class EpochLoss(PassthroughScoring):
 
     def on_epoch_end(self, net, **kwargs):
         row = last_row(net.history)
-        loss = mean_loss(row["batches"], self.name.partition("_")[0])
+        loss = mean_over_batches(row["batches"], self.name.partition("_")[0])
         if loss is None:
             return
         best = bool(self._is_best_score(loss))
@@ -78,9 +79,10 @@ __all__ = [
     "EpochLoss",
     "EpochScoring",
     "History",
+    "LRScheduler",
     "NeuralNet",
     "last_row",
-    "mean_loss",
+    "mean_over_batches",
     "overrides",
     "predefined_split",
 ]

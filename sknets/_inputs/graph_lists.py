@@ -9,6 +9,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from sknets._engine.data import Container
 from sknets._inputs.graph_reading import read_graph
 from sknets._inputs.graph_store import Graph
 from sknets._params import Declared, param
@@ -26,7 +27,7 @@ class ReadsGraphs(Declared):
 
 
 class GraphBatch:
-    """Some graphs of a list, one object with a length for skorch.
+    """Some graphs of a list.
 
     Attributes
     ----------
@@ -41,12 +42,8 @@ class GraphBatch:
     def __len__(self) -> int:
         return len(self.graphs)
 
-    def convert_to_tensors(self, kind: str) -> GraphBatch:
-        """What skorch asks of a batch that is no tensor: it is left as it is."""
-        return self
 
-
-class GraphSamples:
+class GraphSamples(Container):
     """The canonical container: nodes and edges of all graphs, one after the other.
 
     Parameters
@@ -55,17 +52,10 @@ class GraphSamples:
         All graphs as one; its features are None, or float32 and dense.
     starts : int64 ndarray of shape (n_graphs + 1,)
         Where the nodes of each graph begin.
-
-    Attributes
-    ----------
-    kept : dict
-        What a network worked out and will need again, by name.
     """
 
-    def __init__(self, graph: Graph, starts: np.ndarray, dtype=None, device=None):
+    def __init__(self, graph: Graph, starts: np.ndarray):
         self.graph, self.starts = graph, starts
-        self.dtype, self.device = dtype or torch.float32, device
-        self.kept: dict[str, Any] = {}
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -74,9 +64,6 @@ class GraphSamples:
         if isinstance(index, slice):
             index = torch.arange(*index.indices(len(self)))
         return GraphBatch(self, index)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> GraphSamples:
-        return GraphSamples(self.graph, self.starts, dtype, device)
 
 
 class GraphLists:

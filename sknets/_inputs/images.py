@@ -12,9 +12,10 @@ import torch
 from sklearn.utils.validation import check_array, validate_data
 from torch import Tensor
 
+from sknets._engine.data import Container, take
 from sknets._engine.device import as_tensor
+from sknets._engine.moments import PIECE_BYTES
 from sknets._inputs.layout import Layout, learn_layout
-from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
 from sknets._inputs.resizing import resized_array, resized_list
 
 
@@ -22,12 +23,14 @@ class PixelUnitWarning(UserWarning):
     """The unit of float images had to be assumed."""
 
 
-class Pixels:
+class Pixels(Container):
     """The canonical container: samples as given, cut into batches (B, C, *size).
 
     Integers stay integers until a batch is made of them, and a memory-mapped array is
     streamed.
     """
+
+    _moved = ("values",)
 
     def __init__(
         self,
@@ -35,46 +38,21 @@ class Pixels:
         layout: Layout,
         divisor: float | None = None,
         dtype: torch.dtype = torch.float32,
-        device: torch.device | None = None,
     ):
         self.values, self.layout, self.divisor = values, layout, divisor
-        self.dtype, self.device = dtype, device
+        self.dtype = dtype
 
     def __len__(self) -> int:
         return self.values.shape[0]
 
     def batch(self, index: slice | Tensor) -> Tensor:
-        if isinstance(index, slice):
-            samples = self.values[index]
-        else:
-            samples = self.values.index_select(0, index.to(self.values.device))
-        samples = samples.to(self.device, self.dtype)
+        samples = take(self.values, index).to(self.device, self.dtype)
         if self.divisor is not None:  # of integers, so this is a copy already
             samples = samples.div_(self.divisor)
         return self.layout.grid(samples)
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Pixels:
-        """The same samples, whose batches come as this dtype on this device.
-
-        They move to an accelerator at once, as they are, if they fit there twice.
-        """
-        values = self.values
-        if device.type != "cpu":
-            size = values.numel() * values.element_size()
-            if device.type != "cuda" or 2 * size < torch.cuda.mem_get_info(device)[0]:
-                values = values.to(device)
-        return Pixels(values, self.layout, self.divisor, dtype, device)
-
-    def mean_and_scale(
-        self, weight: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The (weighted) mean and standard deviation of each channel, as float64."""
-        n_channels = self.layout.channels(tuple(self.values.shape[1:]))
-        pieces = self._pieces(weight, n_channels)
-        mean, variance = mean_and_variance(pieces, n_channels)
-        return mean, scale_of(mean, variance, self.values.numel(), self.dtype)
-
-    def _pieces(self, weight: np.ndarray | None, n_channels: int):
+    def pieces(self, weight: np.ndarray | None):
+        """(pixels, channels) and the weight of each pixel, a cache at a time."""
         step = max(1, PIECE_BYTES // (8 * self.values[0].numel()))
         for start in range(0, len(self), step):
             piece = self.values[start : start + step].cpu().double()
@@ -83,7 +61,7 @@ class Pixels:
             if weight is not None:
                 w = torch.from_numpy(weight[start : start + step])
                 w = w.repeat_interleave(grid[0, 0].numel())
-            yield grid.movedim(1, -1).reshape(-1, n_channels), w
+            yield grid.movedim(1, -1).flatten(0, -2), w
 
 
 class Images:

@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from torch import Tensor
 
+from sknets._engine.data import Container
 from sknets._inputs.graph_reading import read_graph
 from sknets._inputs.graph_store import Graph
 from sknets._inputs.nodes import NodeSamples
@@ -218,7 +219,7 @@ def graph_of(graph: Graph, links: np.ndarray) -> Graph:
 
 
 class LinkBatch:
-    """Some pairs beside their graph, one object with a length for skorch.
+    """Some pairs beside their graph.
 
     Attributes
     ----------
@@ -233,12 +234,8 @@ class LinkBatch:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def convert_to_tensors(self, kind: str) -> LinkBatch:
-        """What skorch asks of a batch that is no tensor: it is left as it is."""
-        return self
 
-
-class LinkSamples:
+class LinkSamples(Container):
     """The canonical container, a sample a pair.
 
     Parameters

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sknets._engine.data import Container
 from sknets._inputs.graph_reading import read_graph
 from sknets._inputs.graph_store import Graph
 
@@ -161,7 +162,7 @@ def view_of(X: Any, owner: str) -> NodeView:
 
 
 class NodeBatch:
-    """Some nodes beside their graph, one object with a length for skorch.
+    """Some nodes beside their graph.
 
     Attributes
     ----------
@@ -176,12 +177,8 @@ class NodeBatch:
     def __len__(self) -> int:
         return len(self.nodes)
 
-    def convert_to_tensors(self, kind: str) -> NodeBatch:
-        """What skorch asks of a batch that is no tensor: it is left as it is."""
-        return self
 
-
-class NodeSamples:
+class NodeSamples(Container):
     """The canonical container, a sample a node.
 
     Parameters
@@ -190,28 +187,16 @@ class NodeSamples:
     nodes : int64 tensor of shape (n,)
     places : int ndarray of shape (n_nodes,) or None
         Which of the nodes that `fit` knows each node of the graph is, if that matters.
-
-    Attributes
-    ----------
-    kept : dict
-        What a network worked out and will need again, by name.
     """
 
-    def __init__(
-        self, graph: Graph, nodes: Tensor, places=None, dtype=None, device=None
-    ):
+    def __init__(self, graph: Graph, nodes: Tensor, places: np.ndarray | None = None):
         self.graph, self.nodes, self.places = graph, nodes, places
-        self.dtype, self.device = dtype or torch.float32, device
-        self.kept: dict[Any, Any] = {}
 
     def __len__(self) -> int:
         return len(self.nodes)
 
     def batch(self, index: slice | Tensor) -> NodeBatch:
         return NodeBatch(self, self.nodes[index])
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> NodeSamples:
-        return NodeSamples(self.graph, self.nodes, self.places, dtype, device)
 
 
 class Nodes:

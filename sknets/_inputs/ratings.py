@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sknets._engine.data import Container
 from sknets._engine.device import as_tensor
 
 
-class Pack:
+class RatingBatch:
     """A batch of users, each with as many ratings as there are, and pairs to predict.
 
     One object with a length, because skorch refuses tuples of unequal lengths.
@@ -32,12 +33,8 @@ class Pack:
     def __len__(self) -> int:
         return self.n_users if self.pair_rows is None else len(self.pair_rows)
 
-    def convert_to_tensors(self, kind: str) -> Pack:
-        """What skorch asks of a batch that is no tensor: it is one already."""
-        return self
 
-
-class Ratings:
+class Ratings(Container):
     """The canonical container, a sample a user; of ratings sorted by user.
 
     Parameters
@@ -47,11 +44,8 @@ class Ratings:
     items, codes : tensors of shape (n_ratings,)
     """
 
-    def __init__(
-        self, starts: Tensor, items: Tensor, codes: Tensor, dtype=None, device=None
-    ):
+    def __init__(self, starts: Tensor, items: Tensor, codes: Tensor):
         self.starts, self.items, self.codes = starts, items, codes
-        self.dtype, self.device = dtype or torch.float32, device
 
     @classmethod
     def of(cls, table: np.ndarray, n_users: int) -> Ratings:
@@ -68,10 +62,10 @@ class Ratings:
         """The user of each rating."""
         return torch.repeat_interleave(self.starts.diff())
 
-    def batch(self, index: slice | Tensor) -> Pack:
+    def batch(self, index: slice | Tensor) -> RatingBatch:
         if isinstance(index, slice):
             index = torch.arange(len(self))[index]
-        return Pack(*self.of_users(index))
+        return RatingBatch(*self.of_users(index))
 
     def of_users(self, users: Tensor) -> tuple[int, Tensor, Tensor, Tensor]:
         """Number, rows, items and codes of these users; -1 is one without ratings."""
@@ -84,25 +78,22 @@ class Ratings:
         items, codes = self.items[at].to(self.device), self.codes[at].to(self.device)
         return len(users), rows.to(self.device), items, codes
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Ratings:
-        return Ratings(self.starts, self.items, self.codes, dtype, device)
-
     def of_some(self, users: Tensor) -> Ratings:
         """The ratings of some users, in this order."""
         n, rows, items, codes = self.of_users(users)
         counts = torch.bincount(rows, minlength=n)
         starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        return Ratings(starts, items, codes, self.dtype, self.device)
+        return Ratings(starts, items, codes).to(self.device, self.dtype)
 
     def only(self, chosen: Tensor) -> Ratings:
         """The ratings chosen by a mask, of the same users."""
         counts = torch.bincount(self.users()[chosen], minlength=len(self))
         starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        rest = self.items[chosen], self.codes[chosen]
-        return Ratings(starts, *rest, self.dtype, self.device)
+        rest = Ratings(starts, self.items[chosen], self.codes[chosen])
+        return rest.to(self.device, self.dtype)
 
 
-class Queries:
+class Queries(Container):
     """Pairs of user and item, beside the ratings that are known of the users.
 
     Parameters
@@ -123,15 +114,15 @@ class Queries:
     def __len__(self) -> int:
         return len(self.users)
 
-    def batch(self, index: slice | Tensor) -> Pack:
+    def batch(self, index: slice | Tensor) -> RatingBatch:
         users, rows = self.users[index].unique(return_inverse=True)
         codes = None if self.codes is None else self.codes[index].to(self.device)
         pairs = rows.to(self.device), self.items[index].to(self.device), codes
-        return Pack(*self.known.of_users(users), *pairs)
+        return RatingBatch(*self.known.of_users(users), *pairs)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Queries:
         known = self.known.to(device, dtype)
         return Queries(known, self.users, self.items, self.codes)
 
 
-__all__ = ["Pack", "Queries", "Ratings"]
+__all__ = ["Queries", "RatingBatch", "Ratings"]

@@ -10,153 +10,45 @@ import torch
 from sklearn.utils.validation import check_array, validate_data
 from torch import Tensor
 
+from sknets._engine.data import Ragged
 from sknets._engine.device import as_tensor
-from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
+from sknets._engine.moments import PIECE_BYTES
 
 # What torch can take rows of; the rest (float16, unsigned words) becomes float32.
 _KEPT = {np.dtype(t) for t in ("f4", "f8", "u1", "i1", "i2", "i4", "i8")}
 _TEXT = "X holds text where numbers belong (texts are a list or one column of strings)"
 
 
-class Padded:
-    """A batch of sequences of unequal length, one object with a length for skorch.
-
-    Attributes
-    ----------
-    values : tensor of shape (B, T, C)
-        T steps as of the longest; the others repeat their last step.
-    lengths : int64 tensor of shape (B,)
-    """
-
-    def __init__(self, values: Tensor, lengths: Tensor):
-        self.values, self.lengths = values, lengths
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    @property
-    def mask(self) -> Tensor:
-        """(B, T): which steps are real."""
-        steps = torch.arange(self.values.shape[1], device=self.lengths.device)
-        return steps < self.lengths[:, None]
-
-    def to(self, device: torch.device | str) -> Padded:
-        return Padded(self.values.to(device), self.lengths.to(device))
-
-    def convert_to_tensors(self, kind: str) -> Padded:
-        """What skorch asks of a batch that is no tensor: it holds some already."""
-        return self
-
-
-class Steps:
+class SequenceData(Ragged):
     """The canonical container, which shares the memory of an array X.
 
-    A batch is a tensor (B, T, C) where its sequences have one length, else `Padded`.
-
-    Parameters
-    ----------
-    values : tensor
-        (n, T, C) of sequences of one length; without ``starts`` only. Otherwise
-        (n_steps, C), one sequence after the other.
-    starts : int64 tensor of shape (n + 1,) or None
-        Where each sequence begins.
-    whole : bool
-        Whether the values are numbers of tokens, which no dtype changes.
-
-    Attributes
-    ----------
-    lengths : tensor of shape (n,) or None
-        By which the engine makes batches of like lengths; None where all are equal.
-    listed : bool
-        Whether X was a list of sequences, not one array.
+    A batch is a `Ragged` of its steps: values (B, T, C) of sequences of one length,
+    otherwise (n_steps, C), one sequence after the other. Numbers of tokens are
+    ``whole``.
     """
 
-    def __init__(
-        self,
-        values: Tensor,
-        starts: Tensor | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | None = None,
-        whole: bool = False,
-    ):
-        self.values, self.starts, self.whole = values, starts, whole
-        self.lengths = None if starts is None else starts.diff()
-        self.dtype, self.device, self.listed = dtype, device, False
-        if starts is None:
-            width = values.itemsize if whole else dtype.itemsize
-            self.row_bytes = values.shape[1] * values.shape[2] * width
+    def __init__(self, values: Tensor, *others: Any, **more: Any):
+        super().__init__(values, *others, **more)
+        self.dtype = torch.float32  # whatever X is; but see rows of a table
 
     @classmethod
-    def of(cls, items: list[np.ndarray], whole: bool = False) -> Steps:
+    def of(cls, items: list[np.ndarray], whole: bool = False) -> SequenceData:
         """From arrays (steps, channels)."""
         lengths = torch.tensor([len(item) for item in items])
         values = as_tensor(_numbers(np.concatenate(items)))
         if (lengths == lengths[0]).all():
-            steps = cls(values.view(len(items), len(items[0]), -1), whole=whole)
-        else:
-            starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-            steps = cls(values, starts, whole=whole)
-        steps.listed = True
-        return steps
+            values = values.view(len(items), len(items[0]), -1)
+            return cls(values, whole=whole, listed=True)
+        return cls(values, lengths, whole, listed=True)
 
-    def __len__(self) -> int:
-        return len(self.values if self.lengths is None else self.lengths)
+    def pieces(self, weight: np.ndarray | None):
+        """(steps, channels) and the weight of each step, a cache at a time.
 
-    def n_steps(self) -> Tensor:
-        """The length of each sequence."""
-        if self.lengths is not None:
-            return self.lengths
-        return torch.full((len(self.values),), self.values.shape[1])
-
-    def batch(self, index: slice | Tensor) -> Tensor | Padded:
-        if self.starts is None or self.lengths is None:
-            if isinstance(index, slice):
-                chosen = self.values[index]
-            else:
-                chosen = self.values.index_select(0, index.to(self.values.device))
-            return self._moved(chosen)
-        first, lengths = self.starts[:-1][index], self.lengths[index]
-        longest = int(lengths.max())
-        steps = torch.minimum(torch.arange(longest), lengths[:, None] - 1)
-        rows = (first[:, None] + steps).flatten().to(self.values.device)
-        values = self._moved(self.values.index_select(0, rows))
-        values = values.view(len(lengths), longest, -1)
-        if int(lengths.min()) == longest:
-            return values
-        return Padded(values, lengths.to(self.device))
-
-    def _moved(self, values: Tensor) -> Tensor:
-        return values.to(self.device, values.dtype if self.whole else self.dtype)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Steps:
-        """The same sequences, whose batches come as this dtype on this device.
-
-        They move to an accelerator at once, if they fit there twice.
+        Weights are those of sequences, or of their steps.
         """
-        values = self.values
-        if device.type != "cpu":
-            size = values.numel() * dtype.itemsize
-            if device.type != "cuda" or 2 * size < torch.cuda.mem_get_info(device)[0]:
-                values = values.to(device, values.dtype if self.whole else dtype)
-        return Steps(values, self.starts, dtype, device, self.whole)
-
-    def mean_and_scale(
-        self, weight: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each channel over all steps, as float64.
-
-        A step weighs what its sequence does, unless there is a weight for each step.
-        """
-        n_channels = self.values.shape[-1]
-        mean, variance = mean_and_variance(self._pieces(weight), n_channels)
-        n_steps = self.values.numel() // n_channels
-        return mean, scale_of(mean, variance, n_steps, self.dtype)
-
-    def _pieces(self, weight: np.ndarray | None):
-        """(steps, channels) and the weight of each step, a cache at a time."""
         each = self.values[0].numel() // self.values.shape[-1]  # steps of an item
         if weight is not None and len(weight) == len(self):
-            weight = np.repeat(weight, self.n_steps().numpy())
+            weight = np.repeat(weight, self.counts.numpy())
         step = max(1, PIECE_BYTES // (8 * self.values[0].numel()))
         for start in range(0, len(self.values), step):
             piece = self.values[start : start + step].cpu().double().flatten(0, -2)
@@ -186,7 +78,7 @@ class Sequences:
         return isinstance(X, list | tuple) or 1 <= getattr(X, "ndim", 2) <= 3
 
     @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> Steps:
+    def check(estimator: Any, X: Any, *, reset: bool) -> SequenceData:
         owner = type(estimator).__name__
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         items = _items(X)
@@ -195,14 +87,13 @@ class Sequences:
             array = _read_rows(estimator, X, reset)[:, :, None]
             # Tables are computed in their own dtype, as scikit-learn does.
             double = array.dtype == np.float64
-            steps = Steps(
-                as_tensor(array), dtype=torch.float64 if double else torch.float32
-            )
+            steps = SequenceData(as_tensor(array))
+            steps.dtype = torch.float64 if double else torch.float32
         elif items is None:
-            steps = Steps(as_tensor(_read(owner, X)))
+            steps = SequenceData(as_tensor(_read(owner, X)))
         else:
             known = None if reset else estimator.n_channels_
-            steps = Steps.of(_read_items(owner, items, known))
+            steps = SequenceData.of(_read_items(owner, items, known))
         n_channels = steps.values.shape[-1]
         if reset:
             estimator.n_channels_ = n_channels
@@ -353,4 +244,4 @@ def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         raise ValueError(f"{type(estimator).__name__}: {_TEXT}") from error
 
 
-__all__ = ["Padded", "Sequences", "Steps", "axes_of", "is_text"]
+__all__ = ["SequenceData", "Sequences", "axes_of", "is_text"]

@@ -13,26 +13,32 @@ import torch
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_array, validate_data
 
+from sknets._engine.data import Container, take
 from sknets._engine.device import as_tensor
-from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
+from sknets._engine.moments import PIECE_BYTES, scale_of
 
 _FLOATS = [np.float64, np.float32]
 
 
-class Rows:
+class Rows(Container):
     """The canonical container of a table; a batch of it is a dense tensor.
 
     A dense table shares the memory of X, so a memory-mapped file is streamed; a CSR
     matrix stays sparse and is made dense one batch at a time.
     """
 
-    def __init__(self, values: torch.Tensor | sp.csr_matrix, dtype=None, device=None):
+    _moved = ("values",)
+
+    def __init__(self, values: torch.Tensor | sp.csr_matrix):
         self.values: Any = values
         self.is_sparse = not isinstance(values, torch.Tensor)
         single = values.dtype in (torch.float32, np.float32)
-        self.dtype = dtype or (torch.float32 if single else torch.float64)
-        self.device = device
-        self.row_bytes = max(1, values.shape[1]) * self.dtype.itemsize
+        self.dtype = torch.float32 if single else torch.float64
+
+    @property
+    def row_bytes(self) -> int:  # type: ignore[override]
+        """Of a dense row."""
+        return max(1, self.values.shape[1]) * self.dtype.itemsize
 
     def __len__(self) -> int:
         return self.values.shape[0]
@@ -41,41 +47,21 @@ class Rows:
         if self.is_sparse:
             chosen = index if isinstance(index, slice) else index.numpy()
             rows = torch.from_numpy(self.values[chosen].toarray())
-        elif isinstance(index, slice):
-            rows = self.values[index]
         else:
-            rows = self.values.index_select(0, index.to(self.values.device))
+            rows = take(self.values, index)
         return rows.to(self.device, self.dtype)
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
-        """The same rows, whose batches come as this dtype on this device.
-
-        A dense table moves to an accelerator at once, if it fits there twice.
-        """
-        values = self.values
-        if device.type != "cpu" and not self.is_sparse:
-            size = values.numel() * dtype.itemsize
-            if device.type != "cuda" or 2 * size < torch.cuda.mem_get_info(device)[0]:
-                values = values.to(device, dtype)
-        return Rows(values, dtype, device)
-
     def mean_and_scale(
-        self, weight: np.ndarray | None
+        self, weight: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The (weighted) mean and standard deviation of each column, as float64.
-
-        A column that is constant up to rounding has scale 1. Sparse rows have mean 0:
-        centring would fill them.
-        """
-        if self.is_sparse:
-            mean, variance = mean_variance_axis(self.values, axis=0, weights=weight)
-        else:
-            n_columns = self.values.shape[1]
-            mean, variance = mean_and_variance(self._pieces(weight), n_columns)
+        """As of all containers; of a sparse table the mean is 0: centring fills it."""
+        if not self.is_sparse:
+            return super().mean_and_scale(weight)
+        mean, variance = mean_variance_axis(self.values, axis=0, weights=weight)
         scale = scale_of(mean, variance, len(self), self.dtype)
-        return (np.zeros_like(mean) if self.is_sparse else mean), scale
+        return np.zeros_like(mean), scale
 
-    def _pieces(self, weight: np.ndarray | None):
+    def pieces(self, weight: np.ndarray | None):
         step = max(1, PIECE_BYTES // (8 * self.values.shape[1]))
         for start in range(0, len(self), step):
             w = weight if weight is None else weight[start : start + step]

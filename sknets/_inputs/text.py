@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.feature_extraction.text import CountVectorizer
 
-from sknets._inputs.sequences import Steps, is_text
+from sknets._inputs.sequences import SequenceData, is_text
 from sknets._params import Declared, param
 
 # Numbers of tokens that no text has: what is not in the vocabulary, and all there is of
@@ -54,12 +54,12 @@ class Text:
     accepts = staticmethod(is_text)
 
     @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> Steps:
+    def check(estimator: Any, X: Any, *, reset: bool) -> SequenceData:
         texts = _checked(type(estimator).__name__, X)
         encode = _learned_code(estimator, texts) if reset else _code(estimator)
         limit = estimator.max_length
         coded = [np.array(encode(text)[:limit] or [EMPTY], np.int32) for text in texts]
-        return Steps.of([numbers[:, None] for numbers in coded], whole=True)
+        return SequenceData.of([numbers[:, None] for numbers in coded], whole=True)
 
 
 def _checked(owner: str, X: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from sknets._inputs.forest import Forest
+from sknets._inputs.tree_data import TreeData
 
 # A labelled word in one step, as two of three brackets hold no more; then "(" with a
 # label or without, ")" and words without brackets.
@@ -35,8 +35,8 @@ class Trees:
         return getattr(X, "ndim", 1) == 1 and not isinstance(X, str)
 
     @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> Forest:
-        if isinstance(X, Forest):
+    def check(estimator: Any, X: Any, *, reset: bool) -> TreeData:
+        if isinstance(X, TreeData):
             return X
         owner = type(estimator).__name__
         forest = read_trees(owner, X, estimator._binary, estimator.lowercase)
@@ -45,7 +45,7 @@ class Trees:
         return forest
 
 
-def read_trees(owner: str, X: Any, binary: bool, lowercase: bool) -> Forest:
+def read_trees(owner: str, X: Any, binary: bool, lowercase: bool) -> TreeData:
     """All trees of X, ``owner`` being who complains of a malformed one."""
     builder = _Builder(binary, lowercase)
     for i, tree in enumerate(_items(owner, X)):
@@ -214,7 +214,7 @@ class _Builder:
         self.counts.append(len(children))
         self.children += children
 
-    def forest(self) -> Forest:
+    def forest(self) -> TreeData:
         n = len(self.words)
         starts = np.array(self.starts)
         tree = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
@@ -245,7 +245,7 @@ class _Builder:
         parents = np.where(parents < 0, -1, parents - starts[tree])
         labels = np.empty(n, dtype=object)
         labels[:] = self.labels
-        return Forest(
+        return TreeData(
             torch.from_numpy(starts),
             torch.from_numpy(words),
             torch.from_numpy(parents),

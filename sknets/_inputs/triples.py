@@ -7,32 +7,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
+from sknets._engine.data import Values
 from sknets._engine.device import as_tensor
 from sknets._inputs.naming import index_of, names_of, sorted_names
 
 COLUMNS = ("head", "relation", "tail")
 
 
-class Facts:
-    """The canonical container: codes of head, relation and tail, a row a fact."""
+class TripleData(Values):
+    """The canonical container: codes of head, relation and tail, a row a fact.
 
-    row_bytes = 24
-
-    def __init__(self, codes: Tensor, dtype: Any = None, device: Any = None):
-        self.codes, self.dtype, self.device = codes, dtype or torch.float32, device
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def batch(self, index: slice | Tensor) -> Tensor:
-        """Rows of (head, relation, tail); -1 stands for what `fit` did not have."""
-        return self.codes[index].to(self.device)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Facts:
-        return Facts(self.codes, dtype, device)
+    -1 stands for what `fit` did not have.
+    """
 
 
 class Triples:
@@ -55,12 +42,12 @@ class Triples:
         return len(shape) == 2 and shape[1] == 3
 
     @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> Facts:
+    def check(estimator: Any, X: Any, *, reset: bool) -> TripleData:
         """Triples of which everything is known."""
         columns = _columns(estimator, X)
         if reset:
             learn_names(estimator, columns)
-        return Facts(as_tensor(_codes(estimator, columns, strict=True)))
+        return TripleData(as_tensor(_codes(estimator, columns, strict=True)))
 
 
 def learn_names(estimator: Any, columns: list[np.ndarray]) -> None:
@@ -196,4 +183,11 @@ def _nearest(known: np.ndarray, name: Any) -> str:
     return f": it had {len(known)}, such as {known.tolist()[0]!r}"
 
 
-__all__ = ["COLUMNS", "Facts", "Triples", "add_facts", "codes_with_gaps", "positions"]
+__all__ = [
+    "COLUMNS",
+    "TripleData",
+    "Triples",
+    "add_facts",
+    "codes_with_gaps",
+    "positions",
+]

@@ -11,7 +11,9 @@ import torch
 from sklearn.utils.validation import check_array
 from torch import Tensor
 
+from sknets._engine.data import Container, Ragged
 from sknets._engine.device import as_tensor
+from sknets._engine.moments import PIECE_BYTES
 from sknets._inputs.images import (
     bytes_or_floats,
     divisor_of,
@@ -19,7 +21,6 @@ from sknets._inputs.images import (
     unit_of,
 )
 from sknets._inputs.layout import Layout
-from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
 from sknets._inputs.resizing import resize_to, target_size
 
 # As of images: more than four is more likely an extent than channels.
@@ -30,55 +31,24 @@ _WANTED = (
 )
 
 
-class Frames:
-    """A batch of clips, one object with a length for skorch: all frames in a row.
-
-    Attributes
-    ----------
-    values : tensor of shape (N, C, H, W), or (N, F) of features
-        The frames of the first clip, then those of the second, ...: no padding.
-    lengths : int64 tensor of shape (B,)
-        How many frames each clip has; N in sum.
-    """
-
-    def __init__(self, values: Tensor, lengths: Tensor):
-        self.values, self.lengths = values, lengths
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def to(self, device: torch.device | str) -> Frames:
-        return Frames(self.values.to(device), self.lengths.to(device))
-
-    def convert_to_tensors(self, kind: str) -> Frames:
-        """What skorch asks of a batch that is no tensor: it holds some already."""
-        return self
-
-
-class Clips:
+class Clips(Container):
     """The canonical container, which shares the memory of X and keeps its dtype.
+
+    A batch is a `Ragged` of frames (N, C, H, W), or of features (N, F): those of the
+    first clip, then those of the second, ...: no padding.
 
     Parameters
     ----------
     clips : list of tensors (T, *frame)
         Views of an array X, or the items of a list.
-
-    Attributes
-    ----------
-    lengths : int64 tensor of shape (n,) or None
-        By which the engine makes batches of like lengths; None where all are equal.
     """
 
+    _moved = ("clips",)
+
     def __init__(
-        self,
-        clips: list[Tensor],
-        layout: Layout,
-        divisor: float | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | None = None,
+        self, clips: list[Tensor], layout: Layout, divisor: float | None = None
     ):
         self.clips, self.layout, self.divisor = clips, layout, divisor
-        self.dtype, self.device = dtype, device
         self.counts = torch.tensor([len(clip) for clip in clips])
         equal = bool((self.counts == self.counts[0]).all())
         self.lengths = None if equal else self.counts
@@ -86,50 +56,26 @@ class Clips:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def batch(self, index: slice | Tensor) -> Frames:
+    def batch(self, index: slice | Tensor) -> Ragged:
         if isinstance(index, slice):
             chosen = self.clips[index]
         else:
             chosen = [self.clips[i] for i in index.tolist()]
         frames = torch.cat(chosen).to(self.device, self.dtype)
-        return Frames(self._grid(frames), self.counts[index].to(self.device))
+        return Ragged(self._grid(frames), self.counts[index].to(self.device))
 
     def _grid(self, frames: Tensor) -> Tensor:
         if self.divisor is not None:  # of integers, so this is a copy already
             frames = frames.div_(self.divisor)
         return frames if frames.ndim == 2 else self.layout.grid(frames)
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Clips:
-        """The same clips, whose batches come as this dtype on this device.
-
-        They move to an accelerator at once, as they are, if they fit there twice.
-        """
-        clips = self.clips
-        if device.type != "cpu":
-            size = sum(clip.numel() * clip.element_size() for clip in clips)
-            if device.type != "cuda" or 2 * size < torch.cuda.mem_get_info(device)[0]:
-                clips = [clip.to(device) for clip in clips]
-        return Clips(clips, self.layout, self.divisor, dtype, device)
-
-    def mean_and_scale(
-        self, weight: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each channel over all frames, as float64.
-
-        A frame weighs what its clip does.
-        """
-        n_channels = self.layout.channels(tuple(self.clips[0].shape[1:]))
-        mean, variance = mean_and_variance(self._pieces(weight, n_channels), n_channels)
-        n = sum(clip.numel() for clip in self.clips) // n_channels
-        return mean, scale_of(mean, variance, n, self.dtype)
-
-    def _pieces(self, weight: np.ndarray | None, n_channels: int):
-        """(pixels, channels) and the weight of each pixel, a cache at a time."""
+    def pieces(self, weight: np.ndarray | None):
+        """(pixels, channels) and the weight of each pixel, that of its clip."""
         step = max(1, PIECE_BYTES // (8 * self.clips[0][0].numel()))
         for i, clip in enumerate(self.clips):
             for part in clip.split(step):
                 grid = self._grid(part.cpu().to(torch.float64, copy=True))
-                piece = grid.movedim(1, -1).reshape(-1, n_channels)
+                piece = grid.movedim(1, -1).flatten(0, -2)
                 w = None
                 if weight is not None:
                     w = torch.full((len(piece),), float(weight[i])).double()
@@ -331,4 +277,4 @@ def _channels(n: int) -> str:
     return f"{n} channel" if n == 1 else f"{n} channels"
 
 
-__all__ = ["Clips", "Frames", "Videos"]
+__all__ = ["Clips", "Videos"]

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sknets._engine.batching import Samples
+from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
-from sknets._inputs.sequences import Steps
+from sknets._inputs.sequences import SequenceData
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -103,7 +103,7 @@ class Windows:
             y = y.masked_fill((self.late != late)[:, :, None], torch.nan)
         rows = torch.from_numpy(np.flatnonzero(~y.isnan().flatten(1).all(1).numpy()))
         targets = y.flatten(1).to(device, dtype)
-        return Samples(Steps(self.x).to(device, dtype), targets, None, rows)
+        return Samples(SequenceData(self.x).to(device, dtype), targets, None, rows)
 
 
 def cut_windows(

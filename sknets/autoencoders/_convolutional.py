@@ -10,14 +10,15 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.data import Samples
+from sknets._engine.device import as_tensor
 from sknets._inputs import Images
 from sknets._inputs.layout import Layout
 from sknets._layers import ACTIVATIONS, Standardize, standardize_channels
 from sknets._params import param
-from sknets._tasks import Transformer
+from sknets._unsupervised import Encoder
 from sknets.autoencoders._dense import _ACTIVATION, Codes
-from sknets.autoencoders._nets import Corrupt, ReconstructionLoss
+from sknets.autoencoders._nets import Corrupt
 
 
 class ConvolutionalAutoencoder(nn.Module):
@@ -86,14 +87,18 @@ class ConvolutionalAutoencoder(nn.Module):
         x = x.contiguous(memory_format=self.memory_format)
         return self.encoder(self.prepare(x))
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, C, *size) -> the same, flat
-        return self.decoder(self.features(x)).flatten(1)
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, *size), the last standardised
+        return self.decoder(self.features(x))
+
+    def loss(self, x: Tensor, y: Any = None) -> Tensor:  # -> (B,)
+        error = self(x) - self.standardize(x)
+        return error.square().flatten(1).mean(1)
 
     def decode(self, code: Tensor) -> Tensor:  # (B, n_components) -> (B, C, *size)
         return self.standardize.inverse(self.decoder(code))
 
 
-class ConvolutionalAutoencoderTransformer(Codes, Transformer):
+class ConvolutionalAutoencoderTransformer(Codes, Encoder):
     """Autoencoder of images, signals or volumes, by convolutions [1]_.
 
     Parameters
@@ -243,13 +248,10 @@ class ConvolutionalAutoencoderTransformer(Codes, Transformer):
             Corrupt(self.noise, self.noise_level) if self.noise else None,
         )
 
-    def _criterion(self) -> nn.Module:
-        return ReconstructionLoss("squared_error", self._standardizer())
-
-    def _samples(self, grid: Tensor) -> np.ndarray:
+    def _samples(self, grid: np.ndarray) -> np.ndarray:
         """What the network restored, laid out and in the units of X."""
         layout = Layout(self.spatial_dims_, self.channel_axis_)
-        samples = layout.samples(grid)
+        samples = layout.samples(as_tensor(grid))
         if self.pixel_unit_ == "byte":
             samples = samples.mul(255).round_().clamp_(0, 255).to(torch.uint8)
         if self.image_shape is not None:
@@ -267,7 +269,7 @@ class ConvolutionalAutoencoderTransformer(Codes, Transformer):
         -------
         Z : ndarray of shape (n_samples, n_components_)
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X, features=True)
 
     def inverse_transform(self, Z):
         """Return the samples that codes stand for.
@@ -283,7 +285,7 @@ class ConvolutionalAutoencoderTransformer(Codes, Transformer):
             samples that were resized in `fit` have the size of the network.
         """
         codes = self._read_codes(Z, "inverse_transform")
-        return self._samples(self.net_.outputs(codes, self.net_.module_.decode))
+        return self._samples(self._collect(codes, self.net_.module_.decode))
 
     def reconstruct(self, X):
         """Return what is left of samples after compression.
@@ -325,7 +327,7 @@ class ConvolutionalAutoencoderTransformer(Codes, Transformer):
             return (restored - x).square().flatten(1).mean(1)
 
         pixels = self._check_input(X, reset=False)
-        return -float(self.net_.outputs(pixels, error).double().mean())
+        return -float(self._collect(pixels, error).mean(dtype=np.float64))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -12,15 +12,15 @@ from sklearn.covariance import LedoitWolf
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
 from sknets._inputs import Table
 from sknets._inputs.table import Rows
 from sknets._layers import Standardize
 from sknets._params import param
-from sknets._tasks import OutlierDetector, Transformer
-from sknets.autoencoders._nets import Autoencoder, Corrupt, ReconstructionLoss
+from sknets._unsupervised import Encoder, OutlierDetector
+from sknets.autoencoders._nets import Autoencoder, Corrupt
 
 # Of what is restored exactly, relative to a column's scale: rounding is no outlier.
 _LEAST_VARIANCE = 1e-3
@@ -152,11 +152,8 @@ class _Dense(Codes, Scaled):
             **more,
         )
 
-    def _criterion(self) -> nn.Module:
-        return ReconstructionLoss("squared_error", self._standardizer())
 
-
-class AutoencoderTransformer(_Dense, Transformer):
+class AutoencoderTransformer(_Dense, Encoder):
     """Autoencoder: a short code from which each sample can be restored [1]_.
 
     Undercomplete (fewer components than columns), denoising, sparse or contractive, or
@@ -293,10 +290,8 @@ class AutoencoderTransformer(_Dense, Transformer):
             sparsity_weight=self.sparsity_weight,
             sparsity_target=self.sparsity_target,
             contraction=self.contraction,
+            cross_entropy=self.loss == "cross_entropy",
         )
-
-    def _criterion(self) -> nn.Module:
-        return ReconstructionLoss(self.loss, self._standardizer())
 
     def _restored(self, output: Tensor) -> Tensor:
         """The network's output in the units of X."""
@@ -316,7 +311,7 @@ class AutoencoderTransformer(_Dense, Transformer):
         -------
         Z : ndarray of shape (n_samples, n_components_)
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X, features=True)
 
     def inverse_transform(self, Z):
         """Return the samples that codes stand for.
@@ -332,7 +327,7 @@ class AutoencoderTransformer(_Dense, Transformer):
         """
         codes = self._read_codes(Z, "inverse_transform")
         decode = self.net_.module_.decode
-        return self.net_.outputs(codes, lambda z: self._restored(decode(z))).numpy()
+        return self._collect(codes, lambda z: self._restored(decode(z)))
 
     def reconstruct(self, X):
         """Return what is left of samples after compression.
@@ -345,7 +340,7 @@ class AutoencoderTransformer(_Dense, Transformer):
         -------
         X : ndarray of shape (n_samples, n_features)
         """
-        return self._outputs(X, self._restored).numpy()
+        return self._outputs(X, self._restored)
 
     def score(self, X, y=None):
         """Return minus the mean squared error of the reconstruction.
@@ -370,7 +365,7 @@ class AutoencoderTransformer(_Dense, Transformer):
             return (self._restored(module(x)) - x).square().mean(1)
 
         rows = self._check_input(X, reset=False)
-        return -float(self.net_.outputs(rows, error).double().mean())
+        return -float(self._collect(rows, error).mean(dtype=np.float64))
 
 
 def refuse_outside_unit(estimator: Any, name: str, rows: Rows) -> None:
@@ -500,7 +495,7 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
             code = module.encoder(given)
             return torch.cat([code, module.decoder(code) - given], 1)
 
-        output = self.net_.outputs(rows, both).double().numpy()
+        output = self._collect(rows, both).astype(np.float64)
         return output[:, : self.n_components_], output[:, self.n_components_ :]
 
     def score_samples(self, X):
@@ -583,7 +578,7 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
         center = 0.0 if self.standardize is False else self.x_mean_
         rows = np.where(cells, center, rows).astype(rows.dtype)
         for _ in range(_FILL_STEPS):
-            found = self.net_.outputs(_as_rows(rows), restored).numpy()
+            found = self._collect(_as_rows(rows), restored)
             rows = np.where(cells, found, rows)
         return rows
 

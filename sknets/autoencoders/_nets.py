@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._engine.dense import Backpropagation
 from sknets._layers import ACTIVATIONS, Standardize
 from sknets._losses import LogisticLoss, SquaredError
 
@@ -57,8 +58,7 @@ def chain(sizes: tuple[int, ...], activation: str) -> list[nn.Module]:
 class Autoencoder(nn.Module):
     """From rows to a code of few numbers and back, by linear layers.
 
-    The output is in the units of the loss: standardised, or logits. What is asked of
-    the code besides is a number a sample, an extra column of the output in training.
+    The output is in the units of the loss: standardised, or logits.
     """
 
     def __init__(
@@ -75,9 +75,11 @@ class Autoencoder(nn.Module):
         sparsity_weight: float = 0.0,
         sparsity_target: float = 0.05,
         contraction: float = 0.0,
+        cross_entropy: bool = False,
     ):
         super().__init__()
         self.standardize = standardize
+        self.criterion: Any = LogisticLoss() if cross_entropy else SquaredError()
         sizes = (n_inputs, *hidden, n_components)
         self.prepare = nn.Sequential(
             *[layer for layer in (standardize, corrupt) if layer is not None]
@@ -95,10 +97,14 @@ class Autoencoder(nn.Module):
     def features(self, x: Tensor) -> Tensor:  # (B, F) -> (B, C)
         return self.encoder(self.prepare(x))
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, F) or (B, F + 1)
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, F), standardised
+        return self.decoder(self.features(x))
+
+    def loss(self, x: Tensor, y: Any = None) -> Tensor:  # (B, F) -> (B,)
+        target = self.target(x)
         x = self.prepare(x)
         if not self.training or not (self.sparsity or self.contraction):
-            return self.decoder(self.encoder(x))
+            return self.criterion.each(self.decoder(self.encoder(x)), target)
         with torch.enable_grad():  # its derivative is part of a contractive loss
             if self.contraction:
                 x = x.detach().requires_grad_()
@@ -106,7 +112,11 @@ class Autoencoder(nn.Module):
             penalty = self._sparsity(code)
             if self.contraction:
                 penalty = penalty + self.contraction * _squared_jacobian(code, x)
-        return torch.cat([self.decoder(code), penalty.unsqueeze(1)], 1)
+        return self.criterion.each(self.decoder(code), target) + penalty
+
+    def target(self, x: Tensor) -> Tensor:
+        """What shall be restored."""
+        return x if self.standardize is None else self.standardize(x)
 
     def _sparsity(self, code: Tensor) -> Tensor:  # (B, C) -> (B,)
         if self.sparsity == "l1":
@@ -124,12 +134,24 @@ class Autoencoder(nn.Module):
         """Standardised rows, or logits, of codes."""
         return self.decoder(code)
 
-    def plain_layers(self) -> tuple[Any, list[Any], list[Any]] | None:
-        """The parts of a net of linear layers and activations alone, else None."""
+    def manual_gradient(self, buffers: dict) -> Backpropagation | None:
+        """Backpropagation by hand, unless there are ties or penalties."""
         if self.tied or self.sparsity or self.contraction:
             return None
+
+        def derivative(output: Tensor, x: Tensor, weight: Any) -> tuple[Tensor, Tensor]:
+            return self.criterion.losses_and_gradient(output, self.target(x), weight)
+
         layers = [*self.encoder, *self.decoder]
-        return self.prepare if len(self.prepare) else None, layers[::2], layers[1::2]
+        prepare = self.prepare if len(self.prepare) else None
+        return Restoration.of(prepare, layers[::2], layers[1::2], derivative, buffers)
+
+
+class Restoration(Backpropagation):
+    """Backpropagation of a network whose target is its input."""
+
+    def __call__(self, x: Tensor, target: Any, weight: Tensor | None) -> Tensor:
+        return super().__call__(x, x, weight)
 
 
 def _squared_jacobian(code: Tensor, x: Tensor) -> Tensor:
@@ -144,37 +166,3 @@ def _squared_jacobian(code: Tensor, x: Tensor) -> Tensor:
         code, x, each, is_grads_batched=True, create_graph=True
     )
     return jacobian.square().sum(tuple(i for i in range(jacobian.ndim) if i != 1))
-
-
-class ReconstructionLoss(nn.Module):
-    """How far the output is from the input itself, plus what was asked of the code.
-
-    Parameters
-    ----------
-    loss : {"squared_error", "cross_entropy"}
-        A mean over columns; "cross_entropy" is of logits.
-    standardize : Standardize or None
-        What brings the input to the units of the output.
-    """
-
-    def __init__(self, loss: str, standardize: Standardize | None):
-        super().__init__()
-        self.loss = SquaredError() if loss == "squared_error" else LogisticLoss()
-        self.standardize = standardize
-
-    def _target(self, x: Tensor) -> Tensor:
-        if self.standardize is None:
-            return x
-        if self.standardize.factor.dtype != x.dtype:
-            self.standardize.to(x.dtype)
-        return self.standardize(x)
-
-    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
-        target = self._target(target).flatten(1)
-        n = target.shape[1]
-        loss = self.loss(output[:, :n].flatten(1), target, weight)
-        return loss if output.shape[1] == n else loss + output[:, n].mean()
-
-    def losses_and_gradient(self, output, target, weight=None):
-        """Each column's loss and its gradient; output (F, B), target (B, F)."""
-        return self.loss.losses_and_gradient(output, self._target(target), weight)

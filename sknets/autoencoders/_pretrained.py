@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,41 +13,31 @@ from sklearn.callback import with_callbacks
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples
-from sknets._engine.device import GeneratorMode
+from sknets._engine.collect import stacked
+from sknets._engine.data import Samples
 from sknets._engine.net import Net
+from sknets._engine.players import Phase, Player, Trainer
 from sknets._inputs import Table
-from sknets._layers import ACTIVATIONS, Dropout, Standardize
+from sknets._layers import Dropout
 from sknets._params import param
 from sknets._tasks import Classifier
 from sknets.autoencoders._dense import _ACTIVATION, Scaled
-from sknets.autoencoders._nets import Autoencoder, ReconstructionLoss, chain
+from sknets.autoencoders._nets import Autoencoder
 
 # From here on the neighbours of all rows take minutes and gigabytes.
 _MOST_ROWS = 20_000
 
 
 class PretrainedNet(nn.Module):
-    """The encoder of an autoencoder, then the output."""
+    """The hidden layers of an autoencoder, and an output layer on top of them."""
 
-    def __init__(
-        self,
-        n_inputs: int,
-        hidden: tuple[int, ...],
-        n_outputs: int,
-        activation: str,
-        dropout: float,
-        standardize: Standardize | None,
-    ):
+    def __init__(self, coder: Autoencoder, width: int, n_outputs: int, dropout: float):
         super().__init__()
-        self.standardize = standardize
-        layers = chain((n_inputs, *hidden), activation)
-        self.encoder = nn.Sequential(*layers, ACTIVATIONS[activation]())
-        self.dropout = Dropout(dropout)
-        self.head = nn.Linear(hidden[-1], n_outputs)
+        self.coder, self.dropout = coder, Dropout(dropout)
+        self.head = nn.Linear(width, n_outputs)
 
     def features(self, x: Tensor) -> Tensor:  # (B, F) -> (B, hidden[-1])
-        return self.encoder(x if self.standardize is None else self.standardize(x))
+        return self.coder.encoder(self.coder.target(x))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, K)
         return self.head(self.dropout(self.features(x)))
@@ -55,8 +46,8 @@ class PretrainedNet(nn.Module):
         """The parts of a net of linear layers and activations alone, else None."""
         if self.dropout.p:
             return None
-        layers = [*self.encoder, self.head]
-        return self.standardize, layers[::2], layers[1::2]
+        layers = [*self.coder.encoder, self.head]
+        return self.coder.standardize, layers[::2], layers[1::2]
 
 
 class PretrainedClassifier(Scaled, Classifier):
@@ -243,74 +234,82 @@ class PretrainedClassifier(Scaled, Classifier):
         self._learn_scale(samples.x)
 
     def _build(self) -> nn.Module:
-        return PretrainedNet(
-            self.n_features_in_,
-            self._hidden(),
-            self._n_outputs,
-            self.activation,
-            self.dropout,
-            self._standardizer(),
-        )
-
-    def _before_training(self, net: Net, *sets: Samples | None) -> None:
-        samples = sets[0]
-        if len(net.history) or samples is None:
-            return
-        if self.pretraining_epochs:
-            self._pretrain(net, samples)
-        if self.spread_labels and not self.multilabel_:
-            self._spread(net, *sets)
-
-    def _pretrain(self, net: Net, samples: Samples) -> None:
-        """Train the encoder together with a decoder, on all rows."""
         hidden = self._hidden()
-        with GeneratorMode(net._streams.initial):
-            coder = Autoencoder(
-                self.n_features_in_,
-                hidden[:-1],
-                hidden[-1],
-                self.activation,
-                code_activation=self.activation,
-                standardize=self._standardizer(),
-                corrupt=Dropout(self.noise_level) if self.noise_level else None,
-            ).to(net.dtype)
-        recipe = replace(
-            net._recipe,
-            max_epochs=self.pretraining_epochs,
-            lr=self.pretraining_lr,
-            lr_schedule=None,
+        coder = Autoencoder(
+            self.n_features_in_,
+            hidden[:-1],
+            hidden[-1],
+            self.activation,
+            code_activation=self.activation,
+            standardize=self._standardizer(),
+            corrupt=Dropout(self.noise_level) if self.noise_level else None,
         )
-        loss = ReconstructionLoss("squared_error", self._standardizer())
-        first = Net(coder, loss, recipe, net._streams, net._device).initialize()
-        first.train(Samples(samples.x), epochs=self.pretraining_epochs)
-        learned = first.module_.encoder.state_dict()
-        net.module_.encoder.load_state_dict(learned)
-        self.pretraining_loss_curve_ = [row["train_loss"] for row in first.history]
+        return PretrainedNet(coder, hidden[-1], self._n_outputs, self.dropout)
 
-    def _spread(self, net: Net, *sets: Samples | None) -> None:
-        """Add the unlabelled rows to the first set, by the class that reaches them."""
-        samples = sets[0]
-        assert samples is not None and samples.y is not None
-        if samples.rows is None or len(samples.x) >= _MOST_ROWS:
-            return
-        labelled, n = samples.rows.cpu(), len(samples.x)
-        unlabelled = np.ones(n, dtype=bool)
-        for each in sets:
-            if each is not None and each.rows is not None:
-                unlabelled[each.rows.cpu().numpy()] = False
+    def _phases(self, net: Net) -> list[Phase]:
+        """The autoencoder on all rows, then the classifier on those with a label."""
+        module = net.module_
+        recipe = replace(net._recipe, lr=self.pretraining_lr, lr_schedule=None)
+
+        def restore() -> list[Player]:
+            coder = module.coder
+            manual = coder.manual_gradient
+            learned = list(coder.parameters())
+            return [Player("autoencoder", learned, recipe, coder.loss, manual)]
+
+        def classify() -> list[Player]:
+            learned = [*module.coder.encoder.parameters(), *module.head.parameters()]
+            return [Player("classifier", learned, net._recipe)]
+
+        phases = [
+            Phase("fine-tuning", self.max_epochs, classify, partial(self._spread, net))
+        ]
+        if self.pretraining_epochs:
+            every = Phase(
+                "pretraining", self.pretraining_epochs, restore, _all_rows, False
+            )
+            phases.insert(0, every)
+        return phases
+
+    def _finish(self, net: Trainer) -> None:
+        super()._finish(net)
+        self.pretraining_loss_curve_ = net.losses_of("pretraining")
+
+    def _spread(
+        self, net: Net, samples: Samples, valid: Samples | None, resumed: bool
+    ) -> tuple[Samples, Samples | None]:
+        """The samples, and the unlabelled rows by the class that reaches them."""
+        n = len(samples.x)
+        if not self.spread_labels or self.multilabel_ or n >= _MOST_ROWS:
+            return samples, valid
+        free = np.ones(n, dtype=bool)  # neither learned nor held out to stop by
+        for each in (samples, valid):
+            if each is not None:
+                free[slice(None) if each.rows is None else each.rows.numpy()] = False
+        if not free.any():
+            return samples, valid
         known = np.zeros(n, dtype=bool)
-        known[labelled.numpy()] = True  # not what is held out to stop by
-        codes = net.outputs(samples.x, net.module_.features).numpy()
-        given = samples.y.reshape(-1).cpu().long().numpy()
-        classes, certain = _spread_over(codes, given, known, self.n_neighbors)
-        rows = np.flatnonzero(known | (unlabelled & (certain > 0)))
-        weight = torch.from_numpy(certain).to(samples.weight)
-        weight[labelled] = samples.weight[labelled]  # type: ignore[index]
-        samples.rows = torch.from_numpy(rows)
-        samples.weight = weight / weight[samples.rows].mean()
-        encoded = torch.from_numpy(classes).to(samples.y)
-        samples.y = encoded.reshape(samples.y.shape)
-        self.transduction_ = self.classes_[classes]
+        known[samples.rows.numpy()] = True  # type: ignore[union-attr]
+        if not resumed:
+            codes = stacked(net.batches(samples.x, net.module_.features), n).numpy()
+            given = samples.y.values.reshape(-1).cpu().long().numpy()
+            classes, certain = _spread_over(codes, given, known, self.n_neighbors)
+            self.transduction_ = self.classes_[classes]
+            self.label_certainty_ = np.where(known, 1.0, certain)
+        certain = self.label_certainty_
+        rows = np.flatnonzero(known | (free & (certain > 0)))
+        own: Any = samples.weight_of_all()
+        weight = np.where(known, own, certain)
+        weight = weight / weight[rows].mean()
+        y = samples.y.values
+        codes = np.searchsorted(self.classes_, self.transduction_)
+        target = torch.from_numpy(codes).to(y).reshape(y.shape)
+        spread = torch.from_numpy(weight).to(samples.weight.values)
+        return Samples(samples.x, target, spread, torch.from_numpy(rows)), valid
+
+
+def _all_rows(samples: Samples, valid: Any, resumed: bool) -> tuple[Samples, None]:
+    return Samples(samples.x), None
 
 
 def _spread_over(

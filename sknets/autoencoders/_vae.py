@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.special import logsumexp
 from sklearn.callback import with_callbacks
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -17,41 +18,17 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.data import Samples, Together, Values
 from sknets._inputs import Table
-from sknets._inputs.table import Rows
 from sknets._layers import Standardize
 from sknets._params import param
-from sknets._tasks import Generator, Transformer
+from sknets._unsupervised import Encoder, Sampler
 from sknets.autoencoders._dense import _ACTIVATION, Codes, Scaled, refuse_outside_unit
 from sknets.autoencoders._nets import chain
 
 _LOG_TWO_PI = math.log(2 * math.pi)
 # A column that the code tells exactly would have infinite density.
 _LEAST_LOG_VARIANCE = -10.0
-
-
-class Labelled:
-    """Rows with the one-hot class of each behind its columns."""
-
-    def __init__(self, rows: Rows, classes: Tensor, n_classes: int):
-        self.rows, self.classes, self.n_classes = rows, classes, n_classes
-        self.dtype, self.device = rows.dtype, rows.device
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(self, index: slice | Tensor) -> Tensor:
-        x = self.rows.batch(index)
-        return torch.cat([x, one_hot(self.classes[index], self.n_classes, x)], 1)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Labelled:
-        rows = self.rows.to(device, dtype)
-        return Labelled(rows, self.classes.to(device), self.n_classes)
-
-
-def one_hot(classes: Tensor, n_classes: int, like: Tensor) -> Tensor:
-    return F.one_hot(classes.to(like.device), n_classes).to(like.dtype)
 
 
 class VAENet(nn.Module):
@@ -92,11 +69,10 @@ class VAENet(nn.Module):
         mean, log_variance = self.encoder(x).chunk(2, 1)
         return mean, log_variance.clamp(-20.0, 20.0)
 
-    def features(self, x: Tensor) -> Tensor:  # (B, F) -> (B, C)
-        return self.encode(self.prepare(x[:, : self.n_inputs]))[0]
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, C)
+        return self.encode(self.prepare(x))[0]
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, F + classes) -> (B,)
-        x, y = x[:, : self.n_inputs], x[:, self.n_inputs :]
+    def loss(self, x: Tensor, y: Tensor | None) -> Tensor:  # (B, F) -> (B,)
         x = self.prepare(x)
         mean, log_variance = self.encode(x)
         z = mean
@@ -106,9 +82,15 @@ class VAENet(nn.Module):
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
         return (self.beta * kl - self.log_likelihood(x, z, y)) / self.n_inputs
 
-    def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor) -> Tensor:  # (B,)
+    def with_classes(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Codes as the decoder sees them: beside their classes, if there are any."""
+        if y is None:
+            return z
+        return torch.cat([z, F.one_hot(y.to(z.device), self.n_classes).to(z)], 1)
+
+    def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None) -> Tensor:  # (B,)
         """log p(x | z, y), of prepared x."""
-        output = self.decoder(torch.cat([z, y], 1) if self.n_classes else z)
+        output = self.decoder(self.with_classes(z, y))
         if self.log_variance is None:
             losses = F.binary_cross_entropy_with_logits(output, x, reduction="none")
             return -losses.sum(1)
@@ -128,7 +110,7 @@ class VAENet(nn.Module):
             output = output + spread * grain
         return output if self.standardize is None else self.standardize.inverse(output)
 
-    def importance_weighted(self, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+    def importance_weighted(self, x: Tensor, y: Tensor | None, noise: Tensor) -> Tensor:
         """log 1/K sum p(x, z_k | y) / q(z_k | x) [Burda 2016]; (B, F) -> (B,).
 
         ``noise`` (K, C) is the same for every sample, so that no sample's figure
@@ -151,14 +133,7 @@ class VAENet(nn.Module):
         return total + self.standardize.factor.log().sum()  # a density of X as given
 
 
-class MeanLoss(nn.Module):
-    """The mean of losses that the network computes itself."""
-
-    def forward(self, output: Tensor, target: Any, weight: Tensor | None = None):
-        return output.mean()
-
-
-class VAETransformer(Generator, Codes, Scaled, Transformer):
+class VAETransformer(Sampler, Codes, Scaled, Encoder):
     """Variational autoencoder: codes with a distribution, and new samples [1]_.
 
     Parameters
@@ -327,18 +302,10 @@ class VAETransformer(Generator, Codes, Scaled, Transformer):
             )
         return np.searchsorted(self.classes_, y)
 
-    def _read(self, X, y, sample_weight, *, reset, classes=None):
-        samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
-        if self.conditional:
-            samples.x = Labelled(samples.x, samples.y, len(self.classes_))
-            samples.y = None
-        return samples
-
     def _learn_statistics(self, samples: Samples) -> None:
         self._choose_components(self.n_features_in_)
         if self.likelihood == "gaussian":
-            rows = samples.x
-            self._learn_scale(rows.rows if isinstance(rows, Labelled) else rows)
+            self._learn_scale(samples.x)
 
     def _standardizer(self) -> Standardize | None:
         return super()._standardizer() if self.likelihood == "gaussian" else None
@@ -356,9 +323,6 @@ class VAETransformer(Generator, Codes, Scaled, Transformer):
             self._standardizer(),
         )
 
-    def _criterion(self) -> nn.Module:
-        return MeanLoss()
-
     # -- verbs -----------------------------------------------------------------------
 
     def transform(self, X):
@@ -372,7 +336,7 @@ class VAETransformer(Generator, Codes, Scaled, Transformer):
         -------
         Z : ndarray of shape (n_samples, n_components_)
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X)
 
     def inverse_transform(self, Z, y=None):
         """Return the mean of the samples that codes stand for.
@@ -387,7 +351,7 @@ class VAETransformer(Generator, Codes, Scaled, Transformer):
         -------
         X : ndarray of shape (n_samples, n_features)
         """
-        codes = self._read_codes(Z, "inverse_transform")
+        codes, module = self._read_codes(Z, "inverse_transform"), self.net_.module_
         if self.conditional:
             if y is None:
                 sentence = "inverse_transform requires y to be passed, it is None"
@@ -395,8 +359,11 @@ class VAETransformer(Generator, Codes, Scaled, Transformer):
             y = np.repeat(y, len(codes)) if np.ndim(y) == 0 else column_or_1d(y)
             check_consistent_length(Z, y)
             labels = torch.from_numpy(self._codes_of(y, "inverse_transform"))
-            codes = Labelled(codes, labels, len(self.classes_))
-        return self.net_.outputs(codes, self.net_.module_.decode).numpy()
+            pairs = Together(codes, Values(labels))
+            return self._collect(
+                pairs, lambda p: module.decode(module.with_classes(*p))
+            )
+        return self._collect(codes, module.decode)
 
     def sample(self, n_samples=1, y=None, random_state=None, noise=False):
         """Draw new samples: codes from the standard normal distribution, decoded.
@@ -429,8 +396,7 @@ class VAETransformer(Generator, Codes, Scaled, Transformer):
             if condition is None:
                 prior = torch.from_numpy(self.class_prior_)
                 condition = prior.multinomial(n, replacement=True, generator=generator)
-            labels = torch.as_tensor(condition)
-            z = torch.cat([z, one_hot(labels, len(self.classes_), z)], 1)
+            z = module.with_classes(z, torch.as_tensor(condition))
         return module.decode(z, generator if noise else None)
 
     def _encode_condition(self, y):
@@ -456,36 +422,29 @@ class VAETransformer(Generator, Codes, Scaled, Transformer):
         scores : float64 ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        module, n = self.net_.module_, self.n_features_in_
+        module = self.net_.module_
         shape = (self.n_importance_samples, self.n_components_)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         noise = noise.to(next(module.parameters()))
         rows = self._check_input(X, reset=False)
+
+        def bound(labels: Any) -> np.ndarray:
+            def of(x: Tensor, y: Tensor | None = None) -> Tensor:
+                return module.importance_weighted(x, y, noise)
+
+            if labels is None:
+                return self._collect(rows, of).astype(np.float64)
+            pairs = Together(rows, Values(torch.as_tensor(labels)))
+            return self._collect(pairs, lambda pair: of(*pair)).astype(np.float64)
+
         if not self.conditional:
-            bound = self.net_.outputs(
-                rows, lambda x: module.importance_weighted(x, x[:, :0], noise)
-            )
-            return bound.double().numpy()
-        n_classes = len(self.classes_)
+            return bound(None)
         if y is not None:
             check_consistent_length(X, y)
-            labels = torch.from_numpy(self._codes_of(column_or_1d(y), "score_samples"))
-            bound = self.net_.outputs(
-                Labelled(rows, labels, n_classes),
-                lambda x: module.importance_weighted(x[:, :n], x[:, n:], noise),
-            )
-            return bound.double().numpy()
-        bounds = []
-        for label in range(n_classes):
-            labels = torch.full((len(rows),), label)
-            bounds.append(
-                self.net_.outputs(
-                    Labelled(rows, labels, n_classes),
-                    lambda x: module.importance_weighted(x[:, :n], x[:, n:], noise),
-                )
-            )
-        each = torch.stack(bounds, 1).double()
-        return (each + torch.from_numpy(self.class_prior_).log()).logsumexp(1).numpy()
+            return bound(self._codes_of(column_or_1d(y), "score_samples"))
+        classes = range(len(self.classes_))
+        each = [bound(np.full(len(rows), label)) for label in classes]
+        return logsumexp(np.stack(each, 1) + np.log(self.class_prior_), axis=1)
 
     def score(self, X, y=None):
         """Return the mean of `score_samples`, for a search to tune by.

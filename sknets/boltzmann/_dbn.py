@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,13 +14,14 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sknets._engine.batching import Batches
-from sknets._engine.net import DivergenceError
-from sknets._engine.optim import FusedStep, make_optimizer
-from sknets._engine.stock import Callback
+from sknets._engine.data import Samples
+from sknets._engine.net import Net
+from sknets._engine.optim import Recipe
+from sknets._engine.players import Phase, Player
 from sknets._params import param
-from sknets._tasks import Classifier, Generator, Transformer
-from sknets.boltzmann._machine import RBM, ContrastiveDivergence, MeanLoss
+from sknets._tasks import Classifier
+from sknets._unsupervised import Encoder, Sampler
+from sknets.boltzmann._machine import RBM, ContrastiveDivergence
 from sknets.boltzmann._rbm import BoltzmannUnits
 
 
@@ -29,7 +31,6 @@ class Stack(nn.Module):
     def __init__(self, machines: list[RBM]):
         super().__init__()
         self.machines: Any = nn.ModuleList(machines)
-        self.learning = 0
 
     def up(self, x: Tensor, n_layers: int | None = None) -> Tensor:
         """Means of the hidden units of the first layers for rows of X."""
@@ -46,45 +47,31 @@ class Stack(nn.Module):
                 v = machine.draw_visible(v, generator=generator)
         return self.machines[0].data(v)
 
-    def features(self, x: Tensor) -> Tensor:  # (B, F) -> (B, H)
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, H)
         return self.up(x)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B,)
-        with torch.no_grad():
-            v = self.up(x, self.learning)
-        return self.machines[self.learning].losses(v)
+    def player(self, layer: int, recipe: Recipe, more: Any = None) -> Player:
+        """A layer that learns by itself, from what those below it make of the data.
 
-    def by_hand(self, rooms: dict) -> ContrastiveDivergence:
-        layer = self.learning
-        return ContrastiveDivergence(
-            self.machines[layer], rooms, lambda x, target: self.up(x, layer)
+        ``more(y)`` are visible units beside them.
+        """
+        machine = self.machines[layer]
+
+        def below(x: Tensor, y: Any) -> Tensor:
+            with torch.no_grad():
+                v = self.up(x, layer)
+            return v if more is None else torch.cat([v, more(y)], 1)
+
+        return Player(
+            f"layer {layer + 1}",
+            list(machine.parameters()),
+            recipe,
+            lambda x, y: machine.losses(below(x, y)),
+            lambda buffers: ContrastiveDivergence(machine, buffers, below),
         )
 
-    def learn(self, layer: int | None) -> None:
-        """Let one machine learn and keep the others; None lets all."""
-        for number, machine in enumerate(self.machines):
-            machine.requires_grad_(layer in (None, number))
-            for p in machine.parameters():
-                p.grad = p.grad if number == layer else None
-        if layer is not None:
-            self.learning = layer
 
-
-class _Greedy(Callback):
-    """Each layer in its turn gets an equal share of the epochs, the last the rest."""
-
-    def __init__(self, n_layers: int, max_epochs: int):
-        self.n_layers, self.max_epochs = n_layers, max_epochs
-
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        turn = (len(net.history) - 1) * self.n_layers // self.max_epochs
-        net.module_.learn(min(turn, self.n_layers - 1))
-
-    def on_train_end(self, net, X=None, y=None, **kwargs):
-        net.module_.learn(None)
-
-
-class DBNFeatures(BoltzmannUnits, Generator, Transformer):
+class DBNFeatures(BoltzmannUnits, Sampler, Encoder):
     """Deep belief network: features of features, learned layer by layer [1]_.
 
     Parameters
@@ -129,12 +116,12 @@ class DBNFeatures(BoltzmannUnits, Generator, Transformer):
     Notes
     -----
     ``net_.module_.machines`` are the machines. A layer's input are the probabilities of
-    the units below, computed batch by batch. ``lr_schedule`` runs over all the epochs
-    together; epochs after ``max_epochs`` (`partial_fit`, ``warm_start``) train the
-    last layer. ``loss_curve_`` is the reconstruction error of the layer that learned.
-    There is neither ``sample_weight`` nor early stopping: the errors of two layers
-    cannot be compared. For samples set ``n_gibbs_steps`` to 5 or more: after CD-1 long
-    chains stray from the data.
+    the units below, computed batch by batch. Each layer is a phase of the fit, with an
+    ``lr_schedule`` and an early stopping of its own; epochs after ``max_epochs``
+    (`partial_fit`, ``warm_start``) train the last layer. ``loss_curve_`` is the
+    reconstruction error of the layer that learned. There is no ``sample_weight``. For
+    samples set ``n_gibbs_steps`` to 5 or more: after CD-1 long chains stray from the
+    data.
 
     For the other parameters and attributes of training see
     `sknets._estimator.Estimator`, for the machines `RBMFeatures`.
@@ -176,7 +163,7 @@ class DBNFeatures(BoltzmannUnits, Generator, Transformer):
         ValueError
             For values outside [0, 1], if the visible units are binary.
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X)
 
     def inverse_transform(self, H):
         """Return the expected X, layer by layer, for given units of the last layer.
@@ -232,9 +219,6 @@ class DBNFeatures(BoltzmannUnits, Generator, Transformer):
         if not sizes:
             sentence = "a deep belief network needs at least one layer"
             raise ValueError(self._refusal("hidden_layer_sizes", sentence))
-        if self.early_stopping:
-            sentence = "losses of different layers cannot be compared; lower max_epochs"
-            raise ValueError(self._refusal("early_stopping", sentence))
         if self.max_epochs < len(sizes):
             sentence = f"each of the {len(sizes)} layers needs at least one epoch"
             raise ValueError(self._refusal("max_epochs", sentence))
@@ -242,12 +226,14 @@ class DBNFeatures(BoltzmannUnits, Generator, Transformer):
     def _build(self) -> nn.Module:
         return Stack(_machines(self, _sizes(self)))
 
-    def _criterion(self) -> nn.Module:
-        return MeanLoss()
-
-    def _callbacks(self, *args: Any) -> list[Any]:
-        greedy = _Greedy(len(_sizes(self)), self.max_epochs)
-        return [("greedy", greedy), *super()._callbacks(*args)]
+    def _phases(self, net: Net) -> list[Phase]:
+        """A layer after the other, each for its share of ``max_epochs``."""
+        n = len(_sizes(self))
+        shares = np.bincount(np.arange(self.max_epochs) * n // self.max_epochs)
+        return [
+            Phase(f"layer {i + 1}", epochs, partial(_alone, net, i))
+            for i, epochs in enumerate(shares.tolist())
+        ]
 
     def _draw(self, n: int, condition: Any, generator: torch.Generator) -> Tensor:
         stack, generator = self.net_.module_, self._generator_like(generator)
@@ -260,7 +246,7 @@ class PretrainedNet(nn.Module):
 
     def __init__(self, stack: Stack, n_outputs: int):
         super().__init__()
-        self.stack = stack.requires_grad_(False)
+        self.stack = stack
         prepare = stack.machines[0].prepare
         parts: list[nn.Module] = [] if prepare is None else [prepare]
         for machine in stack.machines:
@@ -269,7 +255,6 @@ class PretrainedNet(nn.Module):
             parts += [nn.Linear(n_visible, n_hidden), nn.Sigmoid()]
         parts.append(nn.Linear(n_hidden, n_outputs))
         self.layers = nn.Sequential(*parts)
-        self.register_buffer("pretrained", torch.tensor(False))
         self.register_buffer("prior", torch.zeros(stack.machines[-1].n_labels))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, K)
@@ -309,52 +294,7 @@ class PretrainedNet(nn.Module):
             layers[-1].bias.copy_(d[1:] - d[:1])
 
 
-class _Pretraining(Callback):
-    """Greedy contrastive divergence before the first epoch of backpropagation."""
-
-    def __init__(self, n_epochs: int, lr: float):
-        self.n_epochs, self.lr = n_epochs, lr
-
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        module = net.module_
-        if module.pretrained:
-            return
-        module.pretrained.fill_(True)
-        units = module.label_units(X.targets)
-        module.prior.copy_(units.mean(0))
-        if not self.n_epochs:
-            return
-        for layer in range(len(module.stack.machines)):
-            module.stack.learn(layer)
-            self._train(net, layer, X)
-        module.stack.learn(-1)
-        module.take_over()
-
-    def _train(self, net: Any, layer: int, samples: Any) -> None:
-        module = net.module_
-        stack = module.stack
-        machine = stack.machines[layer]
-
-        def below(x: Tensor, target: Tensor) -> Tensor:
-            v = stack.up(x, layer)
-            labelled = layer == len(stack.machines) - 1
-            return torch.cat([v, module.label_units(target)], 1) if labelled else v
-
-        recipe = dataclasses.replace(net._recipe, optimizer="sgd", lr=self.lr)
-        step = FusedStep(make_optimizer(recipe, list(machine.parameters())))
-        learner = ContrastiveDivergence(machine, {}, below)
-        order = net._streams.loop if recipe.shuffle else None
-        batches = Batches(samples, net.batch_size, order)
-        for epoch in range(self.n_epochs):
-            losses = learner.epoch(batches, lambda x, y: step(), watched=False)
-            if not math.isfinite(sum(losses)):
-                raise DivergenceError(
-                    f"The error of layer {layer + 1} is no longer finite in epoch "
-                    f"{epoch + 1} of pretraining: lower pretraining_lr, or scale X."
-                )
-
-
-class DBNClassifier(BoltzmannUnits, Generator, Classifier):
+class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
     """Deep belief network for classes: pretrained, then fine-tuned [1]_ [2]_.
 
     Parameters
@@ -442,7 +382,7 @@ class DBNClassifier(BoltzmannUnits, Generator, Classifier):
     (2, 64)
     """
 
-    _follows_a_loss: ClassVar[bool] = True  # in fine-tuning
+    _has_loss: ClassVar[bool] = True  # in fine-tuning
 
     hidden_layer_sizes: int | tuple[int, ...] = param(default=(256, 256), at_least=1)
     n_gibbs_steps: int = param(default=5, at_least=1)
@@ -504,9 +444,42 @@ class DBNClassifier(BoltzmannUnits, Generator, Classifier):
         stack = Stack(_machines(self, _sizes(self), **labels))
         return PretrainedNet(stack, self._n_outputs)
 
-    def _callbacks(self, *args: Any) -> list[Any]:
-        pretraining = _Pretraining(self.pretraining_epochs, self.pretraining_lr)
-        return [("pretraining", pretraining), *super()._callbacks(*args)]
+    def _phases(self, net: Net) -> list[Phase]:
+        """Each layer for ``pretraining_epochs``, the last with labels; then all."""
+        module, top = net.module_, len(_sizes(self)) - 1
+        recipe = replace(
+            net._recipe,
+            optimizer="sgd",
+            lr=self.pretraining_lr,
+            lr_schedule=None,
+            gradient_clip=None,
+        )
+
+        def learn(layer: int) -> list[Player]:
+            more = module.label_units if layer == top else None
+            return [module.stack.player(layer, recipe, more)]
+
+        def begin(samples: Samples, valid: Any, resumed: bool) -> tuple[Any, Any]:
+            if not resumed:
+                module.prior.copy_(module.label_units(samples.targets).mean(0))
+                if self.pretraining_epochs:
+                    module.take_over()
+            return samples, valid
+
+        def fine_tune() -> list[Player]:
+            return [Player("classifier", list(module.layers.parameters()), net._recipe)]
+
+        phases = [
+            Phase(
+                f"pretraining of layer {i + 1}",
+                self.pretraining_epochs,
+                partial(learn, i),
+                counted=False,
+            )
+            for i in range(top + 1)
+            if self.pretraining_epochs
+        ]
+        return [*phases, Phase("fine-tuning", self.max_epochs, fine_tune, begin)]
 
     def _spread(self, n_visible: int, n_hidden: int) -> float:
         # Glorot's for sigmoid layers: where few samples hardly pretrain them, tiny
@@ -541,6 +514,10 @@ class DBNClassifier(BoltzmannUnits, Generator, Classifier):
             condition = F.one_hot(codes, top.n_labels)
         v = self._annealed(top, n, generator, condition.to(top.weight))
         return stack.down(v, len(stack.machines) - 1, generator)
+
+
+def _alone(net: Net, layer: int) -> list[Player]:
+    return [net.module_.player(layer, net._recipe)]
 
 
 def _sizes(estimator: Any) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sknets._engine.dense import ByHand
+from sknets._engine.dense import ManualGradient
 from sknets._layers import Standardize
 
 PACE = 8.0
@@ -122,10 +122,10 @@ class RBM(nn.Module):
 
     # -- learning --------------------------------------------------------------------
 
-    def features(self, x: Tensor) -> Tensor:  # (B, F) -> (B, H)
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, H)
         return self.hidden_mean(self.visible(x))
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B,)
+    def loss(self, x: Tensor, y: Any = None) -> Tensor:  # (B, F) -> (B,)
         return self.losses(self.visible(x))
 
     def losses(self, v: Tensor) -> Tensor:
@@ -184,8 +184,8 @@ class RBM(nn.Module):
         target, cost = self.sparsity  # type: ignore[misc]
         return (p.mean(0) - target).mul_(cost)
 
-    def by_hand(self, rooms: dict) -> ContrastiveDivergence:
-        return ContrastiveDivergence(self, rooms)
+    def manual_gradient(self, buffers: dict) -> ContrastiveDivergence:
+        return ContrastiveDivergence(self, buffers)
 
 
 class LabelledRBM(RBM):
@@ -234,7 +234,7 @@ class LabelledRBM(RBM):
         return units[:, : -self.n_labels], units[:, -self.n_labels :]
 
 
-class ContrastiveDivergence(ByHand):
+class ContrastiveDivergence(ManualGradient):
     """Gradients of the free energy at the data less that at the end of the chains.
 
     Both phases are one matrix product: their rows are stacked, the second with a
@@ -243,7 +243,7 @@ class ContrastiveDivergence(ByHand):
     Parameters
     ----------
     rbm : RBM
-    rooms : dict
+    buffers : dict
         Memory by size of batch, which all epochs share.
     below : callable or None
         What turns X and its target into the visible units, for a machine on top of
@@ -253,33 +253,33 @@ class ContrastiveDivergence(ByHand):
     def __init__(
         self,
         rbm: RBM,
-        rooms: dict,
+        buffers: dict,
         below: Callable[[Tensor, Any], Tensor] | None = None,
     ):
-        self.rbm, self.rooms = rbm, rooms
+        self.rbm, self.buffers = rbm, buffers
         self.below = below or (lambda x, target: rbm.visible(x))
         for p in (rbm.weight, rbm.visible_bias, rbm.hidden_bias):
             if p.grad is None:
                 p.grad = torch.empty_like(p)
 
-    def _room(self, n: int) -> tuple[Any, ...]:
+    def _buffer(self, n: int) -> tuple[Any, ...]:
         rbm = self.rbm
         n_hidden, n_visible = rbm.weight.shape
         key = n, n_hidden, n_visible
-        if key not in self.rooms:
+        if key not in self.buffers:
             n_chains = len(rbm.chains) if rbm.persistent else n
             new = rbm.weight.new_empty
             V, P = new(n + n_chains, n_visible), new(n + n_chains, n_hidden)
             noise = new(n, n_visible), new(n_chains, n_visible), new(n_chains, n_hidden)
             signs, scales = new(n + n_chains), new(n + n_chains).fill_(-rbm.pace / n)
             signs[:n], signs[n:] = -rbm.pace / n, rbm.pace / n_chains
-            self.rooms[key] = V, P, noise, signs, scales
-        return self.rooms[key]
+            self.buffers[key] = V, P, noise, signs, scales
+        return self.buffers[key]
 
     def __call__(self, x: Tensor, target: Any, weight: Tensor | None) -> Tensor:
         """Leave the gradients of a batch in the parameters and return its losses."""
         rbm, n = self.rbm, len(x)
-        V, P, (guess, noise, state), signs, scales = self._room(n)
+        V, P, (guess, noise, state), signs, scales = self._buffer(n)
         with torch.no_grad():
             v = V[:n].copy_(self.below(x, target))
             p = rbm.hidden_mean(v, P[:n])
@@ -294,13 +294,6 @@ class ContrastiveDivergence(ByHand):
             torch.mv(P.t(), scales, out=c)
             torch.mv(V.t(), signs, out=b)
         return losses.unsqueeze(0)
-
-
-class MeanLoss(nn.Module):
-    """The mean of losses that the module computed itself."""
-
-    def forward(self, output: Tensor, target: Any, weight: Tensor | None = None):
-        return output.mean()
 
 
 def draw(mean: Tensor, out: Tensor | None, generator: Any) -> Tensor:
@@ -324,4 +317,4 @@ def squared_error(v: Tensor, other: Tensor, out: Tensor | None = None) -> Tensor
     return torch.linalg.vector_norm(error, dim=1).square_().div_(v.shape[1])
 
 
-__all__ = ["RBM", "ContrastiveDivergence", "LabelledRBM", "MeanLoss"]
+__all__ = ["RBM", "ContrastiveDivergence", "LabelledRBM"]

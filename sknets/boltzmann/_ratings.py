@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sknets._engine.dense import ByHand
-from sknets._inputs.ratings import Pack
+from sknets._engine.dense import ManualGradient
+from sknets._inputs.ratings import RatingBatch
 
 
 class RatingsRBM(nn.Module):
@@ -97,13 +97,13 @@ class RatingsRBM(nn.Module):
             return take(self.levels, codes).unsqueeze(1)
         return F.one_hot(codes, len(self.levels)).to(self.weight.dtype)
 
-    def offsets(self, x: Pack) -> Tensor:
+    def offsets(self, x: RatingBatch) -> Tensor:
         """How far above the items' means each user rates, drawn to 0: (n_users,)."""
         above = take(self.levels, x.codes) - take(self.item_offsets, x.items)
         counts = self._n_rated(x) + self.shrinkage
         return self._by_user(x, above) / counts.clamp_min(1e-9)
 
-    def inputs(self, x: Pack, v: Tensor, W: Tensor) -> Tensor:
+    def inputs(self, x: RatingBatch, v: Tensor, W: Tensor) -> Tensor:
         """What the hidden units get from ratings ``v``: (n_users, n_hidden)."""
         parts = (v.unsqueeze(2) * W).sum(1) if v.shape[1] > 1 else v * W.squeeze(1)
         if self.condition is not None:
@@ -124,27 +124,30 @@ class RatingsRBM(nn.Module):
     def _visible_bias(self) -> Tensor:
         return self.visible_bias.view(len(self.item_offsets), -1)
 
-    def _by_user(self, x: Pack, values: Tensor) -> Tensor:
+    def _by_user(self, x: RatingBatch, values: Tensor) -> Tensor:
         sums = values.new_zeros(x.n_users, *values.shape[1:])
         return sums.index_add_(0, x.rows, values)
 
     # -- learning --------------------------------------------------------------------
 
-    def forward(self, x: Pack) -> Tensor:
-        """Losses of users in training, logits of the pairs otherwise.
+    def forward(self, x: RatingBatch) -> Tensor:
+        """Logits of the pairs to predict, (n_pairs, levels); without, `features`."""
+        return self.features(x) if x.pair_rows is None else self.pair_logits(x)
 
-        In training the gradient is that of contrastive divergence, so that autograd
-        finds what `ContrastiveDivergence` derives by hand.
+    def loss(self, x: RatingBatch, y: Tensor | None) -> Tensor:
+        """Cross-entropy of known pairs; without, of the users' first reconstruction.
+
+        The latter's gradient is the contrastive divergence.
         """
-        if x.pair_rows is not None:
-            return self.pair_logits(x)
+        if y is not None:
+            return F.cross_entropy(self.pair_logits(x), y, reduction="none")
         with torch.no_grad():
             losses, _, end, _ = self.phases(x)
         contrast = self.free_energy(x, self.observed(x.codes), x.codes)
         contrast = (contrast - self.free_energy(x, *end)).mean()
         return losses + (contrast - contrast.detach())
 
-    def phases(self, x: Pack) -> tuple:
+    def phases(self, x: RatingBatch) -> tuple:
         """The loss of each user; both ends of the Gibbs chains.
 
         What is drawn is one rating of each item; q are the probabilities it was drawn
@@ -169,7 +172,7 @@ class RatingsRBM(nn.Module):
         noise = torch.rand(len(q), 1, generator=self.generator, device=q.device)
         return (q.cumsum(1)[:, :-1] < noise).sum(1)
 
-    def free_energy(self, x: Pack, v: Tensor, q: Tensor) -> Tensor:
+    def free_energy(self, x: RatingBatch, v: Tensor, q: Tensor) -> Tensor:
         """``-log Σ_h exp(-E(v, h))`` of each user, without the offsets.
 
         ``q`` are the codes of the ratings, or probabilities of the levels.
@@ -182,21 +185,21 @@ class RatingsRBM(nn.Module):
         hidden = F.softplus(self.inputs(x, v, take(self.weight, x.items))).sum(1)
         return -self._by_user(x, own) - hidden
 
-    def by_hand(self, rooms: dict) -> ContrastiveDivergence:
+    def manual_gradient(self, buffers: dict) -> ContrastiveDivergence:
         return ContrastiveDivergence(self)
 
     # -- predicting ------------------------------------------------------------------
 
-    def features(self, x: Pack) -> Tensor:
+    def features(self, x: RatingBatch) -> Tensor:
         """p(h = 1 | v) of the users, or of each pair's user."""
         h = self.hidden(x)
         return h if x.pair_rows is None else h[x.pair_rows]
 
-    def hidden(self, x: Pack) -> Tensor:
+    def hidden(self, x: RatingBatch) -> Tensor:
         v = self.observed(x.codes)
         return torch.sigmoid(self.inputs(x, v, take(self.weight, x.items)))
 
-    def pair_logits(self, x: Pack) -> Tensor:
+    def pair_logits(self, x: RatingBatch) -> Tensor:
         """Of each pair's levels, the user's hidden units being at their means."""
         known = x.pair_items.clamp_min(0)
         W, n_rated = take(self.weight, known), self._n_rated(x)[x.pair_rows]
@@ -211,10 +214,10 @@ class RatingsRBM(nn.Module):
         unknown = self._with_biases(logits.new_zeros(1, 1), offsets, self.prior)
         return torch.where((x.pair_items < 0).unsqueeze(1), unknown, logits)
 
-    def _n_rated(self, x: Pack) -> Tensor:
+    def _n_rated(self, x: RatingBatch) -> Tensor:
         return torch.bincount(x.rows, minlength=x.n_users)
 
-    def _left_out(self, x: Pack, W: Tensor) -> tuple[Tensor, Tensor]:
+    def _left_out(self, x: RatingBatch, W: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden units and offsets by all ratings of the user but the pair's own."""
         rows, v = x.pair_rows, self.observed(x.pair_codes)
         own = self.observed(x.codes)
@@ -227,7 +230,7 @@ class RatingsRBM(nn.Module):
         sums = self.offsets(x)[rows] * counts - above
         return torch.sigmoid(inputs), sums / (counts - 1).clamp_min(1e-9)
 
-    def complete(self, x: Pack, levels: Tensor) -> Tensor:
+    def complete(self, x: RatingBatch, levels: Tensor) -> Tensor:
         """The expected rating of every item by every user: (n_users, n_items)."""
         h, offsets, n_rated = self.hidden(x), self.offsets(x), self._n_rated(x)
         bias, W = self._visible_bias(), self.weight
@@ -240,7 +243,7 @@ class RatingsRBM(nn.Module):
         return found
 
 
-class ContrastiveDivergence(ByHand):
+class ContrastiveDivergence(ManualGradient):
     """Gradients of the free energy at the ratings less that at the end of the chains.
 
     Parameters
@@ -256,7 +259,7 @@ class ContrastiveDivergence(ByHand):
                 p.grad = torch.zeros_like(p)
             self.gradients[name] = p.grad
 
-    def __call__(self, x: Pack, target: Any, weight: Tensor | None) -> Tensor:
+    def __call__(self, x: RatingBatch, target: Any, weight: Tensor | None) -> Tensor:
         """Leave the gradients of a batch in the parameters and return its losses."""
         with torch.no_grad():
             losses, (v, p), (end, q), p_end = self.rbm.phases(x)
@@ -277,18 +280,9 @@ class ContrastiveDivergence(ByHand):
         gradient.view(-1, *values.shape[1:]).index_add_(0, items, values)
 
 
-class RatingLoss(nn.Module):
-    """The mean of the module's own losses; of pairs the cross-entropy of the level."""
-
-    def forward(self, output: Tensor, target: Any, weight: Tensor | None = None):
-        if output.ndim == 1:
-            return output.mean()
-        return F.cross_entropy(output, target)
-
-
 def take(values: Tensor, rows: Tensor) -> Tensor:
     """``values[rows]``, in half its time."""
     return values.index_select(0, rows)
 
 
-__all__ = ["ContrastiveDivergence", "RatingLoss", "RatingsRBM"]
+__all__ = ["ContrastiveDivergence", "RatingsRBM"]

@@ -13,13 +13,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
 from sknets._inputs import Table
 from sknets._layers import Standardize
 from sknets._params import param
-from sknets._tasks import Generator, Transformer
+from sknets._unsupervised import Encoder, Sampler
 from sknets.boltzmann._likelihood import (
     MOST_UNITS,
     anneal,
@@ -28,7 +28,7 @@ from sknets.boltzmann._likelihood import (
     log_partition_exact,
     pseudo_likelihood,
 )
-from sknets.boltzmann._machine import RBM, LabelledRBM, MeanLoss
+from sknets.boltzmann._machine import RBM, LabelledRBM
 
 
 class BoltzmannUnits(Estimator):
@@ -38,7 +38,7 @@ class BoltzmannUnits(Estimator):
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
-    _follows_a_loss: ClassVar[bool] = False
+    _has_loss: ClassVar[bool] = False
 
     visible_units: Literal["auto", "bernoulli", "gaussian"] = param(default="auto")
     n_gibbs_steps: int = param(default=1, at_least=1)
@@ -112,7 +112,7 @@ class BoltzmannUnits(Estimator):
 
     def _on_batches(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
         check_is_fitted(self)
-        return self.net_.outputs(self._check_input(X, reset=False), function).numpy()
+        return self._collect(self._check_input(X, reset=False), function)
 
     def _hidden(self, H: Any, n_columns: int) -> Tensor:
         """Checked hidden units, as the network computes."""
@@ -152,7 +152,7 @@ class BoltzmannUnits(Estimator):
         return torch.Generator(device).manual_seed(generator.initial_seed())
 
 
-class RBMFeatures(BoltzmannUnits, Generator, Transformer):
+class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
     """Restricted Boltzmann machine: features, a density and samples [1]_ [2]_.
 
     Parameters
@@ -268,7 +268,7 @@ class RBMFeatures(BoltzmannUnits, Generator, Transformer):
         ValueError
             For values outside [0, 1], if the visible units are binary.
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X)
 
     def inverse_transform(self, H):
         """Return the expected X for given hidden units.
@@ -480,9 +480,6 @@ class RBMFeatures(BoltzmannUnits, Generator, Transformer):
 
     def _build(self) -> nn.Module:
         return self._machine(self.n_features_in_, self.n_components, first=True)
-
-    def _criterion(self) -> nn.Module:
-        return MeanLoss()
 
 
 def _extremes(rows: Any) -> tuple[float, float]:

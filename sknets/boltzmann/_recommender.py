@@ -23,14 +23,15 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
 from sknets._inputs import Pairs
 from sknets._inputs.pairs import known_ratings, learn_ratings, users_of_matrix
 from sknets._inputs.ratings import Queries, Ratings
 from sknets._params import param
-from sknets.boltzmann._ratings import RatingLoss, RatingsRBM
+from sknets._scores import R2
+from sknets.boltzmann._ratings import RatingsRBM
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class RBMRecommender(
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Pairs,)
-    _follows_a_loss: ClassVar[bool] = False
+    _has_loss: ClassVar[bool] = False
     _task: ClassVar[str] = "regression"
     _predict_batch_size: ClassVar[int] = 8192
 
@@ -280,9 +281,9 @@ class RBMRecommender(
         """
         x, levels = self._container(X), as_tensor(self.levels_)
         if isinstance(x, Queries):
-            return self._expected(x).numpy()
+            return self._expected(x)
         module = self.net_.module_
-        return self.net_.outputs(x, lambda b: module.complete(b, levels)).numpy()
+        return self._collect(x, lambda b: module.complete(b, levels))
 
     def transform(self, X):
         """Return how probable it is that each hidden unit is on.
@@ -297,7 +298,7 @@ class RBMRecommender(
             Of each row's user.
         """
         x = self._container(X)
-        return self.net_.outputs(x, self.net_.module_.features).numpy()
+        return self._collect(x, self.net_.module_.features)
 
     def score(self, X, y=None, sample_weight=None):
         """Return R² of the expected ratings.
@@ -320,10 +321,10 @@ class RBMRecommender(
         x = self._container(X)
         if isinstance(x, Ratings):
             everything = x.users(), x.items, x.codes
-            found = self._expected(Queries(x, *everything)).numpy()
+            found = self._expected(Queries(x, *everything))
             y = self.levels_[x.codes.numpy()]
         else:
-            found = self._expected(x).numpy()
+            found = self._expected(x)
             y = self._third_column(X) if y is None else y
         return float(r2_score(y, found, sample_weight=sample_weight))
 
@@ -370,7 +371,7 @@ class RBMRecommender(
             at = [self._position("user", name, "recommend") for name in names]
             x = known_ratings(self).of_some(torch.tensor(at))
         module, levels = self.net_.module_, as_tensor(self.levels_)
-        found = self.net_.outputs(x, lambda b: module.complete(b, levels)).numpy()
+        found = self._collect(x, lambda b: module.complete(b, levels))
         found[x.users().numpy(), x.items.numpy()] = -np.inf
         frames = []
         for name, expected in zip(names, found):
@@ -510,35 +511,28 @@ class RBMRecommender(
             self.offset_gain_,
         )
 
-    def _start_from(self, module):
+    def _load_pretrained(self, module):
         with torch.no_grad():
             module.visible_bias.copy_(module.item_shares.reshape(-1))
-
-    def _criterion(self) -> nn.Module:
-        return RatingLoss()
 
     def _decode(self, output: Tensor) -> Tensor:
         return output.double().softmax(1) @ torch.from_numpy(self.levels_)
 
-    def _score(self, output, target, weight):
-        """R² of the expected ratings."""
-        values = torch.from_numpy(self.levels_)[target.cpu()]
-        error = (values - self._decode(output.cpu())).square().sum()
-        spread = (values - values.mean()).square().sum()
-        return float(1 - error / spread.clamp_min(torch.finfo(spread.dtype).tiny))
+    def _score(self) -> Any:
+        return _OfLevels(self._decode, torch.from_numpy(self.levels_))
 
     def _container(self, X: Any) -> Any:
         check_is_fitted(self)
         return self._check_input(X, reset=False)
 
-    def _expected(self, x: Queries) -> Tensor:
+    def _expected(self, x: Queries) -> np.ndarray:
         """Expected ratings; user by user, so that each is computed about once."""
         order = x.users.argsort(stable=True)
         codes = None if x.codes is None else x.codes[order]
         x = Queries(x.known, x.users[order], x.items[order], codes)
         module = self.net_.module_
-        found = self.net_.outputs(x, lambda b: self._decode(module(b).cpu()))
-        return torch.empty_like(found).index_copy_(0, order, found)
+        found = self._collect(x, lambda b: self._decode(module(b).cpu()))
+        return found[order.argsort().numpy()]
 
     def _third_column(self, X: Any) -> np.ndarray:
         if np.shape(X)[1] != 3:
@@ -571,6 +565,18 @@ class RBMRecommender(
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+class _OfLevels(R2):
+    """R² of expected ratings."""
+
+    def __init__(self, decode: Any, levels: Tensor):
+        super().__init__()
+        self.decode, self.levels = decode, levels
+
+    def update(self, output: Any, y: Any, weight: Any) -> None:
+        expected, true = self.decode(output.cpu()), self.levels[y.cpu()]
+        super().update(expected[:, None], true[:, None], weight)
 
 
 _ROUNDS = 10

@@ -18,10 +18,10 @@ from sknets._backbones import (
     imagenet_statistics,
     load_weights,
 )
-from sknets._engine.batching import Samples
+from sknets._engine.collect import stacked
+from sknets._engine.data import Samples, Values
 from sknets._estimator import Estimator
 from sknets._inputs import Images
-from sknets._inputs.table import Rows
 from sknets._layers import ACTIVATIONS, Augment, Dropout, standardize_channels
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
@@ -143,18 +143,14 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         if self.weights is not None and self.pixel_unit_ != "raw":
             self.x_mean_, self.x_scale_ = imagenet_statistics(self.n_channels_)
             return
-        weight = samples.weight
-        self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(
-            None if weight is None else weight.cpu().numpy()
-        )
+        weight = samples.weight_of_all()
+        self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(weight)
 
     def _build(self) -> nn.Module:
         standardize = standardize_channels(
             self.x_mean_, self.x_scale_, self.image_size_
         )
-        kinds = augmentations(self.augment)
-        prepare: list[nn.Module] = [Augment(kinds)] if kinds else []
-        prepare.append(standardize)
+        prepare: list[nn.Module] = [standardize]
         if self.backbone is not None:
             return Backbone(
                 self.backbone,
@@ -182,17 +178,21 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
             prepare,
         )
 
-    def _start_from(self, module: Any) -> None:
+    def _augmentation(self) -> Any:
+        kinds = augmentations(self.augment)
+        return Augment(kinds) if kinds else None
+
+    def _load_pretrained(self, module: Any) -> None:
         if self.weights is not None:
             load_weights(self, module)
 
-    def _before_training(self, net: Any, *sets: Samples | None) -> None:
+    def _prepare(self, net: Any, *sets: Samples | None) -> None:
         """Let a frozen backbone see each image once, not once an epoch."""
         images = sets[0].x if sets[0] is not None else None
         if images is None or not self.freeze_backbone or augmentations(self.augment):
             return
-        features = net.outputs(images, net.module_.features).clone()
-        table = Rows(features).to(images.device, images.dtype)
+        features = stacked(net.batches(images, net.module_.features), len(images))
+        table = Values(features.clone()).to(images.device, images.dtype)
         for samples in sets:
             if samples is not None:
                 samples.x = table
@@ -208,7 +208,7 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         -------
         features : ndarray of shape (n_samples, n_features_out)
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X, features=True)
 
     @property
     def _n_features_out(self) -> int:

@@ -17,53 +17,17 @@ from sknets._backbones import (
     imagenet_statistics,
     load_weights,
 )
-from sknets._engine.batching import Samples
+from sknets._engine.collect import steps
+from sknets._engine.data import Ragged, Samples
+from sknets._engine.device import as_tensor
 from sknets._inputs import Videos
-from sknets._inputs.videos import Clips, Frames
+from sknets._inputs.videos import Clips
 from sknets._layers import ACTIVATIONS, Augment, Dropout, standardize_channels
 from sknets._params import param
 from sknets._tasks import Classifier
 from sknets.convolutional._images import ConvNet, as_tuple, augmentations, check_augment
 
 CELLS: dict[str, Any] = {"cnn_lstm": nn.LSTM, "cnn_gru": nn.GRU}
-
-
-class Places:
-    """Where the frames of a batch, which lie in a row, are in a table of clips x steps.
-
-    Whatever does not look over time works on the frames in a row; the table alone has
-    padding.
-    """
-
-    def __init__(self, x: Frames):
-        self.lengths, self.n_clips = x.lengths, len(x)
-        self.longest = int(x.lengths.max())
-        self.rows: Tensor | None = None
-        if self.n_clips * self.longest != len(x.values):
-            steps = torch.arange(self.longest, device=x.lengths.device)
-            real = steps < x.lengths[:, None]
-            self.rows = real.flatten().nonzero().flatten()
-
-    def spread(self, frames: Tensor) -> Tensor:  # (N, *) -> (B, T, *)
-        """The table, zeros after the end of each clip."""
-        shape = (self.n_clips, self.longest, *frames.shape[1:])
-        if self.rows is None:
-            return frames.reshape(shape)
-        table = frames.new_zeros((self.n_clips * self.longest, *frames.shape[1:]))
-        return table.index_copy(0, self.rows, frames).view(shape)
-
-    def gather(self, table: Tensor) -> Tensor:  # (B, T, *) -> (N, *)
-        """The frames in a row, without those after the end of their clip."""
-        frames = table.flatten(0, 1)
-        return frames if self.rows is None else frames.index_select(0, self.rows)
-
-    def last(self, states: Tensor) -> Tensor:  # (T, B, H) -> (B, H)
-        """Each clip's state at its own last frame."""
-        if self.rows is None:
-            return states[-1]
-        clips = torch.arange(self.n_clips, device=self.lengths.device)
-        rows = (self.lengths - 1) * self.n_clips + clips
-        return states.flatten(0, 1).index_select(0, rows)
 
 
 class ClipConvolution(nn.Module):
@@ -83,13 +47,13 @@ class ClipConvolution(nn.Module):
             bias=flat.bias is not None,
         ).to(memory_format=torch.channels_last_3d)
 
-    def forward(self, x: Tensor, places: Places) -> Tensor:
+    def forward(self, x: Tensor, clips: Ragged) -> Tensor:
         # Channels last, so that neither way copies where lengths are equal.
-        table = places.spread(x.permute(0, 2, 3, 1)).permute(0, 4, 1, 2, 3)
+        table = clips.padded(x.permute(0, 2, 3, 1)).permute(0, 4, 1, 2, 3)
         output = self.convolution(table)
         # A kernel of even side gives one step too many.
-        output = output[:, :, : places.longest].permute(0, 2, 3, 4, 1)
-        return places.gather(output).permute(0, 3, 1, 2)
+        output = output[:, :, : table.shape[2]].permute(0, 2, 3, 4, 1)
+        return clips.real(output).permute(0, 3, 1, 2)
 
 
 class ClipAugment(Augment):
@@ -97,11 +61,10 @@ class ClipAugment(Augment):
 
     lengths: Tensor
 
-    def change(self, x: Frames) -> Tensor:
-        if not self.training:
-            return x.values
-        self.lengths = x.lengths
-        return self(x.values)
+    def forward(self, x: Ragged, y: Any) -> Any:  # type: ignore[override]
+        self.lengths = x.counts
+        frames, y = super().forward(x.join(), y)
+        return x.like(frames), y
 
     def _uniform(self, x: Tensor, *shape: int) -> Tensor:
         drawn = super()._uniform(self.lengths, *shape)
@@ -133,12 +96,10 @@ class VideoNet(nn.Module):
         hidden_size: int,
         n_outputs: int,
         dropout: float,
-        changes: list[Any],
     ):
         super().__init__()
         frames.head = nn.Identity()
         self.n_features = frames.n_features if cell is None else hidden_size
-        self.augment = ClipAugment(changes) if changes else None
         self.frames = frames
         self.memory = None if cell is None else cell(frames.n_features, hidden_size)
         if cell is None:
@@ -148,28 +109,27 @@ class VideoNet(nn.Module):
         self.dropout = Dropout(dropout)
         self.head = nn.Linear(self.n_features, n_outputs)
 
-    def of_frames(self, x: Frames, places: Places) -> Tensor:
+    def of_frames(self, x: Ragged) -> Tensor:
         """The features of each frame: (N, C, H, W) -> (N, F)."""
-        if x.values.ndim == 2:  # of a frozen backbone they come instead of the frames
-            return x.values
-        values = x.values if self.augment is None else self.augment.change(x)
+        values = x.join()
+        if values.ndim == 2:  # of a frozen backbone they come instead of the frames
+            return values
         if self.memory is not None:
             return self.frames.features(values)
         values = values.contiguous(memory_format=torch.channels_last)
         values = self.frames.prepare(values)
         for layer in self.frames.convolutions:
             over_time = isinstance(layer, ClipConvolution)
-            values = layer(values, places) if over_time else layer(values)
+            values = layer(values, x) if over_time else layer(values)
         return self.frames.dense(values)
 
-    def features(self, x: Frames) -> Tensor:  # clips -> (B, n_features)
-        places = Places(x)
-        table = places.spread(self.of_frames(x, places))
+    def features(self, x: Ragged) -> Tensor:  # clips -> (B, n_features)
+        table = x.padded(self.of_frames(x))
         if self.memory is None:
-            return table.sum(1) / places.lengths[:, None]
-        return places.last(self.memory(table.transpose(0, 1))[0])
+            return x.mean(table)
+        return x.last(self.memory(table.transpose(0, 1))[0].transpose(0, 1))
 
-    def forward(self, x: Frames) -> Tensor:  # clips -> (B, K)
+    def forward(self, x: Ragged) -> Tensor:  # clips -> (B, K)
         return self.head(self.dropout(self.features(x)))
 
 
@@ -354,10 +314,8 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
         if self.weights is not None and self.pixel_unit_ != "raw":
             self.x_mean_, self.x_scale_ = imagenet_statistics(self.n_channels_)
             return
-        weight = samples.weight
-        self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(
-            None if weight is None else weight.cpu().numpy()
-        )
+        weight = samples.weight_of_all()
+        self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(weight)
 
     def _build(self) -> nn.Module:
         prepare: list[nn.Module] = [
@@ -388,29 +346,29 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
             self.hidden_size,
             self._n_outputs,
             self.dropout,
-            augmentations(self.augment),
         )
 
-    def _start_from(self, module: Any) -> None:
+    def _augmentation(self) -> Any:
+        kinds = augmentations(self.augment)
+        return ClipAugment(kinds) if kinds else None
+
+    def _load_pretrained(self, module: Any) -> None:
         if self.weights is not None:
             load_weights(self, module.frames)
 
-    def _before_training(self, net: Any, *sets: Samples | None) -> None:
+    def _prepare(self, net: Any, *sets: Samples | None) -> None:
         """Let a frozen backbone see each frame once, not once an epoch."""
         clips = sets[0].x if sets[0] is not None else None
         if clips is None or not self.freeze_backbone or augmentations(self.augment):
             return
-        size, run = self._predict_batch_size, net.module_.frames.features
-        with torch.inference_mode():
-            parts = [
-                run(clips.batch(slice(i, i + size)).values)
-                for i in range(0, len(clips), size)
-            ]
-        features = torch.cat(parts).split(clips.counts.tolist())
-        seen = Clips(list(features), clips.layout).to(clips.device, clips.dtype)
+        run = net.module_.frames.features
+        found = steps(
+            net.batches(clips, lambda x: x.like(run(x.join()))), len(clips), listed=True
+        )
+        seen = Clips([as_tensor(each) for each in found], clips.layout)
         for samples in sets:
             if samples is not None:
-                samples.x = seen
+                samples.x = seen.to(clips.device, clips.dtype)
 
     def transform(self, X):
         """Return the penultimate features: what the last layer decides by.
@@ -424,7 +382,7 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
         features : ndarray of shape (n_samples, n_features_out)
             The state after the last frame; of "conv3d" the mean over the frames.
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X, features=True)
 
     @property
     def _n_features_out(self) -> int:

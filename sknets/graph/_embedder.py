@@ -6,18 +6,18 @@ from typing import Literal
 
 from torch import nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.data import Samples
 from sknets._params import param
-from sknets._tasks import Transformer
-from sknets.graph._embedding_nets import Infomax, MeanLoss, PairEncoder, WalkVectors
+from sknets._unsupervised import Encoder
+from sknets.graph._embedding_nets import Infomax, PairEncoder, WalkVectors
 from sknets.graph._nets import GraphNet
-from sknets.graph._nodes import OnNodes, refuse_negative_weights
+from sknets.graph._nodes import NodeEstimator, refuse_negative_weights
 
 # Nodes a step that walks begin at.
 _WALKERS = 128
 
 
-class GNNEmbedder(OnNodes, Transformer):
+class GNNEmbedder(NodeEstimator, Encoder):
     """Vectors of nodes for any other model, learned from the graph alone.
 
     Parameters
@@ -205,9 +205,6 @@ class GNNEmbedder(OnNodes, Transformer):
             self.n_negatives,
         )
 
-    def _criterion(self) -> nn.Module:
-        return MeanLoss()
-
     def transform(self, X):
         """Return the vectors of nodes.
 
@@ -228,7 +225,7 @@ class GNNEmbedder(OnNodes, Transformer):
             For nodes without a learned vector, where it needs one; for features of
             another width.
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X)
 
     @property
     def _n_features_out(self) -> int:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._engine.data import Cache
 from sknets._inputs.nodes import NodeBatch, NodeSamples
 from sknets.graph._messages import SampledEdges, SparseMatrix, all_edges, operator_of
 from sknets.graph._nets import GraphNet
@@ -18,18 +19,12 @@ from sknets.graph._walks import Walker, pairs_of, uniform, unlinked_targets
 _EDGES_A_NODE = 10
 
 
-class MeanLoss(nn.Module):
-    """The mean of what the network gives in training: its losses already."""
-
-    def forward(self, output: Tensor, target: Any = None, weight: Any = None) -> Tensor:
-        return output.mean()
-
-
 class _Unsupervised(nn.Module):
     """Gives losses to train by; ``features`` gives the vectors."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.cache = Cache()
         self.generator: torch.Generator | None = None
 
     @property
@@ -60,12 +55,12 @@ class WalkVectors(_Unsupervised):
         places = nodes if of.places is None else of.places[nodes]
         return torch.from_numpy(np.asarray(places)).long().to(of.device)
 
-    def features(self, batch: NodeBatch) -> Tensor:
+    def forward(self, batch: NodeBatch) -> Tensor:
         return self.embedding(self._places(batch.of, batch.nodes.numpy()))
 
-    def forward(self, batch: NodeBatch) -> Tensor:
+    def loss(self, batch: NodeBatch, y: Any = None) -> Tensor:
         of, stream = batch.of, self._stream
-        walker = _kept(of, "walker", lambda: Walker(of.graph, self.p, self.q))
+        walker = self.cache(of, "walker", lambda: Walker(of.graph, self.p, self.q))
         begin = np.repeat(batch.nodes.numpy(), self.n_walks)
         walks = walker.walk(begin, self.walk_length, stream)
         one, other = pairs_of(walks, self.window)
@@ -100,22 +95,22 @@ class PairEncoder(_Unsupervised):
         self.encoder, self.variational, self.by_walks = encoder, variational, by_walks
         self.walk_length, self.n_negatives = walk_length, n_negatives
 
-    def features(self, batch: NodeBatch) -> Tensor:
+    def forward(self, batch: NodeBatch) -> Tensor:
         states = self.encoder(batch)
         return states.chunk(2, 1)[0] if self.variational else states
 
     def _pairs(self, of: NodeSamples, nodes: np.ndarray, stream: Any) -> np.ndarray:
         if self.by_walks:
-            walker = _kept(of, "walker", lambda: Walker(of.graph))
+            walker = self.cache(of, "walker", lambda: Walker(of.graph))
             return pairs_of(walker.walk(nodes, self.walk_length, stream), 2**31)
         plain = np.dtype(np.float32)
-        edges = _kept(of, "edges", lambda: operator_of("gin", of.graph, plain))
+        edges = self.cache(of, "edges", lambda: operator_of("gin", of.graph, plain))
         whole = self.encoder.n_neighbors is None
         choice = all_edges if whole else SampledEdges(_EDGES_A_NODE, stream)
         at, counts, _ = choice(edges, nodes)
         return np.stack([edges.columns[at].astype(np.int64), np.repeat(nodes, counts)])
 
-    def forward(self, batch: NodeBatch) -> Tensor:
+    def loss(self, batch: NodeBatch, y: Any = None) -> Tensor:
         of, stream = batch.of, self._stream
         nodes = np.unique(batch.nodes.numpy())
         one, other = self._pairs(of, nodes, stream)
@@ -144,9 +139,9 @@ class PairEncoder(_Unsupervised):
         a, b, c, d = (states[each] for each in at.split(cuts))
         near, far = F.softplus(-(a * b).sum(1)), F.softplus((c * d).sum(1))
         if not len(near) or not len(far):
-            return (near.sum() + far.sum() + extra + 0 * states.sum()).view(1)
+            return near.sum() + far.sum() + extra + 0 * states.sum()
         # Both kinds of pairs weigh the same, whatever their numbers.
-        return (near.mean() + far.mean() + extra).view(1)
+        return near.mean() + far.mean() + extra
 
 
 class Infomax(_Unsupervised):
@@ -165,10 +160,10 @@ class Infomax(_Unsupervised):
         self.weight = nn.Parameter(torch.empty(size, size))
         nn.init.uniform_(self.weight, -(size**-0.5), size**-0.5)
 
-    def features(self, batch: NodeBatch) -> Tensor:
+    def forward(self, batch: NodeBatch) -> Tensor:
         return self.activation(self.encoder(batch))
 
-    def forward(self, batch: NodeBatch) -> Tensor:
+    def loss(self, batch: NodeBatch, y: Any = None) -> Tensor:
         nodes = np.unique(batch.nodes.numpy())
         x, near = self.encoder.prepared(batch.of, nodes)
         order = np.argsort(uniform(self._stream, len(near[0].nodes)))
@@ -181,11 +176,4 @@ class Infomax(_Unsupervised):
         return losses
 
 
-def _kept(of: NodeSamples, name: str, make: Any) -> Any:
-    """What is made once for a container."""
-    if name not in of.kept:
-        of.kept[name] = make()
-    return of.kept[name]
-
-
-__all__ = ["Infomax", "MeanLoss", "PairEncoder", "WalkVectors"]
+__all__ = ["Infomax", "PairEncoder", "WalkVectors"]

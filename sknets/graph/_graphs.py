@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.data import Samples
 from sknets._estimator import Estimator
 from sknets._inputs import GraphLists, ReadsGraphs
 from sknets._inputs.graph_lists import GraphSamples
@@ -68,8 +68,7 @@ class _OnGraphs(
         return samples
 
     def _learn_statistics(self, samples: Samples) -> None:
-        sizes, weight = np.diff(samples.x.starts), samples.weight
-        weight = None if weight is None else weight.cpu().numpy()
+        sizes, weight = np.diff(samples.x.starts), samples.weight_of_all()
         self.mean_size_ = float(np.average(sizes, weights=weight))
         self.x_mean_ = self.x_scale_ = None
         if self.node_features_ != "given" or not self.standardize:
@@ -113,7 +112,7 @@ class _OnGraphs(
         -------
         vectors : ndarray of shape (n_samples, n_features_out)
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X, features=True)
 
     @property
     def _n_features_out(self) -> int:

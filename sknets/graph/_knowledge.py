@@ -11,16 +11,16 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sknets._engine.collect import stacked
 from sknets._engine.device import as_tensor
-from sknets._engine.predicting import outputs_for
 from sknets._inputs import Triples
-from sknets._inputs.triples import Facts, add_facts, codes_with_gaps, positions
+from sknets._inputs.triples import TripleData, add_facts, codes_with_gaps, positions
 from sknets._params import param
-from sknets._tasks import Transformer
-from sknets.graph._triples import Known, MeanLoss, TripleNet
+from sknets._unsupervised import Encoder
+from sknets.graph._triples import Known, TripleNet
 
 
-class KnowledgeGraphEmbedder(Transformer):
+class KnowledgeGraphEmbedder(Encoder):
     """Vectors of the entities and relations of a knowledge graph.
 
     X has facts as rows of (head, relation, tail), such as ``("ann", "mother of",
@@ -152,7 +152,7 @@ class KnowledgeGraphEmbedder(Transformer):
         ValueError
             For entities or relations that `fit` did not have.
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X, features=True)
 
     def score_triples(self, X):
         """Return how plausible triples are; the higher, the more so.
@@ -174,9 +174,7 @@ class KnowledgeGraphEmbedder(Transformer):
         ValueError
             For entities or relations that `fit` did not have.
         """
-        check_is_fitted(self)
-        x = self._check_input(X, reset=False)
-        return self.net_.outputs(x, self.net_.module_.score).numpy()
+        return self._outputs(X)
 
     def predict_tail(self, head, relation, k=10, exclude_known=True):
         """Return the most plausible tails of a head and a relation.
@@ -351,15 +349,15 @@ class KnowledgeGraphEmbedder(Transformer):
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
-        add_facts(self, samples.x.codes.numpy())
+        add_facts(self, samples.x.values.numpy())
         return samples
 
-    def _before_training(self, net, *sets):
+    def _prepare(self, net, *sets):
         """Negatives are filtered by all that is known but what is held out."""
         if self.filter_negatives:
             samples, codes = sets[0], self.triples_
             if samples.rows is not None:
-                codes = samples.x.codes[samples.rows].numpy()
+                codes = samples.x.values[samples.rows].numpy()
             net.module_.known = self._known(codes, samples.x.device)
 
     def _build(self) -> nn.Module:
@@ -377,9 +375,6 @@ class KnowledgeGraphEmbedder(Transformer):
             0.0 if self.method == "transe" else self.regularization,
         )
 
-    def _criterion(self) -> nn.Module:
-        return MeanLoss()
-
     # -- for the verbs ---------------------------------------------------------------
 
     def _known(self, codes: np.ndarray, device: torch.device) -> Known:
@@ -389,8 +384,8 @@ class KnowledgeGraphEmbedder(Transformer):
 
     def _in_batches(self, codes: np.ndarray, run: Any) -> np.ndarray:
         """What ``run`` gives for triples, so many at a time that scores fit."""
-        x = Facts(as_tensor(codes), device=torch.device(self.net_.device))
-        return outputs_for(x, run, max(1, _SCORES // len(self.entities_))).numpy()
+        x, size = TripleData(as_tensor(codes)), max(1, _SCORES // len(self.entities_))
+        return stacked(self.net_.batches(x, run, size), len(x)).numpy()
 
     def _vectors(self, what: str, names: Any, call: str) -> np.ndarray:
         check_is_fitted(self)

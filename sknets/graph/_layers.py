@@ -1,9 +1,9 @@
 """PyTorch Geometric's layers on sparse matrices, for parts of a graph too.
 
 Weights, their names and how they begin are PyTorch Geometric's, and so are the outputs.
-What differs is how they are computed: first what every node says (``tell``), then
-what the nodes asked for hear (``hear``), by products with a constant sparse matrix;
-and noise comes from the estimator's own generator.
+What differs is how they are computed: first what every node says (``message``), then
+what reaches the nodes asked for (``aggregate``), by products with a constant sparse
+matrix; and noise comes from the estimator's own generator.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class GCN(GCNConv):
     def __init__(self, n_in: int, n_out: int):
         super().__init__(n_in, n_out, normalize=False)
 
-    def tell(self, x: Any) -> Tensor:
+    def message(self, x: Any) -> Tensor:
         return multiply(x, self.lin.weight)
 
-    def hear(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
+    def aggregate(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
         return links @ said + self.bias
 
 
@@ -53,10 +53,10 @@ class SAGE(SAGEConv):
         super().__init__(n_in, n_out)
         self.narrow = n_in <= n_out
 
-    def tell(self, x: Any) -> Tensor:
+    def message(self, x: Any) -> Tensor:
         return x if _is_narrow(x, self.narrow) else multiply(x, self.lin_l.weight)
 
-    def hear(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
+    def aggregate(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
         heard = links @ said
         if said is x:
             heard = multiply(heard, self.lin_l.weight)
@@ -74,10 +74,10 @@ class GIN(GINConv):
         super().__init__(dense)
         self.narrow = n_in <= n_hidden
 
-    def tell(self, x: Any) -> Tensor:
+    def message(self, x: Any) -> Tensor:
         return x if _is_narrow(x, self.narrow) else multiply(x, self.nn[0].weight)
 
-    def hear(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
+    def aggregate(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
         heard = links @ said + (1 + self.eps) * head(said, len(links))
         if said is x:
             heard = multiply(heard, self.nn[0].weight)
@@ -132,11 +132,11 @@ class _Attention:
 class GAT(_Attention, GATConv):
     """Attention by a score of each of both ends."""
 
-    def tell(self, x: Any) -> Tensor:
+    def message(self, x: Any) -> Tensor:
         said = multiply(x, self.lin.weight)
         return said.view(-1, self.heads, self.out_channels)
 
-    def hear(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
+    def aggregate(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
         source = (said * self.att_src).sum(-1)
         target = (head(said, len(links)) * self.att_dst).sum(-1)
 
@@ -149,11 +149,11 @@ class GAT(_Attention, GATConv):
 class GATv2(_Attention, GATv2Conv):
     """Attention by a score of both ends together."""
 
-    def tell(self, x: Any) -> Tensor:
+    def message(self, x: Any) -> Tensor:
         said = multiply(x, self.lin_l.weight) + self.lin_l.bias
         return said.view(-1, self.heads, self.out_channels)
 
-    def hear(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
+    def aggregate(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
         own = multiply(head(x, len(links)), self.lin_r.weight) + self.lin_r.bias
         own = own.view(-1, self.heads, self.out_channels)
 

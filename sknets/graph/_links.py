@@ -13,27 +13,16 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.data import Samples
 from sknets._inputs.graph_store import Graph, positions
 from sknets._inputs.links import LinkBatch, Links, LinkView, graph_of
 from sknets._inputs.nodes import NodeBatch, NodeSamples, view_of
 from sknets._params import param
+from sknets._scores import Whole
 from sknets._tasks import given_target
 from sknets.graph._nets import GraphNet
-from sknets.graph._nodes import OnNodes, refuse_negative_weights
+from sknets.graph._nodes import NodeEstimator, refuse_negative_weights
 from sknets.graph._walks import unlinked_targets
-
-
-class LinkLoss(nn.Module):
-    """Logistic loss; outputs beyond the targets are of pairs drawn without a link."""
-
-    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
-        given = output[: len(target)]
-        losses = F.binary_cross_entropy_with_logits(given, target, reduction="none")
-        # Linked and other pairs weigh the same, whatever their numbers.
-        near = (losses * target).sum() / target.sum().clamp_min(1)
-        far = torch.cat([losses[target == 0], F.softplus(output[len(target) :])])
-        return near + far.sum() / max(len(far), 1)
 
 
 class LinkNet(nn.Module):
@@ -53,12 +42,26 @@ class LinkNet(nn.Module):
         self.of: NodeSamples | None = None
 
     def forward(self, batch: LinkBatch) -> Tensor:
+        return self.scores(batch.of, batch.pairs.numpy())
+
+    def loss(self, batch: LinkBatch, y: Tensor) -> Tensor:
+        """Of the given pairs and, in training, of others that are drawn beside them."""
         pairs, of = batch.pairs.numpy(), batch.of
         if self.training:
             again = np.repeat(pairs[:, 0], self.n_negatives)
             strange = unlinked_targets(of.graph, again, self.generator)
             found = strange >= 0
             pairs = np.concatenate([pairs, np.stack([again[found], strange[found]], 1)])
+        output = self.scores(of, pairs)
+        given, drawn = output[: len(y)], output[len(y) :]
+        losses = F.binary_cross_entropy_with_logits(given, y, reduction="none")
+        # Linked and other pairs weigh the same, whatever their numbers.
+        near = (losses * y).sum() / y.sum().clamp_min(1)
+        far = torch.cat([losses[y == 0], F.softplus(drawn)])
+        return near + far.sum() / max(len(far), 1)
+
+    def scores(self, of: NodeSamples, pairs: np.ndarray) -> Tensor:
+        """The products of the vectors of pairs of nodes."""
         n = of.graph.n_nodes
         used, places = np.unique(pairs, return_inverse=True)
         places = places.reshape(-1, 2)
@@ -78,7 +81,7 @@ class LinkNet(nn.Module):
         return states.float().cpu().numpy()
 
 
-class LinkPredictor(ClassifierMixin, OnNodes):
+class LinkPredictor(ClassifierMixin, NodeEstimator):
     """Graph network that tells which nodes are linked: a graph autoencoder [1]_.
 
     The product of two nodes' vectors says how likely they are linked; graph layers make
@@ -356,16 +359,13 @@ n_neighbors_
             train = Samples(valid.x, train.y, train.weight, train.rows)
         return train, valid, seed
 
-    def _strata(self, samples):
+    def _stratify_by(self, samples):
         return samples.targets.long().cpu().numpy()
 
-    def _score(self, output, target, weight):
-        target = target.cpu().numpy()
-        if len(np.unique(target)) < 2:
-            return float("nan")
-        return float(roc_auc_score(target, output.float().cpu().numpy()))
+    def _score(self) -> Any:
+        return Whole(_area_under_curve)
 
-    def _before_training(self, net, *sets):
+    def _prepare(self, net, *sets):
         net.module_.of = sets[0].x.of
 
     def _finish(self, net):
@@ -385,9 +385,6 @@ n_neighbors_
             self.n_neighbors_,
         )
         return LinkNet(encoder, self.n_negatives)
-
-    def _criterion(self) -> nn.Module:
-        return LinkLoss()
 
     def _decode(self, output: Tensor) -> Tensor:
         return (output > 0).long()
@@ -410,6 +407,12 @@ n_neighbors_
             ids = [name for pair in pairs for name in pair]
         found = positions(self.node_ids_, ids, f"{owner}: the graph of fit")
         return found.reshape(-1, 2)
+
+
+def _area_under_curve(output: Tensor, target: Tensor) -> float:
+    if len(target.unique()) < 2:
+        return float("nan")
+    return float(roc_auc_score(target.numpy(), output.numpy()))
 
 
 __all__ = ["LinkPredictor"]

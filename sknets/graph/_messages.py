@@ -139,7 +139,7 @@ def dropped(x: Any, dropout: Dropout) -> Any:
     return dropout(x)
 
 
-class Operator:
+class Propagation:
     """What a kind of layer multiplies the neighbours by, for all nodes of a graph.
 
     Attributes
@@ -147,33 +147,33 @@ class Operator:
     starts, columns : int ndarrays
         The neighbours of each node, as in `Graph`.
     values : ndarray of shape (n_edges,)
-    own : ndarray of shape (n_nodes,) or None
+    self_loops : ndarray of shape (n_nodes,) or None
         By what a node multiplies its own state, if it hears itself.
     """
 
-    def __init__(self, starts: Any, columns: Any, values: Any, own: Any):
+    def __init__(self, starts: Any, columns: Any, values: Any, self_loops: Any):
         self.starts, self.columns = starts, columns
-        self.values, self.own = values, own
+        self.values, self.self_loops = values, self_loops
 
     @property
     def n_nodes(self) -> int:
         return len(self.starts) - 1
 
 
-def operator_of(conv: str, graph: Graph, dtype: np.dtype[Any]) -> Operator:
+def operator_of(conv: str, graph: Graph, dtype: np.dtype[Any]) -> Propagation:
     """Coefficients of the layers: "gcn", "sage", "gin" or, all 1, "gat" and "gatv2"."""
     starts, columns, n = graph.starts, graph.neighbors, graph.n_nodes
     weights = graph.weights
     values = np.ones(len(columns), dtype) if weights is None else weights.astype(dtype)
     if conv == "gin":
-        return Operator(starts, columns, values, None)
+        return Propagation(starts, columns, values, None)
     rows = np.repeat(np.arange(n, dtype=columns.dtype), np.diff(starts))
     if conv == "sage":
         sums = np.bincount(rows, values, minlength=n)
         values *= np.divide(1, sums, out=np.zeros(n), where=sums > 0).astype(dtype)[
             rows
         ]
-        return Operator(starts, columns, values, None)
+        return Propagation(starts, columns, values, None)
     # A self-loop of the graph adds to the one that every node has.
     loops = rows == columns
     own = np.ones(n, dtype)
@@ -189,14 +189,14 @@ def operator_of(conv: str, graph: Graph, dtype: np.dtype[Any]) -> Operator:
         values *= root[rows]
         values *= root[columns]
         own *= root * root
-    return Operator(starts, columns, values, own)
+    return Propagation(starts, columns, values, own)
 
 
 # Which edges of these nodes to take: positions, their number a node, their factors.
-Choice = Callable[[Operator, np.ndarray], tuple[np.ndarray, np.ndarray, Any]]
+Choice = Callable[[Propagation, np.ndarray], tuple[np.ndarray, np.ndarray, Any]]
 
 
-def all_edges(operator: Operator, nodes: np.ndarray) -> Any:
+def all_edges(operator: Propagation, nodes: np.ndarray) -> Any:
     """Every edge of these nodes."""
     first = operator.starts[:-1][nodes]
     counts = np.diff(operator.starts)[nodes]
@@ -214,7 +214,7 @@ class SampledEdges:
     def __init__(self, n_neighbors: int, generator: torch.Generator | None):
         self.n_neighbors, self.generator = n_neighbors, generator
 
-    def __call__(self, operator: Operator, nodes: np.ndarray) -> Any:
+    def __call__(self, operator: Propagation, nodes: np.ndarray) -> Any:
         k = self.n_neighbors
         first = operator.starts[:-1][nodes].astype(np.int64)
         degrees = operator.starts[1:][nodes] - first
@@ -251,7 +251,9 @@ class Neighborhood:
         Of shape (those that hear, nodes).
     """
 
-    def __init__(self, operator: Operator, targets: np.ndarray, choice: Choice, like):
+    def __init__(
+        self, operator: Propagation, targets: np.ndarray, choice: Choice, like
+    ):
         n = len(targets)
         at, counts, factors = choice(operator, targets)
         sources, values = operator.columns[at], operator.values[at]
@@ -267,14 +269,14 @@ class Neighborhood:
             place[fresh] = np.arange(n, n + len(fresh))
             self.nodes, local = np.concatenate([targets, fresh]), place[sources]
         starts = np.concatenate([[0], np.cumsum(counts)])
-        if operator.own is not None:
+        if operator.self_loops is not None:
             # Each row begins with the node itself.
             edges = np.arange(len(local)) + np.repeat(np.arange(1, n + 1), counts)
             starts += np.arange(n + 1)
             joined = np.empty(starts[-1], dtype=local.dtype)
             joined[edges], joined[starts[:-1]] = local, np.arange(n)
             weighed = np.empty(starts[-1], dtype=values.dtype)
-            weighed[edges], weighed[starts[:-1]] = values, operator.own[targets]
+            weighed[edges], weighed[starts[:-1]] = values, operator.self_loops[targets]
             local, values = joined, weighed
         self.links = SparseMatrix(
             starts.astype(local.dtype),
@@ -285,7 +287,7 @@ class Neighborhood:
 
 
 def neighborhoods(
-    operator: Operator, nodes: np.ndarray, choices: Sequence[Choice], like: Any
+    operator: Propagation, nodes: np.ndarray, choices: Sequence[Choice], like: Any
 ) -> list[Neighborhood]:
     """What each layer needs for the states of these nodes, the first layer first."""
     found: list[Neighborhood] = []
@@ -297,7 +299,7 @@ def neighborhoods(
 
 __all__ = [
     "Neighborhood",
-    "Operator",
+    "Propagation",
     "SampledEdges",
     "SparseMatrix",
     "all_edges",

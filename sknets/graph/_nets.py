@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sknets._engine.data import Cache
 from sknets._engine.device import as_tensor
 from sknets._inputs.graph_store import Graph
 from sknets._inputs.nodes import NodeBatch, NodeSamples
@@ -131,6 +132,7 @@ class GraphNet(nn.Module):
         self.dropout = Dropout(dropout)
         self.activation = nn.ELU() if conv in ("gat", "gatv2") else nn.ReLU()
         self.residual = residual
+        self.cache = Cache()
         self.generator: torch.Generator | None = None
 
     def forward(self, batch: NodeBatch) -> Tensor:
@@ -143,7 +145,7 @@ class GraphNet(nn.Module):
         last = len(self.layers) - 1
         for i, (layer, each) in enumerate(zip(self.layers, near)):
             x = dropped(x, self.dropout)
-            out = layer.hear(layer.tell(x), x, each.links)
+            out = layer.aggregate(layer.message(x), x, each.links)
             if i < last:
                 out = self.activation(out)
                 if self.residual and i and x.shape[1] == out.shape[1]:
@@ -153,30 +155,26 @@ class GraphNet(nn.Module):
 
     def prepared(self, of: NodeSamples, nodes: np.ndarray) -> Any:
         """Inputs and neighbourhoods; those of a whole training set are kept."""
-        if "operator" not in of.kept:
-            kind = torch.zeros(0, dtype=of.dtype).numpy().dtype
-            of.kept["operator"] = operator_of(self.conv, of.graph, kind)
-        operator = of.kept["operator"]
+        kind = torch.zeros(0, dtype=of.dtype).numpy().dtype
+        operator = self.cache(
+            of, "operator", lambda: operator_of(self.conv, of.graph, kind)
+        )
         like = torch.zeros(0, dtype=of.dtype, device=of.device)
         if self.training and self.n_neighbors is not None:
             drawn = [SampledEdges(k, self.generator) for k in self.n_neighbors]
             near = neighborhoods(operator, nodes, drawn, like)
             return self.inputs(of, near[0].nodes), near
-        sets = of.kept.setdefault("sets", {})
-        name = nodes.tobytes()
-        prepared = sets.get(name)
-        if prepared is None:
-            with torch.inference_mode(False):
-                near = neighborhoods(
-                    operator, nodes, [all_edges] * len(self.layers), like
-                )
-            learned = self.inputs.embedding is not None
-            x = None if learned else self.inputs(of, near[0].nodes)
-            prepared = sets[name] = x, near
-            # The nodes to train on and those to validate by are two sets.
-            for old in list(sets)[:-2]:
-                sets.pop(old, None)
-        x, near = prepared
+        learned = self.inputs.embedding is not None
+
+        def make() -> Any:
+            near = neighborhoods(operator, nodes, [all_edges] * len(self.layers), like)
+            return None if learned else self.inputs(of, near[0].nodes), near
+
+        x, near = self.cache(of, nodes.tobytes(), make)
+        # The nodes to train on and those to validate by are two sets.
+        known = self.cache.of(of)
+        for old in [name for name in known if isinstance(name, bytes)][:-2]:
+            known.pop(old, None)
         return (self.inputs(of, near[0].nodes) if x is None else x), near
 
 

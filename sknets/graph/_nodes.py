@@ -12,9 +12,8 @@ from sklearn.base import is_classifier
 from sklearn.callback import with_callbacks
 from torch import nn
 
-from sknets._engine.batching import Samples
-from sknets._engine.device import as_tensor
-from sknets._estimator import Estimator
+from sknets._engine.data import Samples
+from sknets._estimator import Estimator, as_container
 from sknets._inputs import Nodes
 from sknets._inputs.graph_store import Graph, positions
 from sknets._inputs.nodes import NodeSamples, NodeView, view_of
@@ -28,7 +27,7 @@ _LARGE = 1_000_000
 _BATCH = 1024
 
 
-class OnNodes(Estimator):
+class NodeEstimator(Estimator):
     """What the estimators of nodes share: their input."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Nodes,)
@@ -125,7 +124,7 @@ class OnNodes(Estimator):
             given = k if isinstance(k, tuple | list) else (k,) * self._n_layers
             self.n_neighbors_ = tuple(int(one) for one in given)
 
-    def _rows_a_step(self) -> int:
+    def _batch_size(self) -> int:
         return int(self.batch_size_)
 
     def _first_layer(self, size: int) -> tuple[Inputs, int]:
@@ -147,7 +146,7 @@ class OnNodes(Estimator):
         return tags
 
 
-class _NodeTask(OnNodes):
+class _NodeTask(NodeEstimator):
     """Networks with an output for each node."""
 
     conv: Literal["gcn", "sage", "gat", "gatv2", "gin"] = param(default="gcn")
@@ -282,10 +281,7 @@ class _NodeTask(OnNodes):
         X, y, _ = self._labelled(X, y, None)
         x = self._check_input(X, reset=False).to(samples.x.device, samples.x.dtype)
         target = self._encode_target(y, len(x), None, reset=False)
-        other = as_tensor(np.asarray(target))
-        if samples.targets is not None:
-            other = other.to(samples.targets)
-        return Samples(x, other)
+        return Samples(x, as_container(np.asarray(target), x.device, x.dtype))
 
     def _build(self) -> nn.Module:
         inputs, width = self._first_layer(self.hidden_size)
@@ -571,4 +567,4 @@ class GNNRegressor(_NodeTask, Regressor):
     dropout: float = param(default=0.0, at_least=0, below=1)
 
 
-__all__ = ["GNNClassifier", "GNNRegressor", "OnNodes"]
+__all__ = ["GNNClassifier", "GNNRegressor", "NodeEstimator"]

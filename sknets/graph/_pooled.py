@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._engine.data import Cache
 from sknets._engine.device import as_tensor
 from sknets._inputs.graph_lists import GraphBatch, GraphSamples
 from sknets._layers import Dropout, Standardize
@@ -149,7 +150,7 @@ class PooledNet(nn.Module):
         mean_size,
     ):
         super().__init__()
-        self.kind, self.conv = kind, conv
+        self.kind, self.conv, self.cache = kind, conv, Cache()
         self.standardize = None if mean is None else Standardize(mean, scale)
         widths = [n_in, *[hidden_size] * n_layers]
         self.layers = nn.ModuleList(
@@ -183,16 +184,13 @@ class PooledNet(nn.Module):
         last = len(self.layers) - 1
         for i, (layer, norm) in enumerate(zip(self.layers, self.norms)):
             x = self.dropout(x) if i else x
-            x = self.activation(norm(layer.hear(layer.tell(x), x, links)))
+            x = self.activation(norm(layer.aggregate(layer.message(x), x, links)))
             if self.jumping_knowledge or i == last:
                 pooled.append(self._pooled(x, lengths))
         return torch.cat(pooled, 1) if len(pooled) > 1 else pooled[0]
 
     def _parts(self, of: GraphSamples) -> Parts:
-        if "parts" not in of.kept:
-            with torch.inference_mode(False), torch.no_grad():
-                of.kept["parts"] = Parts(of, self.conv, self.kind)
-        return of.kept["parts"]
+        return self.cache(of, "parts", lambda: Parts(of, self.conv, self.kind))
 
     def _pooled(self, x: Tensor, lengths: Tensor) -> Tensor:
         return torch.segment_reduce(x, self.pooling, lengths=lengths, unsafe=True)

@@ -121,7 +121,7 @@ class TripleNet(nn.Module):
         ends = self.entity_vectors(head), self.entity_vectors(tail)
         return torch.cat([ends[0], self.relation_vectors(relation), ends[1]], 1)
 
-    def score(self, triples: Tensor) -> Tensor:
+    def forward(self, triples: Tensor) -> Tensor:
         """How plausible triples are, the formula of each paper."""
         head, relation, tail = self.features(triples).chunk(3, 1)
         return self.compare_own(self.queries(head, relation), tail)
@@ -141,7 +141,7 @@ class TripleNet(nn.Module):
 
     # -- the loss ------------------------------------------------------------------
 
-    def forward(self, triples: Tensor) -> Tensor:
+    def loss(self, triples: Tensor, y: Any = None) -> Tensor:
         """Losses (B,): how surprising each tail and each head is among candidates."""
         head, relation, tail = triples.unbind(1)
         given, truth = torch.cat([head, tail]), torch.cat([tail, head])
@@ -196,13 +196,6 @@ class TripleNet(nn.Module):
         return (squares * (squares + _TINY).sqrt()).sum(1)
 
 
-class MeanLoss(nn.Module):
-    """The mean of what the network says of each triple."""
-
-    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
-        return output.mean()
-
-
 class Known:
     """Which tails each head and relation have, and which heads each tail and relation.
 
@@ -247,4 +240,4 @@ _TINY = 1e-12
 # Of the first vectors, chosen such that scores neither vanish nor saturate.
 _SPREAD = {"transe": 0.1, "distmult": 0.1, "complex": 0.1, "rotate": 0.5}
 
-__all__ = ["Known", "MeanLoss", "TripleNet"]
+__all__ = ["Known", "TripleNet"]

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import nn
 
-from sknets._engine.batching import Ragged, Samples, rows_a_step
+from sknets._engine.data import Samples, rows_a_step
 from sknets._estimator import Estimator
 from sknets._inputs import ReadsText, Sequences, Text
 from sknets._layers import Dropout, Standardize, TokenEmbedding
 from sknets._params import param
-from sknets._per_step import PerStep, PerStepClassifier
+from sknets._per_step import PerStep
 from sknets._tasks import Classifier, Regressor
 from sknets.recurrent._nets import RecurrentNet
 
@@ -46,13 +46,10 @@ class _Recurrent(
         self.batch_size_ = rows_a_step(self.batch_size, len(samples))
         if self.input_kind_ == "text":
             return
-        weight = samples.weight
-        weight = weight.values if isinstance(weight, Ragged) else weight
-        self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(
-            None if weight is None else weight.cpu().numpy()
-        )
+        weight = samples.weight_of_all()
+        self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(weight)
 
-    def _rows_a_step(self) -> int:
+    def _batch_size(self) -> int:
         return self.batch_size_
 
     def _build(self) -> nn.Module:
@@ -94,7 +91,7 @@ class _Recurrent(
             The top layer's states after the last step (backwards: the first), or what
             ``pooling`` makes of the states of all steps.
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X, features=True)
 
     @property
     def _n_features_out(self) -> int:
@@ -107,7 +104,7 @@ class _Recurrent(
         return tags
 
 
-class RNNClassifier(_Recurrent, PerStepClassifier, Classifier):
+class RNNClassifier(_Recurrent, PerStep, Classifier):
     """Recurrent network that tells classes of sequences [1]_ [2]_ [3]_.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from sknets._engine.data import Ragged
 from sknets._forecasting import Forecaster
 from sknets._layers import Dropout
 from sknets._params import param
@@ -64,7 +65,8 @@ class ForecastNet(nn.Module):
             ends.append(end)
         return self.dropout(x), ends
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, windows: Ragged) -> Tensor:
+        x = windows.values
         states, _ = self.read(x[:, : self.window].transpose(0, 1))
         if self.horizon is None:
             return self.head(states).transpose(0, 1).flatten(1)

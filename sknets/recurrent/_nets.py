@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sknets._inputs.sequences import Padded
+from sknets._engine.data import Ragged
 from sknets._layers import Dropout
 
 CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
@@ -46,49 +46,30 @@ class RecurrentNet(nn.Module):
         self.hidden_size, self.pooling = hidden_size, pooling
         self.per_step = per_step
 
-    def states(self, x: Tensor | Padded) -> Tensor:  # (B, T, C) -> (T, B, n_features)
-        lengths = x.lengths if isinstance(x, Padded) else None
-        values = x.values if isinstance(x, Padded) else x
+    def states(self, x: Ragged) -> Tensor:  # (B, T, C) -> (B, T, n_features)
         # (T, B, C): the cells want the rows of a step together.
-        states = self.prepare(values).transpose(0, 1)
-        turn = _Reversal(states, lengths)
+        states = self.prepare(x.padded()).transpose(0, 1)
+        turn = _Reversal(states, x.lengths)
         for i, layer in enumerate(self.forwards):
             inputs = self.dropout(states) if i else states
             states = layer(inputs)[0]
             if self.backwards is not None:
                 back = turn(self.backwards[i](turn(inputs))[0])
                 states = torch.cat([states, back], 2)
-        return states
+        return states.transpose(0, 1)
 
-    def features(self, x: Tensor | Padded) -> Tensor:  # (B, T, C) -> (B, n_features)
-        states, lengths = self.states(x), x.lengths if isinstance(x, Padded) else None
+    def features(self, x: Ragged) -> Tensor:  # (B, T, C) -> (B, n_features)
+        states = self.states(x)
         if self.pooling == "last":
             h = self.hidden_size
-            last = states[-1] if lengths is None else _at(states, lengths - 1)
             # Whoever reads backwards is done at the first step.
-            return torch.cat([last[:, :h], states[0, :, h:]], 1)
-        if lengths is None:
-            return states.mean(0) if self.pooling == "mean" else states.amax(0)
-        padding = torch.arange(len(states), device=states.device)[:, None] >= lengths
-        if self.pooling == "mean":
-            total = states.masked_fill(padding[:, :, None], 0).sum(0)
-            return total / lengths[:, None]
-        return states.masked_fill(padding[:, :, None], -torch.inf).amax(0)
+            return torch.cat([x.last(states)[:, :h], states[:, 0, h:]], 1)
+        return x.mean(states) if self.pooling == "mean" else x.max(states)
 
-    def forward(self, x: Tensor | Padded) -> Tensor:  # (B, T, C) -> (B, K)
+    def forward(self, x: Ragged) -> Any:  # (B, T, C) -> (B, K), or of each step
         if not self.per_step:
             return self.head(self.dropout(self.features(x)))
-        states = self.states(x).transpose(0, 1)
-        # A row for each real step, one sequence after the other.
-        rows = states[x.mask] if isinstance(x, Padded) else states.flatten(0, 1)
-        return self.head(self.dropout(rows))
-
-
-def _at(states: Tensor, steps: Tensor) -> Tensor:
-    """Each sequence's state at its own step: (T, B, H) -> (B, H)."""
-    size = states.shape[1]
-    rows = steps * size + torch.arange(size, device=steps.device)
-    return states.flatten(0, 1).index_select(0, rows)
+        return x.like(self.head(self.dropout(x.real(self.states(x)))))
 
 
 class _Reversal:

@@ -12,14 +12,15 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
-from sknets._engine.batching import Samples
+from sknets._engine.collect import steps
+from sknets._engine.data import Ragged, Samples
 from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
-from sknets._inputs.forest import Forest
+from sknets._inputs.tree_data import TreeData
 from sknets._inputs.trees import Trees
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
-from sknets.recursive._nets import NodeLoss, RecursiveNet
+from sknets.recursive._nets import RecursiveNet
 
 
 class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -54,7 +55,7 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         -------
         states : ndarray of shape (n_trees, hidden_size)
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X, features=True)
 
     def score(self, X, y=None, sample_weight=None):
         """Return how right the predictions at the roots are: accuracy, or R².
@@ -79,20 +80,14 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     def _of_nodes(self, X: Any, then: Callable[[Tensor], Tensor]) -> np.ndarray:
         """What ``then`` makes of the network's output at each node, an array a tree."""
         check_is_fitted(self)
-        net = self.net_
-        forest = self._check_input(X, reset=False).to(net._device, net.dtype)
-        parts, nodes = [], []
-        with torch.inference_mode(), net._autocast():
-            for rows in torch.arange(len(forest)).split(self._predict_batch_size):
-                grove = forest.batch(rows)
-                parts.append(then(net.module_.nodes(grove)).cpu())
-                nodes.append(grove.nodes.cpu())
-        found = torch.cat(parts)
-        found = torch.empty_like(found).index_copy_(0, torch.cat(nodes), found)
-        found = found if forest.written is None else found[forest.written]
-        trees = np.empty(len(forest), dtype=object)
-        for i, each in enumerate(found.split(forest.written_starts.diff().tolist())):
-            trees[i] = each.numpy()
+        module = self.net_.module_
+        x = self._check_input(X, reset=False)
+        outputs = self.net_.batches(x, lambda t: t.by_tree(then(module.nodes(t))))
+        trees = steps(outputs, len(x))
+        if x.written is not None:
+            written = x.written.split(x.starts.diff().tolist())
+            for i, real in enumerate(written):
+                trees[i] = trees[i][real.numpy()]
         return trees
 
     # -- for the engine --------------------------------------------------------------
@@ -123,18 +118,19 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         by_class = self._class_weights(targets)
         if by_class is not None:
             weight = by_class if weight is None else weight * by_class
-        x, rows = samples.x, torch.from_numpy(known)
-        x.targets = x.of_written(as_tensor(targets), rows)
-        if x.targets.is_floating_point():
-            x.targets = x.targets.to(x.dtype)
-        if len(known) < len(x.words):
-            x.scored = x.of_written(torch.ones_like(rows, dtype=torch.bool), rows)
-        if weight is not None:
-            weight = weight / weight[weight > 0].mean()
-            x.weights = x.of_written(as_tensor(weight).to(x.dtype), rows)
+        x, rows, counts = samples.x, torch.from_numpy(known), samples.x.starts.diff()
+        values = x.of_written(as_tensor(targets), rows)
+        whole = not values.is_floating_point()
+        samples.y = Ragged(values, counts, whole).to(x.device, x.dtype)
+        if weight is not None or len(known) < len(x.words):
+            # A node without a label is an absent one.
+            own = np.ones(len(known)) if weight is None else weight
+            every = x.of_written(as_tensor(own), rows)
+            every = every / every[x.nodes_of(_all_of(samples))[0]].mean()
+            samples.weight = Ragged(every, counts).to(x.device, x.dtype)
         return samples
 
-    def _labels(self, forest: Forest, y: Any) -> tuple[Any, np.ndarray | None]:
+    def _labels(self, forest: TreeData, y: Any) -> tuple[Any, np.ndarray | None]:
         """y, and the labels of all nodes that have one; None if the roots are all."""
         wish, problem = self.node_labels, ""
         if wish is False or (y is not None and np.shape(y) != (len(forest),)):
@@ -195,10 +191,19 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             self.cell,
             self.hidden_size,
             self.dropout,
+            super()._criterion(),
         )
 
-    def _criterion(self) -> nn.Module:
-        return NodeLoss(super()._criterion())
+    def _criterion(self) -> nn.Module | None:
+        return None
+
+    def _stratify_by(self, samples):
+        if isinstance(samples.y, Ragged):
+            samples = Samples(samples.x, samples.targets.first())
+        return super()._stratify_by(samples)
+
+    def _score(self) -> Any:
+        return OfRoots(super()._score())
 
     @property
     def _n_features_out(self) -> int:
@@ -211,6 +216,22 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+class OfRoots:
+    """A score of the roots alone, the first nodes of their trees."""
+
+    def __init__(self, score: Any):
+        self.score, self.compute = score, score.compute
+
+    def update(self, output: Any, y: Any, weight: Any) -> None:
+        first = [e.first() if isinstance(e, Ragged) else e for e in (y, weight)]
+        self.score.update(output, *first)
+
+
+def _all_of(samples: Samples) -> Tensor:
+    every = torch.arange(len(samples.x))
+    return every if samples.rows is None else samples.rows
 
 
 class RecursiveClassifier(_Recursive, Classifier):
@@ -287,7 +308,8 @@ class RecursiveClassifier(_Recursive, Classifier):
     order of trees and the size of batches never change a prediction.
 
     ``sample_weight`` weighs a tree with all its nodes, ``class_weight`` a node.
-    ``early_stopping`` watches the roots alone.
+    ``early_stopping`` watches the loss of all that is learned; ``validation_scores_``
+    are those of the roots.
 
     Training is the same for all estimators: for ``early_stopping``, ``warm_start``,
     ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the
@@ -454,7 +476,8 @@ class RecursiveRegressor(_Recursive, Regressor):
     order of trees and the size of batches never change a prediction.
 
     ``sample_weight`` weighs a tree with all its nodes.
-    ``early_stopping`` watches the roots alone.
+    ``early_stopping`` watches the loss of all that is learned; ``validation_scores_``
+    are those of the roots.
 
     Training is the same for all estimators: for ``early_stopping``, ``warm_start``,
     ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the

@@ -7,44 +7,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sknets._inputs.forest import Grove
+from sknets._engine.data import Ragged
+from sknets._inputs.tree_data import TreeBatch
 from sknets._layers import Dropout
 from sknets.recursive._cells import CELLS, Compose
-
-
-class NodeOutputs:
-    """In training: the output of every node that has a target, and the targets."""
-
-    def __init__(self, values: Tensor, grove: Grove, roots: Tensor):
-        self.values, self.grove, self.roots = values, grove, roots
-
-    def detach(self) -> Tensor:
-        """The output of each tree: what callbacks see."""
-        return self.values.detach().index_select(0, self.roots)
-
-
-class NodeLoss(nn.Module):
-    """A loss at the roots, or at all nodes where these have targets."""
-
-    def __init__(self, loss: nn.Module):
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, output: Any, target: Tensor, weight: Tensor | None = None):
-        if isinstance(output, NodeOutputs):
-            grove = output.grove
-            return self.loss(output.values, grove.targets, grove.weights)
-        return self.loss(output, target, weight)
 
 
 class RecursiveNet(nn.Module):
     """States of leaves by their words, of other nodes by those of their children."""
 
     def __init__(
-        self, n_words: int, n_outputs: int, cell: str, hidden_size: int, dropout: float
+        self,
+        n_words: int,
+        n_outputs: int,
+        cell: str,
+        hidden_size: int,
+        dropout: float,
+        criterion: Any,
     ):
         super().__init__()
-        d = hidden_size
+        d, self.criterion = hidden_size, criterion
         self.cell = CELLS[cell]
         self.words = nn.Embedding(n_words, d)
         nn.init.normal_(self.words.weight, std=0.1)
@@ -60,32 +42,32 @@ class RecursiveNet(nn.Module):
         self.dropout = Dropout(dropout)
         self.head = nn.Linear(d, n_outputs)
 
-    def states(self, grove: Grove) -> Tensor:  # -> (n_nodes, d), by height
-        leaves = [self.dropout(self.words(grove.words))]
+    def states(self, trees: TreeBatch) -> Tensor:  # -> (n_nodes, d), by height
+        leaves = [self.dropout(self.words(trees.words))]
         if self.leaf is not None:
             o, i, u = self.leaf(leaves[0]).chunk(3, 1)
             memory = i.sigmoid() * u.tanh()
             leaves = [o.sigmoid() * memory.tanh(), memory]
         kind = self.head.weight.dtype  # autocast may have changed it
         return Compose.apply(
-            self.cell, grove, *(x.to(kind) for x in leaves), *self.weights
+            self.cell, trees, *(x.to(kind) for x in leaves), *self.weights
         )
 
-    def features(self, grove: Grove) -> Tensor:  # -> (n_trees, d)
-        return self.states(grove).index_select(0, grove.roots)
+    def features(self, trees: TreeBatch) -> Tensor:  # -> (n_trees, d)
+        return self.states(trees).index_select(0, trees.roots)
 
-    def nodes(self, grove: Grove) -> Tensor:  # -> (n_nodes, n_outputs), by height
-        return self.head(self.states(grove))
+    def nodes(self, trees: TreeBatch) -> Tensor:  # -> (n_nodes, n_outputs), by height
+        return self.head(self.dropout(self.states(trees)))
 
-    def forward(self, grove: Grove) -> Any:  # -> (n_trees, n_outputs)
-        states = self.states(grove)
-        if not self.training or grove.targets is None:
-            return self.head(self.dropout(states.index_select(0, grove.roots)))
-        roots = grove.roots
-        if grove.scored is not None:
-            states = states.index_select(0, grove.scored)
-            roots = torch.searchsorted(grove.scored, roots)
-        return NodeOutputs(self.head(self.dropout(states)), grove, roots)
+    def forward(self, trees: TreeBatch) -> Tensor:  # -> (n_trees, n_outputs)
+        return self.head(self.dropout(self.features(trees)))
+
+    def loss(self, trees: TreeBatch, y: Any) -> Tensor:
+        """A loss at each root or, where these have targets, at each node."""
+        if not isinstance(y, Ragged):
+            return self.criterion.each(self(trees), y)
+        losses = self.criterion.each(self.nodes(trees), y.join()[trees.order])
+        return trees.by_tree(losses).join()
 
 
 def _linear(inputs: int, outputs: int) -> list[Tensor]:
@@ -115,4 +97,4 @@ def _plain(d: int) -> list[Tensor]:
     return [weight, bias]
 
 
-__all__ = ["NodeLoss", "NodeOutputs", "RecursiveNet"]
+__all__ = ["RecursiveNet"]

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from sknets._engine.batching import Ragged, Samples, rows_a_step
+from sknets._engine.collect import items
+from sknets._engine.data import Ragged, Samples, rows_a_step
 from sknets._estimator import Estimator
 from sknets._inputs import Images, ReadsText, Sequences, Table, Text
-from sknets._inputs.sequences import Steps, axes_of, is_text
+from sknets._inputs.sequences import axes_of, is_text
 from sknets._inputs.table import cardinalities
 from sknets._layers import Standardize, standardize_channels
 from sknets._params import param
-from sknets._per_step import PerStep, PerStepClassifier
+from sknets._per_step import PerStep
 from sknets._tasks import Classifier, Regressor
 from sknets.transformer._nets import (
     ColumnTokens,
@@ -107,7 +107,7 @@ class _Transformer(
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         x = super()._check_input(X, reset=reset)
-        steps = isinstance(x, Steps)
+        steps = isinstance(x, Ragged)
         if reset and self.per_step and not steps:
             raise ValueError(
                 self._refusal(
@@ -117,7 +117,7 @@ class _Transformer(
                 )
             )
         if steps:
-            longest = int(x.n_steps().max())
+            longest = int(x.counts.max())
             if reset:
                 self.n_positions_ = longest
             elif self.positional_encoding == "learned" and longest > self.n_positions_:
@@ -135,18 +135,14 @@ class _Transformer(
         self.batch_size_ = rows_a_step(self.batch_size, len(samples))
         if self.input_kind_ == "text":
             return
-        weight = samples.weight
-        weight = weight.values if isinstance(weight, Ragged) else weight
-        mean, scale = samples.x.mean_and_scale(
-            None if weight is None else weight.cpu().numpy()
-        )
+        mean, scale = samples.x.mean_and_scale(samples.weight_of_all())
         codes = getattr(self, "categorical_columns_", [])
         mean[codes], scale[codes] = 0, 1
         self.x_mean_, self.x_scale_ = mean, scale
 
     # -- the network -----------------------------------------------------------------
 
-    def _rows_a_step(self) -> int:
+    def _batch_size(self) -> int:
         return self.batch_size_
 
     def _build(self) -> nn.Module:
@@ -169,7 +165,7 @@ class _Transformer(
             return self.pooling
         return "mean" if self.input_kind_ == "text" else "cls"
 
-    def _penalty(self, samples: Samples | None) -> float:
+    def _weight_decay(self, samples: Samples | None) -> float:
         if self.weight_decay != "auto":
             return self.weight_decay
         # More would undo the vectors of rare tokens from step to step.
@@ -225,7 +221,7 @@ class _Transformer(
         features : ndarray of shape (n_samples, embedding_size)
             The state of [CLS], or the mean over all tokens.
         """
-        return self._outputs(X, features=True).numpy()
+        return self._outputs(X, features=True)
 
     def attention_maps(self, X):
         """Return how much each token looks at each other one, block by block.
@@ -247,13 +243,8 @@ class _Transformer(
         net, module = self.net_, self.net_.module_
         x = self._check_input(X, reset=False)
         if not getattr(x, "listed", False):
-            return net.outputs(x, module.attention).numpy()
-        x = x.to(torch.device(net.device), net.dtype)
-        maps = np.empty(len(x), dtype=object)
-        with torch.inference_mode():
-            for i in range(len(x)):
-                maps[i] = module.attention(x.batch(slice(i, i + 1)))[0].cpu().numpy()
-        return maps
+            return self._collect(x, module.attention)
+        return items(net.batches(x, module.attention, size=1), len(x))
 
     @property
     def _n_features_out(self) -> int:
@@ -269,7 +260,7 @@ class _Transformer(
 _NOUN = {"table": "a table", "images": "images"}
 
 
-class TransformerClassifier(_Transformer, PerStepClassifier, Classifier):
+class TransformerClassifier(_Transformer, PerStep, Classifier):
     """Transformer that tells classes of tables, sequences, text or images [1]_ [2]_.
 
     Parameters

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sknets._inputs.sequences import Padded
+from sknets._engine.data import Ragged
 from sknets._layers import Dropout, Standardize, TokenEmbedding
 
 
@@ -110,19 +110,21 @@ class TransformerNet(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.n_features = width
 
-    def embed(self, x: Tensor | Padded) -> tuple[Tensor, Tensor | None]:
+    def embed(self, x: Any) -> tuple[Tensor, Tensor | None]:
         """The tokens (B, T, d), [CLS] included, and which are real."""
-        states = self.tokens(x.values if isinstance(x, Padded) else x)
+        mask = None
+        if isinstance(x, Ragged):
+            x, mask = x.padded(), x.mask
+        states = self.tokens(x)
         if self.positions is not None:
             states = self.positions(states)
-        mask = x.mask if isinstance(x, Padded) else None
         if self.cls is not None:
             first = self.cls.expand(len(states), 1, -1)
             states = torch.cat([first, states], 1)
             mask = mask if mask is None else F.pad(mask, (1, 0), value=True)
         return self.dropout(states), mask
 
-    def states(self, x: Tensor | Padded) -> Tensor:  # -> (B, T, d); of [CLS] (B, 1, d)
+    def states(self, x: Any) -> Tensor:  # -> (B, T, d); of [CLS] (B, 1, d)
         states, mask = self.embed(x)
         last = len(self.blocks) - 1
         for i, block in enumerate(self.blocks):
@@ -130,24 +132,18 @@ class TransformerNet(nn.Module):
             states = block(states, mask, i == last and self.cls is not None)
         return self.norm(states)
 
-    def features(self, x: Tensor | Padded) -> Tensor:  # -> (B, d)
+    def features(self, x: Any) -> Tensor:  # -> (B, d)
         states = self.states(x)
         if self.cls is not None:
             return states[:, 0]
-        if not isinstance(x, Padded):
-            return states.mean(1)
-        total = states.masked_fill(~x.mask[:, :, None], 0).sum(1)
-        return total / x.lengths[:, None]
+        return x.mean(states) if isinstance(x, Ragged) else states.mean(1)
 
-    def forward(self, x: Tensor | Padded) -> Tensor:  # -> (B, K)
+    def forward(self, x: Any) -> Any:  # -> (B, K), or of each step
         if not self.per_step:
             return self.head(self.features(x))
-        states = self.states(x)
-        # A row for each real step, one sequence after the other.
-        rows = states[x.mask] if isinstance(x, Padded) else states.flatten(0, 1)
-        return self.head(rows)
+        return x.like(self.head(x.real(self.states(x))))
 
-    def attention(self, x: Tensor) -> Tensor:  # -> (B, n_layers, n_heads, T, T)
+    def attention(self, x: Any) -> Tensor:  # -> (B, n_layers, n_heads, T, T)
         """Of samples of one length."""
         states, _ = self.embed(x)
         maps = []

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sknets._engine.data import Container, Ragged
 
-class Grove:
+
+class TreeBatch:
     """A batch of trees whose nodes are sorted by height, one object for skorch.
 
     The nodes of one height are a slice: a network composes them all in one step, from
@@ -29,12 +31,10 @@ class Grove:
     slots : int64 tensor of shape (n_nodes,)
         Where among ``children`` each node is; ``n_slots`` for roots.
     roots : int64 tensor of shape (n_trees,)
-    nodes : int64 tensor of shape (n_nodes,)
-        Where these nodes are in the `Forest`.
-    targets, weights : tensors or None
-        What nodes shall give and how much they count.
-    scored : int64 tensor or None
-        The nodes that have targets; None for all.
+    order : int64 tensor of shape (n_nodes,)
+        Which of the batch's nodes each is, if these came tree after tree.
+    counts : int64 tensor of shape (n_trees,)
+        How many nodes each tree has.
     """
 
     def __init__(
@@ -46,31 +46,31 @@ class Grove:
         n_children: list[int] | None,
         slots: Tensor,
         roots: Tensor,
-        nodes: Tensor,
+        order: Tensor,
+        counts: Tensor,
     ):
         self.words, self.sizes, self.children = words, sizes, children
         self.owners, self.n_children = owners, n_children
-        self.slots, self.roots, self.nodes = slots, roots, nodes
-        self.targets: Tensor | None = None
-        self.weights: Tensor | None = None
-        self.scored: Tensor | None = None
+        self.slots, self.roots = slots, roots
+        self.order, self.counts = order, counts
 
     def __len__(self) -> int:
         return len(self.roots)
 
-    def to(self, device: torch.device | str) -> Grove:
-        moved = Grove.__new__(Grove)
+    def by_tree(self, values: Tensor) -> Ragged:
+        """Rows of nodes sorted by height, as those of one tree after the other."""
+        joined = torch.empty_like(values).index_copy(0, self.order, values)
+        return Ragged(joined, self.counts)
+
+    def to(self, device: torch.device | str) -> TreeBatch:
+        moved = TreeBatch.__new__(TreeBatch)
         for name, value in vars(self).items():
             is_tensor = isinstance(value, Tensor)
             setattr(moved, name, value.to(device) if is_tensor else value)
         return moved
 
-    def convert_to_tensors(self, kind: str) -> Grove:
-        """What skorch asks of a batch that is no tensor: it holds some already."""
-        return self
 
-
-class Forest:
+class TreeData(Container):
     """The canonical container: all nodes of all trees, tree after tree.
 
     The nodes of a tree come in the order in which they are written; after them those
@@ -107,20 +107,9 @@ class Forest:
         self.ranks, self.heights, self.written = ranks, heights, written
         self.texts, self.labels, self.binary = texts, labels, binary
         self.codes: Tensor | None = None  # of words, in the vocabulary
-        # What nodes shall give, of which nodes that is known, how much they count.
-        self.targets: Tensor | None = None
-        self.scored: Tensor | None = None
-        self.weights: Tensor | None = None
-        self.dtype, self.device = torch.float32, torch.device("cpu")
 
     def __len__(self) -> int:
         return len(self.starts) - 1
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Forest:
-        """The same trees, whose batches come on this device."""
-        other = Forest.__new__(Forest)
-        vars(other).update(vars(self), device=device, dtype=dtype)
-        return other
 
     @property
     def written_starts(self) -> Tensor:
@@ -155,7 +144,7 @@ class Forest:
         nodes = torch.arange(len(tree)) + (self.starts[rows] - begins)[tree]
         return nodes, tree, begins
 
-    def batch(self, index: slice | Tensor) -> Grove:
+    def batch(self, index: slice | Tensor) -> TreeBatch:
         if isinstance(index, slice):
             index = torch.arange(len(self))[index]
         nodes, tree, begins = self.nodes_of(index)
@@ -186,7 +175,7 @@ class Forest:
         children = torch.full((n_slots + 1,), n)
         children[slots] = torch.arange(n)
         assert self.codes is not None
-        grove = Grove(
+        batch = TreeBatch(
             self.codes[nodes[:n_leaves]],
             sizes.tolist(),
             children[:-1],
@@ -194,16 +183,10 @@ class Forest:
             n_children,
             slots,
             place[begins],
-            nodes,
+            order,
+            self.starts.diff()[index],
         )
-        if self.targets is not None:
-            if self.scored is not None:
-                grove.scored = self.scored[nodes].nonzero()[:, 0]
-                nodes = nodes[grove.scored]
-            grove.targets = self.targets[nodes]
-            if self.weights is not None:
-                grove.weights = self.weights[nodes]
-        return grove if self.device.type == "cpu" else grove.to(self.device)
+        return batch if self.device.type == "cpu" else batch.to(self.device)
 
 
-__all__ = ["Forest", "Grove"]
+__all__ = ["TreeBatch", "TreeData"]

@@ -12,15 +12,16 @@ PIECE_BYTES = 2**20
 
 
 def mean_and_variance(
-    pieces: Iterable[tuple[torch.Tensor, torch.Tensor | None]], n_columns: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Merge the moments of pieces of rows [Chan, Golub, LeVeque 1979].
+    pieces: Iterable[tuple[torch.Tensor, torch.Tensor | None]],
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Merge the moments of pieces of rows [Chan, Golub, LeVeque 1979]; count the rows.
 
     A piece is a double tensor of shape (rows, columns) and the weights of its rows, or
     None. Also a memory-mapped X is so read once and never held at once.
     """
-    total, mean, squares = 0.0, torch.zeros(n_columns).double(), torch.zeros(1).double()
+    total, n, mean, squares = 0.0, 0, torch.zeros(1).double(), torch.zeros(1).double()
     for piece, w in pieces:
+        n += len(piece)
         if w is None:
             size = float(len(piece))
             center = piece.mean(0)
@@ -34,7 +35,7 @@ def mean_and_variance(
         delta, total = center - mean, total + size
         mean = mean + delta * (size / total)
         squares = squares + spread + delta.square() * (size * (total - size) / total)
-    return mean.numpy(), (squares / total).numpy()
+    return mean.numpy(), (squares / total).numpy(), n
 
 
 def scale_of(
