@@ -132,8 +132,8 @@ class _Decoding(Declared):
         allowed: Allowed | None,
         prefixes: np.ndarray,
         prompts: np.ndarray,
-    ) -> tuple[Tensor, np.ndarray, Any]:
-        """Log-probabilities (N, V), -inf if forbidden, each row's highest, the cache.
+    ) -> tuple[Tensor, Any]:
+        """Log-probabilities (N, V), -inf where a token is forbidden, and the cache.
 
         ``prefixes`` (N, t) are the tokens that the rows have written, ``prompts`` (N,)
         the numbers of their prompts.
@@ -150,26 +150,26 @@ class _Decoding(Declared):
             raise ValueError(self._refusal("eos", rule))
         dtype = torch.promote_types(logits.dtype, torch.float32)
         log_p = torch.log_softmax(logits, 1, dtype=dtype)
+        wrong = log_p[:, 0].isnan().cpu().numpy()  # as is the whole row then
+        if wrong.any():
+            raise ValueError(
+                f"{owner}: step returned logits that are not finite for token "
+                f"{prefixes.shape[1]} of prompt {prompts[wrong][0]}"
+            )
         if allowed is not None:
             mask = allowed(prefixes, prompts) if callable(allowed) else allowed
             mask = torch.as_tensor(mask, dtype=torch.bool, device=log_p.device)
             if mask.ndim == 2 and not callable(allowed):
                 mask = mask[torch.from_numpy(prompts).to(mask.device)]
-            if mask.shape not in (log_p.shape, log_p.shape[1:]):
+            if mask.shape not in (logits.shape, logits.shape[1:]):
                 raise ValueError(
-                    f"{owner}: allowed must be of shape {tuple(log_p.shape[1:])} or "
-                    f"{tuple(log_p.shape)}, as the logits, not {tuple(mask.shape)}"
+                    f"{owner}: allowed must be of shape {tuple(logits.shape[1:])} or "
+                    f"{tuple(logits.shape)}, as the logits, not {tuple(mask.shape)}"
                 )
-            log_p = log_p.masked_fill(~mask, -torch.inf)
+            log_p.masked_fill_(~mask, -torch.inf)
         if self.eos is not None and prefixes.shape[1] < self.min_length:
             log_p[:, self.eos] = -torch.inf
-        highest = log_p.amax(1).cpu().double().numpy()
-        if np.isnan(highest).any():
-            raise ValueError(
-                f"{owner}: step returned logits that are no numbers (NaN) for token "
-                f"{prefixes.shape[1]} of prompt {prompts[np.isnan(highest)][0]}"
-            )
-        return log_p, highest, cache
+        return log_p, cache
 
     def _refuse_silence(self, prompt: int) -> None:
         raise ValueError(
@@ -188,7 +188,7 @@ class _Decoding(Declared):
         reorder: Reorder,
         choose: Choice,
     ) -> Generated:
-        """One sequence a prompt, whose next token is ``choose(log_p, rows, place)``.
+        """One sequence a prompt, each token by ``choose(log_p, prompts, place)``.
 
         A row that has ended is taken out of the batch: it costs nothing more.
         """
@@ -200,15 +200,12 @@ class _Decoding(Declared):
             if len(going) == 0:
                 break
             prefixes = written[going, :place]
-            log_p, highest, cache = self._advance(
-                step, cache, tokens, allowed, prefixes, going
-            )
-            for prompt in going[np.isneginf(highest)]:
+            log_p, cache = self._advance(step, cache, tokens, allowed, prefixes, going)
+            tokens = choose(log_p, torch.from_numpy(going).to(log_p.device), place)
+            gains = log_p.gather(1, tokens[:, None])[:, 0].cpu().double().numpy()
+            for prompt in going[np.isneginf(gains)]:
                 self._refuse_silence(int(prompt))
-            rows = torch.from_numpy(going).to(log_p.device)
-            tokens = choose(log_p, rows, place)
-            gained = log_p.gather(1, tokens[:, None])[:, 0]
-            scores[going] += gained.cpu().double().numpy()
+            scores[going] += gains
             written[going, place] = chosen = tokens.cpu().numpy()
             finished[going] = ended = chosen == self.eos
             lengths[going] += ~ended
@@ -277,7 +274,7 @@ class GreedySearch(_Decoding):
         """
         self._check(tokens, allowed)
 
-        def highest(log_p: Tensor, rows: Tensor, place: int) -> Tensor:
+        def highest(log_p: Tensor, prompts: Tensor, place: int) -> Tensor:
             return log_p.argmax(1)
 
         return self._write(step, cache, tokens, allowed, reorder, highest)
@@ -340,13 +337,14 @@ class Sampling(_Decoding):
         uniform = torch.rand(size, generator=generator, device=home, dtype=_exact(home))
         uniform = uniform.to(tokens.device)
 
-        def draw(log_p: Tensor, rows: Tensor, place: int) -> Tensor:
+        def draw(log_p: Tensor, prompts: Tensor, place: int) -> Tensor:
             if self.temperature == 0:
                 return log_p.argmax(1)
-            # A tiny temperature must not make 0 / 0 of the highest.
-            temperature = max(self.temperature, torch.finfo(log_p.dtype).tiny)
-            log_p = (log_p - log_p.amax(1, keepdim=True)) / temperature
-            return self._draw(log_p.softmax(1), uniform[rows, place])
+            if self.temperature != 1:
+                # A tiny temperature must not make 0 / 0 of the highest.
+                temperature = max(self.temperature, torch.finfo(log_p.dtype).tiny)
+                log_p = (log_p - log_p.amax(1, keepdim=True)) / temperature
+            return self._draw(log_p.softmax(1), uniform[prompts, place, None])
 
         return self._write(step, cache, tokens, allowed, reorder, draw)
 
@@ -356,25 +354,24 @@ class Sampling(_Decoding):
         The first token at which it exceeds a share of its end is never one of
         probability zero.
         """
-        exact = _exact(p.device)
-        uniform = uniform[:, None]
-        if self.top_k is None and self.top_p == 1:
-            cdf = p.cumsum(1, dtype=exact)
-            return torch.searchsorted(cdf, uniform * cdf[:, -1:], right=True)[:, 0]
-        k = min(self.top_k or n_sorted, p.shape[1])
-        values, order = p.topk(k, dim=1)
+        n_tokens, exact = p.shape[1], _exact(p.device)
+        all_of_them = self.top_k is None and self.top_p == 1
+        kept = n_tokens if all_of_them else min(self.top_k or n_sorted, n_tokens)
+        values, order = (p, None) if all_of_them else p.topk(kept, dim=1)
         cdf = values.cumsum(1, dtype=exact)
-        whole = (
-            p.sum(1, keepdim=True, dtype=exact) if self.top_k is None else cdf[:, -1:]
-        )
-        enough = self.top_p * whole
-        last = torch.searchsorted(cdf, enough).clamp_(max=k - 1)
-        place = torch.searchsorted(cdf, uniform * cdf.gather(1, last), right=True)
-        tokens = order.gather(1, place)[:, 0]
-        # Sorting a whole vocabulary takes longer than many a model.
-        short = (cdf[:, -1:] < enough)[:, 0]
-        if k < p.shape[1] and short.any():
-            tokens[short] = self._draw(p[short], uniform[short, 0], p.shape[1])
+        whole = cdf[:, -1:]
+        if kept < n_tokens and self.top_k is None:
+            whole = p.sum(1, keepdim=True, dtype=exact)
+        last = torch.searchsorted(cdf, self.top_p * whole)
+        end = cdf.gather(1, last.clamp(max=kept - 1))
+        place = torch.searchsorted(cdf, uniform * end, right=True)
+        # NaN, where every token is forbidden, has no place: what it gets is refused.
+        place.clamp_(max=kept - 1)
+        tokens = (place if order is None else order.gather(1, place))[:, 0]
+        # Sorting a whole vocabulary takes longer than many a model: where it must be.
+        more = (last == kept)[:, 0]
+        if kept < n_tokens and more.any():
+            tokens[more] = self._draw(p[more], uniform[more], n_tokens)
         return tokens
 
 
@@ -469,18 +466,11 @@ class BeamSearch(_Decoding):
         for length in range(1, self.max_length + 1):
             if len(prompt) == 0:
                 break
-            log_p, _, cache = self._advance(
-                step, cache, tokens, allowed, prefix, prompt
-            )
+            log_p, cache = self._advance(step, cache, tokens, allowed, prefix, prompt)
             # Candidates: of n_beams + 1 of a row at least n_beams do not end.
-            values, ids = log_p.topk(min(self.n_beams + 1, log_p.shape[1]), dim=1)
-            width = ids.shape[1]
-            # topk orders equal ones as it likes: the first of a row is greedy search's.
-            first = log_p.argmax(1, keepdim=True)
-            ids = torch.where(ids == first, ids[:, :1], ids)
-            ids[:, :1] = first
-            token = ids.cpu().numpy().ravel()
-            total = (score[:, None] + values.cpu().double().numpy()).ravel()
+            width = min(self.n_beams + 1, log_p.shape[1])
+            gains, token = _likeliest(log_p, width, np.flatnonzero(greedy))
+            total, token = (score[:, None] + gains).ravel(), token.ravel()
             parent = np.repeat(np.arange(len(prompt)), width)
             owner, ends = prompt[parent], token == self.eos
             path = np.flatnonzero(greedy) * width
@@ -547,6 +537,21 @@ class _Found:
             Generated(list(texts), np.array(scores), np.array(finished))
             for scores, texts, finished in columns
         ]
+
+
+def _likeliest(log_p: Tensor, n: int, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The n highest of each row, and their tokens: in ``rows`` argmax's comes first.
+
+    topk orders equal ones as it likes, argmax gives the first.
+    """
+    values, tokens = (each.cpu().numpy() for each in log_p.topk(n, dim=1))
+    rows = rows[(values[rows, :1] == values[rows, 1:2]).any(1)]
+    if len(rows):
+        first = log_p[torch.from_numpy(rows).to(log_p.device)].argmax(1, keepdim=True)
+        best, mine = first.cpu().numpy(), tokens[rows]
+        tokens[rows] = np.where(mine == best, mine[:, :1], mine)
+        tokens[rows, 0] = best[:, 0]
+    return values.astype(np.float64), tokens
 
 
 def _exact(device: torch.device) -> torch.dtype:

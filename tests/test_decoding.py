@@ -164,25 +164,29 @@ def test_beam_search_never_ranks_below_greedy_search(early_stopping):
         assert all(len(each.tokens) == 1 for each in found)
         least = ranks(greedy, penalty)
         assert (np.concatenate([ranks(each, penalty) for each in found]) >= least).all()
-        if n_beams == 2:
+        if n_beams == 2 and not early_stopping:
             plain = [max(textbook(model, p, 2, 12, penalty))[0] for p in range(3)]
             below += (np.array(plain) < least - 1e-9).sum()
-    assert below > 0  # a textbook's beam search does
+    assert early_stopping or below > 0  # a textbook's beam search does
 
 
-def test_equal_tokens_are_no_exception():
-    # topk and argmax may choose different ones of equal logits.
+@pytest.mark.parametrize("first", range(0, 45, 9))
+def test_equal_tokens_are_no_exception(first):
+    # topk and argmax choose different ones of equal logits: the first leads to the end.
     table = torch.zeros(50, 50)
-    table[7:, EOS] = 5.0
+    table[:, :first] = -1.0
+    table[first, 49] = 99.0
+    table[:first] = table[first + 1 :] = table[first - 1]
 
     def step(tokens, cache):
         return table[tokens], cache
 
-    tokens = torch.arange(1, 20)
+    tokens = torch.tensor([first + 1, first])
     greedy = GreedySearch(max_length=9, eos=49)(step, None, tokens)
+    assert greedy.tokens == [[first], []]
     found = BeamSearch(n_beams=2, max_length=9, eos=49)(step, None, tokens)
-    best = np.array([each.scores[0] for each in found])
-    assert (best >= greedy.scores - 1e-6).all()
+    assert [each.tokens for each in found] == [[[first]], [[]]]
+    np.testing.assert_array_equal([each.scores[0] for each in found], greedy.scores)
 
 
 def test_early_stopping_saves_rows():
@@ -224,7 +228,7 @@ def truncated(logits, temperature=1.0, top_k=None, top_p=1.0):
 def test_frequencies_are_probabilities(params, n_tokens):
     # 700 tokens: more than are sorted at first.
     logits = np.random.default_rng(0).normal(size=n_tokens)
-    n = 1000 * min(n_tokens, 10)
+    n = 5000
     expected = n * truncated(logits, **params)
     table = torch.from_numpy(logits).expand(n, -1)
     draw = Sampling(max_length=1, **params)
@@ -236,8 +240,12 @@ def test_frequencies_are_probabilities(params, n_tokens):
     )
     counts = np.bincount(np.concatenate(generated.tokens), minlength=n_tokens)
     assert (counts[expected == 0] == 0).all()
-    kept = expected > 0
-    assert chisquare(counts[kept], expected[kept]).pvalue > 0.001
+    rare = (expected < 8) & (expected > 0)  # too few each for the test's distribution
+    often, expected_often = counts[expected >= 8], expected[expected >= 8]
+    if rare.any():
+        often = np.append(often, counts[rare].sum())
+        expected_often = np.append(expected_often, expected[rare].sum())
+    assert chisquare(often, expected_often).pvalue > 0.001
     chosen = np.concatenate(generated.tokens)
     log_p = logits - np.log(np.exp(logits).sum())
     np.testing.assert_allclose(generated.scores, log_p[chosen])
@@ -603,7 +611,7 @@ def test_a_wrong_argument_is_one_sentence():
         greedy(model, cache, tokens, allowed=torch.ones(5, dtype=torch.bool))
     for logits, sentence in (
         (torch.zeros(2, 1, 4), r"\(2, vocabulary\) for 2 tokens, not \(2, 1, 4\)"),
-        (torch.tensor([[0.0], [torch.nan]]), "token 0 of prompt 1"),
+        (torch.tensor([[0.0], [torch.nan]]), "not finite for token 0 of prompt 1"),
     ):
         for decode in (greedy, BeamSearch(max_length=3, eos=EOS)):
             with pytest.raises(ValueError, match=sentence):
