@@ -458,58 +458,75 @@ class BeamSearch(_Decoding):
     ) -> list[Generated]:
         n, device = len(tokens), tokens.device
         found = _Found(n, self.n_best)
-        # One entry a row: its prompt, its score, whether it is greedy search's path,
-        # whether it is a beam (or followed for being that path alone).
-        prompt, score = np.arange(n), np.zeros(n)
-        greedy, beam = np.ones(n, dtype=bool), np.ones(n, dtype=bool)
-        prefix = np.empty((n, 0), dtype=np.int64)
+        every, nothing = np.ones(n, dtype=bool), np.empty((n, 0), dtype=np.int64)
+        rows = _Rows(np.arange(n), np.zeros(n), nothing, greedy=every, beam=every)
         for length in range(1, self.max_length + 1):
-            if len(prompt) == 0:
+            if len(rows.prompt) == 0:
                 break
-            log_p, cache = self._advance(step, cache, tokens, allowed, prefix, prompt)
-            # Candidates: of n_beams + 1 of a row at least n_beams do not end.
-            width = min(self.n_beams + 1, log_p.shape[1])
-            gains, token = _likeliest(log_p, width, np.flatnonzero(greedy))
-            total, token = (score[:, None] + gains).ravel(), token.ravel()
-            parent = np.repeat(np.arange(len(prompt)), width)
-            owner, ends = prompt[parent], token == self.eos
-            path = np.flatnonzero(greedy) * width
-            path = path[total[path] > -np.inf]
-
-            order = np.lexsort((-total, owner))
-            order = order[(beam[parent] & (total > -np.inf))[order]]
-            done = order[_place_in(owner[order]) < self.n_beams]
-            for i in np.union1d(done[ends[done]], path[ends[path]]):
-                rank = self._rank(total[i], length)
-                found.add(owner[i], rank, total[i], prefix[parent[i]], True)
-            opened = order[~ends[order]]
-            opened = opened[_place_in(owner[opened]) < self.n_beams]
-            kept = np.concatenate([opened, np.setdiff1d(path[~ends[path]], opened)])
-
-            prompt, score, greedy = owner[kept], total[kept], np.isin(kept, path)
-            beam, parent = np.arange(len(kept)) < len(opened), parent[kept]
-            prefix = np.column_stack([prefix[parent], token[kept]])
+            log_p, cache = self._advance(
+                step, cache, tokens, allowed, rows.prefix, rows.prompt
+            )
+            ended, rows, parent = self._grow(rows, log_p)
+            found.add(ended, self._rank(ended.score, length), finished=True)
             if length == self.max_length:
-                for p, s, text in zip(prompt, score, prefix):
-                    found.add(p, self._rank(s, length), s, text, False)
+                found.add(rows, self._rank(rows.score, length), finished=False)
                 break
             # A score only falls, and the longest sequence ranks it highest.
-            hopeful = self._rank(score, self.max_length) > found.worst[prompt]
-            open_ = np.zeros(n, dtype=bool)
-            open_[prompt[beam & hopeful]] = True
+            hopeful = self._rank(rows.score, self.max_length) > found.worst[rows.prompt]
+            going = np.zeros(n, dtype=bool)
+            going[rows.prompt[rows.beam & hopeful]] = True
             if self.early_stopping:
-                open_ &= found.counts < self.n_beams
-            beam &= open_[prompt]
-            rows = np.flatnonzero(beam | (greedy & hopeful))
-            same = np.array_equal(parent[rows], np.arange(len(log_p)))
-            prompt, score, prefix = prompt[rows], score[rows], prefix[rows]
-            greedy, beam, parent = greedy[rows], beam[rows], parent[rows]
-            tokens = torch.from_numpy(prefix[:, -1].copy()).to(device)
-            if len(rows) and not same:
+                going &= found.counts < self.n_beams
+            rows.beam &= going[rows.prompt]
+            kept = np.flatnonzero(rows.beam | (rows.greedy & hopeful))
+            rows, parent = rows.at(kept), parent[kept]
+            tokens = torch.from_numpy(rows.prefix[:, -1].copy()).to(device)
+            if len(kept) and not np.array_equal(parent, np.arange(len(log_p))):
                 cache = reorder(cache, torch.from_numpy(parent).to(device))
-        for p in np.flatnonzero(found.counts == 0):
-            self._refuse_silence(int(p))
+        for prompt in np.flatnonzero(found.counts == 0):
+            self._refuse_silence(int(prompt))
         return found.generated()
+
+    def _grow(self, rows: _Rows, log_p: Tensor) -> tuple[_Rows, _Rows, np.ndarray]:
+        """The sequences that end here, the next rows, and the rows these come from."""
+        # Of n_beams + 1 continuations of a row at least n_beams do not end.
+        width = min(self.n_beams + 1, log_p.shape[1])
+        gains, token = _likeliest(log_p, width, np.flatnonzero(rows.greedy))
+        score, token = (rows.score[:, None] + gains).ravel(), token.ravel()
+        parent = np.repeat(np.arange(len(log_p)), width)
+        prompt, ends, possible = rows.prompt[parent], token == self.eos, score > -np.inf
+        path = np.flatnonzero(rows.greedy) * width
+        path = path[possible[path]]
+
+        order = np.lexsort((-score, prompt))
+        order = order[(rows.beam[parent] & possible)[order]]
+        best = order[_place_in(prompt[order]) < self.n_beams]
+        ended = np.union1d(best[ends[best]], path[ends[path]])
+        order = order[~ends[order]]
+        beams = order[_place_in(prompt[order]) < self.n_beams]
+        # In the parents' order: where each has one child, no cache need be copied.
+        going = np.union1d(beams, path[~ends[path]])
+
+        def chosen(i: np.ndarray) -> _Rows:
+            prefix = np.column_stack([rows.prefix[parent[i]], token[i]])
+            greedy, beam = np.isin(i, path), np.isin(i, beams)
+            return _Rows(prompt[i], score[i], prefix, greedy=greedy, beam=beam)
+
+        return chosen(ended), chosen(going), parent[going]
+
+
+@dataclasses.dataclass
+class _Rows:
+    """What is known of each row that ``step`` is given."""
+
+    prompt: np.ndarray
+    score: np.ndarray
+    prefix: np.ndarray  # (N, t), the tokens written
+    greedy: np.ndarray  # whether it is greedy search's path
+    beam: np.ndarray  # whether it is a beam, or followed for being that path alone
+
+    def at(self, index: np.ndarray) -> _Rows:
+        return _Rows(*(values[index] for values in vars(self).values()))
 
 
 class _Found:
@@ -522,14 +539,16 @@ class _Found:
         self.best: list[list[tuple[float, float, list[int], bool]]]
         self.best = [[] for _ in range(n)]
 
-    def add(self, prompt, rank, score, tokens, finished) -> None:
-        best = self.best[prompt]
-        best.append((rank, score, tokens.tolist(), finished))
-        best.sort(key=lambda each: -each[0])
-        del best[self.n_best :]
-        self.counts[prompt] += 1
-        if len(best) == self.n_best:
-            self.worst[prompt] = best[-1][0]
+    def add(self, rows: _Rows, ranks: np.ndarray, finished: bool) -> None:
+        for i, prompt in enumerate(rows.prompt):
+            best, text = self.best[prompt], rows.prefix[i].tolist()
+            text = text[:-1] if finished else text
+            best.append((ranks[i], rows.score[i], text, finished))
+            best.sort(key=lambda each: -each[0])
+            del best[self.n_best :]
+            self.counts[prompt] += 1
+            if len(best) == self.n_best:
+                self.worst[prompt] = best[-1][0]
 
     def generated(self) -> list[Generated]:
         columns = [list(zip(*best))[1:] for best in self.best]
