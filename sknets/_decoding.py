@@ -201,10 +201,10 @@ class _Decoding(Declared):
                 break
             prefixes = written[going, :place]
             log_p, cache = self._advance(step, cache, tokens, allowed, prefixes, going)
+            for prompt in going[log_p.amax(1).isneginf().cpu().numpy()]:
+                self._refuse_silence(int(prompt))
             tokens = choose(log_p, torch.from_numpy(going).to(log_p.device), place)
             gains = log_p.gather(1, tokens[:, None])[:, 0].cpu().double().numpy()
-            for prompt in going[np.isneginf(gains)]:
-                self._refuse_silence(int(prompt))
             scores[going] += gains
             written[going, place] = chosen = tokens.cpu().numpy()
             finished[going] = ended = chosen == self.eos
@@ -365,8 +365,6 @@ class Sampling(_Decoding):
         last = torch.searchsorted(cdf, self.top_p * whole)
         end = cdf.gather(1, last.clamp(max=kept - 1))
         place = torch.searchsorted(cdf, uniform * end, right=True)
-        # NaN, where every token is forbidden, has no place: what it gets is refused.
-        place.clamp_(max=kept - 1)
         tokens = (place if order is None else order.gather(1, place))[:, 0]
         # Sorting a whole vocabulary takes longer than many a model: where it must be.
         more = (last == kept)[:, 0]

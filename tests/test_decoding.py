@@ -124,7 +124,7 @@ def test_a_beam_as_wide_as_everything_is_exact(penalty, min_length):
 
 
 @pytest.mark.parametrize("n_beams", [1, 2, 4])
-@pytest.mark.parametrize("penalty", [0.0, 1.0])
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 3.0])
 def test_beam_search_is_the_textbooks_and_the_greedy_path(n_beams, penalty):
     for seed in range(12):
         model = RandomModel(seed, spread=1.0)
@@ -150,7 +150,7 @@ def test_beam_search_is_the_textbooks_and_the_greedy_path(n_beams, penalty):
 def test_beam_search_never_ranks_below_greedy_search(early_stopping):
     below = 0
     for seed in range(200):
-        model = RandomModel(seed, n_tokens=12, spread=1.0)
+        model = RandomModel(seed, n_tokens=12, spread=1.0, length=12)
         penalty, n_beams = (0.0, 0.6)[seed % 2], 1 + seed // 2 % 4
         limits = {"max_length": 12, "eos": EOS}
         greedy = GreedySearch(**limits)(model, *model.start(3))
@@ -265,6 +265,14 @@ def test_rows_may_need_more_or_fewer_tokens():
     for row, chosen in zip(logits[:2].double().numpy(), drawn):
         assert (truncated(row, top_p=0.9)[chosen] > 0).all()
     assert len(set(drawn[0])) < 30 and len(set(drawn[1])) > 500
+
+
+@pytest.mark.parametrize("params", [{}, {"top_k": 4}, {"top_p": 0.999}])
+def test_a_token_of_probability_zero_is_never_drawn(params):
+    p = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]]).expand(2, -1)
+    extremes = torch.tensor([[0.0], [1 - 2**-53]], dtype=torch.float64)
+    drawn = Sampling(**params)._draw(p, extremes, n_sorted=1)
+    assert {1, 3} == set(drawn.tolist())
 
 
 def test_a_cold_draw_is_greedy():
@@ -550,9 +558,18 @@ def test_a_dead_end_is_left_by_beams_and_named_where_it_is_the_only_way():
     tokens = torch.tensor([0, 0])
     found = BeamSearch(n_beams=2, eos=EOS)(step, None, tokens, allowed=spell)
     assert [each.tokens for each in found] == [[[2, 3]]] * 2
-    for decode in (GreedySearch(eos=EOS), BeamSearch(n_beams=1, eos=EOS)):
-        with pytest.raises(ValueError, match="every token that could go on prompt 0"):
-            decode(step, None, tokens, allowed=spell)
+    generator = torch.Generator().manual_seed(0)
+    draw = partial(Sampling.__call__, generator=generator)
+    for decode in (
+        GreedySearch(eos=EOS),
+        BeamSearch(n_beams=1, eos=EOS),
+        partial(draw, Sampling(temperature=0.5, eos=EOS)),
+        partial(draw, Sampling(top_k=2, eos=EOS)),
+        partial(draw, Sampling(top_p=0.5, eos=EOS)),
+    ):
+        with pytest.raises(ValueError, match=r"every token that could go on prompt \d"):
+            for _ in range(9):  # a draw may have luck
+                decode(step, None, tokens, allowed=spell)
 
 
 class State(NamedTuple):
