@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -97,6 +97,12 @@ def select_rows(cache: Any, rows: Tensor, axis: int = 0) -> Any:
     )
 
 
+class _Model(NamedTuple):
+    step: Step
+    allowed: Allowed | None
+    reorder: Reorder
+
+
 class _Decoding(Declared):
     """What greedy search, sampling and beam search have in common."""
 
@@ -125,21 +131,15 @@ class _Decoding(Declared):
             )
 
     def _advance(
-        self,
-        step: Step,
-        cache: Any,
-        tokens: Tensor,
-        allowed: Allowed | None,
-        prefixes: np.ndarray,
-        prompts: np.ndarray,
+        self, model: _Model, cache: Any, tokens: Tensor, prefixes: Any, prompts: Any
     ) -> tuple[Tensor, Any]:
         """Log-probabilities (N, V), -inf where a token is forbidden, and the cache.
 
         ``prefixes`` (N, t) are the tokens that the rows have written, ``prompts`` (N,)
         the numbers of their prompts.
         """
-        owner = type(self).__name__
-        logits, cache = step(tokens, cache)
+        owner, allowed = type(self).__name__, model.allowed
+        logits, cache = model.step(tokens, cache)
         if logits.ndim != 2 or len(logits) != len(tokens):
             raise ValueError(
                 f"{owner}: step must return logits of shape ({len(tokens)}, "
@@ -180,13 +180,7 @@ class _Decoding(Declared):
 
     @torch.inference_mode()
     def _write(
-        self,
-        step: Step,
-        cache: Any,
-        tokens: Tensor,
-        allowed: Allowed | None,
-        reorder: Reorder,
-        choose: Choice,
+        self, model: _Model, cache: Any, tokens: Tensor, choose: Choice
     ) -> Generated:
         """One sequence a prompt, each token by ``choose(log_p, prompts, place)``.
 
@@ -200,12 +194,12 @@ class _Decoding(Declared):
             if len(going) == 0:
                 break
             prefixes = written[going, :place]
-            log_p, cache = self._advance(step, cache, tokens, allowed, prefixes, going)
+            log_p, cache = self._advance(model, cache, tokens, prefixes, going)
             for prompt in going[log_p.amax(1).isneginf().cpu().numpy()]:
                 self._refuse_silence(int(prompt))
             tokens = choose(log_p, torch.from_numpy(going).to(log_p.device), place)
-            gains = log_p.gather(1, tokens[:, None])[:, 0].cpu().double().numpy()
-            scores[going] += gains
+            gains = log_p.gather(1, tokens[:, None])[:, 0]
+            scores[going] += gains.cpu().double().numpy()
             written[going, place] = chosen = tokens.cpu().numpy()
             finished[going] = ended = chosen == self.eos
             lengths[going] += ~ended
@@ -213,7 +207,7 @@ class _Decoding(Declared):
                 going = going[~ended]
                 rows = torch.from_numpy(np.flatnonzero(~ended)).to(tokens.device)
                 tokens = tokens[rows]
-                cache = reorder(cache, rows) if len(going) else None
+                cache = model.reorder(cache, rows) if len(going) else None
         texts = [row[:length].tolist() for row, length in zip(written, lengths)]
         return Generated(texts, scores, finished)
 
@@ -269,15 +263,15 @@ class GreedySearch(_Decoding):
         Raises
         ------
         ValueError
-            For a parameter out of its bounds, logits of a wrong shape or NaN, and where
-            no token is allowed.
+            For a parameter out of its bounds, logits of a wrong shape or not finite,
+            and where no token is allowed.
         """
         self._check(tokens, allowed)
 
         def highest(log_p: Tensor, prompts: Tensor, place: int) -> Tensor:
             return log_p.argmax(1)
 
-        return self._write(step, cache, tokens, allowed, reorder, highest)
+        return self._write(_Model(step, allowed, reorder), cache, tokens, highest)
 
 
 class Sampling(_Decoding):
@@ -346,7 +340,7 @@ class Sampling(_Decoding):
                 log_p = (log_p - log_p.amax(1, keepdim=True)) / temperature
             return self._draw(log_p.softmax(1), uniform[prompts, place, None])
 
-        return self._write(step, cache, tokens, allowed, reorder, draw)
+        return self._write(_Model(step, allowed, reorder), cache, tokens, draw)
 
     def _draw(self, p: Tensor, uniform: Tensor, n_sorted: int = 256) -> Tensor:
         """Tokens (N,) by the inverse of the distribution function.
@@ -440,20 +434,13 @@ class BeamSearch(_Decoding):
         if self.n_best > self.n_beams:
             rule = f"n_best must be at most n_beams={self.n_beams}"
             raise ValueError(self._refusal("n_best", rule))
-        return self._search(step, cache, tokens, allowed, reorder)
+        return self._search(_Model(step, allowed, reorder), cache, tokens)
 
     def _rank(self, score: Any, length: int) -> Any:
         return score / ((5 + length) / 6) ** self.length_penalty
 
     @torch.inference_mode()
-    def _search(
-        self,
-        step: Step,
-        cache: Any,
-        tokens: Tensor,
-        allowed: Allowed | None,
-        reorder: Reorder,
-    ) -> list[Generated]:
+    def _search(self, model: _Model, cache: Any, tokens: Tensor) -> list[Generated]:
         n, device = len(tokens), tokens.device
         found = _Found(n, self.n_best)
         every, nothing = np.ones(n, dtype=bool), np.empty((n, 0), dtype=np.int64)
@@ -461,9 +448,7 @@ class BeamSearch(_Decoding):
         for length in range(1, self.max_length + 1):
             if len(rows.prompt) == 0:
                 break
-            log_p, cache = self._advance(
-                step, cache, tokens, allowed, rows.prefix, rows.prompt
-            )
+            log_p, cache = self._advance(model, cache, tokens, rows.prefix, rows.prompt)
             ended, rows, parent = self._grow(rows, log_p)
             found.add(ended, self._rank(ended.score, length), finished=True)
             if length == self.max_length:
@@ -480,7 +465,7 @@ class BeamSearch(_Decoding):
             rows, parent = rows.at(kept), parent[kept]
             tokens = torch.from_numpy(rows.prefix[:, -1].copy()).to(device)
             if len(kept) and not np.array_equal(parent, np.arange(len(log_p))):
-                cache = reorder(cache, torch.from_numpy(parent).to(device))
+                cache = model.reorder(cache, torch.from_numpy(parent).to(device))
         for prompt in np.flatnonzero(found.counts == 0):
             self._refuse_silence(int(prompt))
         return found.generated()

@@ -146,12 +146,12 @@ def test_beam_search_is_the_textbooks_and_the_greedy_path(n_beams, penalty):
             np.testing.assert_allclose(ranks(best, penalty), [r for r, _ in truth])
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_beam_search_never_ranks_below_greedy_search(early_stopping):
+def test_beam_search_never_ranks_below_greedy_search():
     below = 0
     for seed in range(200):
         model = RandomModel(seed, n_tokens=12, spread=1.0, length=12)
         penalty, n_beams = (0.0, 0.6)[seed % 2], 1 + seed // 2 % 4
+        early_stopping = seed // 8 % 2 == 1
         limits = {"max_length": 12, "eos": EOS}
         greedy = GreedySearch(**limits)(model, *model.start(3))
         search = BeamSearch(
@@ -164,10 +164,10 @@ def test_beam_search_never_ranks_below_greedy_search(early_stopping):
         assert all(len(each.tokens) == 1 for each in found)
         least = ranks(greedy, penalty)
         assert (np.concatenate([ranks(each, penalty) for each in found]) >= least).all()
-        if n_beams == 2 and not early_stopping:
+        if n_beams == 2:
             plain = [max(textbook(model, p, 2, 12, penalty))[0] for p in range(3)]
             below += (np.array(plain) < least - 1e-9).sum()
-    assert early_stopping or below > 0  # a textbook's beam search does
+    assert below > 0  # a textbook's beam search does
 
 
 @pytest.mark.parametrize("first", range(0, 45, 9))
