@@ -298,6 +298,8 @@ class PretrainedClassifier(Scaled, Classifier):
         for each in sets:
             if each is not None and each.rows is not None:
                 unlabelled[each.rows.cpu().numpy()] = False
+        if not unlabelled.any():  # some rows are held out, and that is all
+            return
         known = np.zeros(n, dtype=bool)
         known[labelled.numpy()] = True  # not what is held out to stop by
         codes = net.outputs(samples.x, net.module_.features).numpy()
