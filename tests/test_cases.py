@@ -2,11 +2,18 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
-from sknets import PretrainedClassifier, RNNClassifier
-
-rng = np.random.default_rng(0)
-
+from sknets import (
+    AutoencoderTransformer,
+    PretrainedClassifier,
+    RBMFeatures,
+    RNNClassifier,
+    VAETransformer,
+)
 
 # -- silently wrong --------------------------------------------------------------------
 
@@ -36,3 +43,47 @@ def test_pretraining_takes_labels_of_all_rows(early_stopping, class_weight):
         random_state=0,
     )
     assert classifier.fit(X, y).predict(X).shape == (60,)
+
+
+# -- values outside [0, 1] -------------------------------------------------------------
+
+UNIT = {
+    "rbm": lambda: RBMFeatures(n_components=4, max_epochs=2, random_state=0),
+    "autoencoder": lambda: AutoencoderTransformer(
+        loss="cross_entropy", max_epochs=2, random_state=0
+    ),
+    "vae": lambda: VAETransformer(likelihood="bernoulli", max_epochs=2, random_state=0),
+}
+
+
+@pytest.mark.parametrize("name", UNIT)
+def test_values_a_little_outside_the_unit_interval_are_clipped_with_a_word(name):
+    X = np.random.default_rng(0).uniform(size=(40, 3))
+    coder, later = UNIT[name]().fit(X), X.copy()
+    later[0, 0], later[1, 2] = 1.25, -0.125
+    told = "2 of 120 values of X are outside the .0, 1. of fit, from -0.125 to 1.25"
+    expected = coder.transform(later.clip(0, 1))
+    for given in (later, sparse.csr_matrix(later)):
+        with pytest.warns(UserWarning, match=told):
+            np.testing.assert_allclose(coder.transform(given), expected, rtol=1e-9)
+    assert later.max() == 1.25  # what was given stays as it is
+    if name == "rbm":
+        coder.visible_units = "bernoulli"
+    with pytest.raises(ValueError, match="MinMaxScaler"):
+        coder.fit(later)
+
+
+@pytest.mark.parametrize("name", UNIT)
+def test_rounding_of_a_scaler_is_not_outside(name):
+    X = np.random.default_rng(0).uniform(size=(40, 3))
+    X[3, 1], X[4, 0] = 1 + 2.3e-16, -1e-17
+    coder = UNIT[name]().fit(X)
+    assert getattr(coder, "visible_units_", "bernoulli") == "bernoulli"
+    np.testing.assert_array_equal(coder.transform(X), coder.transform(X.clip(0, 1)))
+
+
+@pytest.mark.filterwarnings("ignore:RBMFeatures")
+def test_binary_units_go_behind_a_scaler_in_cross_validation():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = make_pipeline(MinMaxScaler(), UNIT["rbm"]())
+    assert np.isfinite(cross_val_score(model, X, error_score="raise")).all()

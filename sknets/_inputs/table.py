@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -17,6 +18,8 @@ from sknets._engine.device import as_tensor
 from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
 
 _FLOATS = [np.float64, np.float32]
+# What MinMaxScaler leaves outside [0, 1] by rounding alone.
+_ROUNDING = 1e-6
 
 
 class Rows:
@@ -74,6 +77,37 @@ class Rows:
             mean, variance = mean_and_variance(self._pieces(weight), n_columns)
         scale = scale_of(mean, variance, len(self), self.dtype)
         return (np.zeros_like(mean) if self.is_sparse else mean), scale
+
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest value."""
+        if self.is_sparse:
+            return float(self.values.min()), float(self.values.max())
+        low, high = torch.aminmax(self.values)
+        return float(low), float(high)
+
+    def is_unit(self) -> bool:
+        """Whether all values lie within [0, 1], but for rounding."""
+        low, high = self.extremes()
+        return low >= -_ROUNDING and high <= 1 + _ROUNDING
+
+    def clipped(self, owner: str) -> Rows:
+        """The same rows within [0, 1], with a warning if that is not rounding."""
+        low, high = self.extremes()
+        if low >= 0 and high <= 1:
+            return self
+        values = self.values.copy() if self.is_sparse else self.values.clone()
+        stored = torch.from_numpy(values.data) if self.is_sparse else values
+        if not self.is_unit():
+            n = int(((stored < 0) | (stored > 1)).sum())
+            warnings.warn(
+                f"{owner}: {n:,} of {math.prod(values.shape):,} values of X are "
+                f"outside the [0, 1] of fit, from {low:.4g} to {high:.4g}, and are "
+                "clipped; MinMaxScaler(clip=True) does that without a word",
+                UserWarning,
+                stacklevel=5,
+            )
+        stored.clamp_(0, 1)
+        return Rows(values, self.dtype, self.device)
 
     def _pieces(self, weight: np.ndarray | None):
         step = max(1, PIECE_BYTES // (8 * self.values.shape[1]))

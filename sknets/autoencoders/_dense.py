@@ -177,7 +177,8 @@ class AutoencoderTransformer(_Dense, Transformer):
         Of the code. None: "identity", and "sigmoid" for ``sparsity="kl"``.
     loss : {"squared_error", "cross_entropy"}, default="squared_error"
         Of the reconstruction, a mean over columns. "cross_entropy" takes every column
-        for a probability: X must lie within [0, 1] and is not standardised.
+        for a probability: the X of `fit` must lie within [0, 1], later values are
+        clipped with a warning, and nothing is standardised.
     standardize : bool, "auto", "global" or "robust", default="auto"
         True: columns are centred and scaled by their standard deviation, so that all
         count the same; "global": centred, and scaled by one number, so that they count
@@ -272,8 +273,8 @@ class AutoencoderTransformer(_Dense, Transformer):
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         rows = super()._check_input(X, reset=reset)
-        if reset and self.loss == "cross_entropy":
-            refuse_outside_unit(self, "loss", rows)
+        if self.loss == "cross_entropy":
+            return as_probabilities(self, "loss", rows, reset)
         return rows
 
     def _is_regularized(self) -> bool:
@@ -373,11 +374,13 @@ class AutoencoderTransformer(_Dense, Transformer):
         return -float(self.net_.outputs(rows, error).double().mean())
 
 
-def refuse_outside_unit(estimator: Any, name: str, rows: Rows) -> None:
-    """Say that values are no probabilities, before any work starts."""
-    values = rows.values
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 1:
+def as_probabilities(estimator: Any, name: str, rows: Rows, reset: bool) -> Rows:
+    """Rows within [0, 1]: others are refused by `fit` and clipped, with a word, later.
+
+    As a scaler that was fitted to other rows leaves some a little outside.
+    """
+    if reset and not rows.is_unit():
+        low, high = rows.extremes()
         raise ValueError(
             estimator._refusal(
                 name,
@@ -385,6 +388,7 @@ def refuse_outside_unit(estimator: Any, name: str, rows: Rows) -> None:
                 "scale it with sklearn.preprocessing.MinMaxScaler first",
             )
         )
+    return rows.clipped(type(estimator).__name__)
 
 
 class AutoencoderOutlierDetector(_Dense, OutlierDetector):
