@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from sknets import (
+    AutoencoderOutlierDetector,
     AutoencoderTransformer,
     PretrainedClassifier,
     RBMFeatures,
@@ -24,6 +25,24 @@ def test_a_cell_without_memory_tells_large_from_small(cell):
     X = np.random.default_rng(0).uniform(-1, 1, size=(300, 3, 1))
     y = np.abs(X[:, -1, 0]) > 0.5
     assert RNNClassifier(cell=cell, random_state=0).fit(X, y).score(X, y) > 0.95
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("constant", [285, 300])
+def test_equal_rows_are_equally_usual_one_by_one(constant, dtype):
+    """Their codes have no covariance, and their score is the threshold itself."""
+    X = np.random.default_rng(0).poisson(3, size=(300, 4)).astype(dtype)
+    X[:constant] = 0
+    finder = AutoencoderOutlierDetector(max_epochs=10, random_state=0).fit(X)
+    labels = finder.predict(X)
+    assert (labels[:constant] == 1).all() and (labels[constant:] == -1).all()
+    alone = [finder.predict(X[i : i + 1])[0] for i in (0, 100, 284, 285, 299)]
+    assert alone == labels[[0, 100, 284, 285, 299]].tolist()
+    np.testing.assert_array_equal(finder.labels_ == 1, labels == -1)
+    np.testing.assert_allclose(finder.decision_scores_, -finder.score_samples(X))
+    assert finder.threshold_ == -finder.offset_
+    above = finder.threshold_ - finder.decision_scores_
+    np.testing.assert_allclose(finder.decision_function(X), above, rtol=1e-4, atol=1e-6)
 
 
 # -- raw errors ------------------------------------------------------------------------
