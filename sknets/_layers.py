@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -71,6 +72,8 @@ class Standardize(nn.Module):
 
     Done per batch, so that raw tables work and no standardised copy of X is kept.
     The statistics are fitted attributes of the estimator, hence not saved twice.
+    A prediction's values are cut off at the fourth root of the largest number, 4e9
+    standard deviations in float32: the square of a sum of squares is still finite.
     """
 
     factor: Tensor
@@ -84,11 +87,20 @@ class Standardize(nn.Module):
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.shift, x, self.factor)
+        z = torch.addcmul(self.shift, x, self.factor)
+        if self.training:
+            return z
+        limit = _limit(z.dtype)
+        return z.clamp_(-limit, limit)
 
     def inverse(self, z: Tensor) -> Tensor:
         """The values whose standardised ones are ``z``."""
         return (z - self.shift) / self.factor
+
+
+@functools.cache
+def _limit(dtype: torch.dtype) -> float:
+    return torch.finfo(dtype).max ** 0.25
 
 
 def standardize_channels(

@@ -1,5 +1,7 @@
 """Inputs that once went wrong, by kind of fault, and their right outcomes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -10,9 +12,14 @@ from sklearn.preprocessing import MinMaxScaler
 from sknets import (
     AutoencoderOutlierDetector,
     AutoencoderTransformer,
+    CNNClassifier,
+    DBNClassifier,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
     PretrainedClassifier,
     RBMFeatures,
     RNNClassifier,
+    TransformerClassifier,
     VAETransformer,
 )
 
@@ -106,3 +113,55 @@ def test_binary_units_go_behind_a_scaler_in_cross_validation():
     X = np.random.default_rng(0).normal(size=(60, 3))
     model = make_pipeline(MinMaxScaler(), UNIT["rbm"]())
     assert np.isfinite(cross_val_score(model, X, error_score="raise")).all()
+
+
+# -- values that are finite, but no more when squared ----------------------------------
+
+QUICK: dict[str, Any] = {"max_epochs": 2, "random_state": 0}
+HUGE = [
+    (TransformerClassifier(**QUICK), 2),
+    (TransformerClassifier(**QUICK), 3),
+    (RNNClassifier(**QUICK), 3),
+    (RNNClassifier(cell="rnn", **QUICK), 2),
+    (CNNClassifier(**QUICK), 3),
+    (FeedforwardClassifier(**QUICK), 2),
+    (FeedforwardClassifier(normalization="layer", **QUICK), 2),
+    (FeedforwardRegressor(normalization="batch", **QUICK), 2),
+    (AutoencoderTransformer(standardize="global", **QUICK), 2),
+    (AutoencoderOutlierDetector(**QUICK), 2),
+    (VAETransformer(**QUICK), 2),
+    (RBMFeatures(visible_units="gaussian", **QUICK), 2),
+    (DBNClassifier(hidden_layer_sizes=5, visible_units="gaussian", **QUICK), 2),
+    (PretrainedClassifier(hidden_layer_sizes=5, **QUICK), 2),
+]
+VERBS = ("predict_proba", "predict", "transform", "score_samples", "decision_function")
+
+
+@pytest.mark.filterwarnings("ignore:CNNClassifier. X holds float images")
+@pytest.mark.parametrize(("model", "n_axes"), HUGE)
+def test_one_huge_value_makes_nothing_nan(model, n_axes):
+    plain = np.random.default_rng(0).normal(size=(40, 6, 3)[:n_axes])
+    y = np.arange(40) % 2
+    for dtype, largest in ((np.float32, 3e38), (np.float64, 1.7e308)):
+        X = plain.astype(dtype)
+        model.fit(X, y)
+        for value in (1e20, -largest):
+            Z = X.copy()
+            Z[3].flat[2] = value
+            for verb in VERBS:
+                if hasattr(model, verb):
+                    found = getattr(model, verb)(Z)
+                    assert np.isfinite(found).all(), (verb, value)
+        if dtype == np.float32 or n_axes == 2:
+            assert np.isfinite(model.fit(Z, y).loss_curve_).all()
+            assert (model.x_scale_ > 1e36).any()
+
+
+def test_a_sparse_table_has_the_statistics_of_a_dense_one_with_class_weights():
+    X = sparse.random(60, 5, 0.4, format="csr", random_state=0)
+    y = np.arange(60) % 3 == 0
+    settings = {"precision": "float32", "class_weight": "balanced", **QUICK}
+    thin = FeedforwardClassifier(**settings).fit(X, y)
+    dense = FeedforwardClassifier(**settings).fit(X.toarray(), y)
+    np.testing.assert_allclose(thin.x_scale_, dense.x_scale_, rtol=1e-5)
+    assert (thin.x_mean_ == 0).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from sknets._engine.device import as_tensor
 from sknets._inputs.layout import Layout, learn_layout
-from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
+from sknets._inputs.moments import PIECE_BYTES, mean_and_scale
 from sknets._inputs.resizing import resized_array, resized_list
 
 
@@ -70,9 +71,8 @@ class Pixels:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The (weighted) mean and standard deviation of each channel, as float64."""
         n_channels = self.layout.channels(tuple(self.values.shape[1:]))
-        pieces = self._pieces(weight, n_channels)
-        mean, variance = mean_and_variance(pieces, n_channels)
-        return mean, scale_of(mean, variance, self.values.numel(), self.dtype)
+        pieces = partial(self._pieces, weight, n_channels)
+        return mean_and_scale(pieces, n_channels, self.values.numel(), self.dtype)
 
     def _pieces(self, weight: np.ndarray | None, n_channels: int):
         step = max(1, PIECE_BYTES // (8 * self.values[0].numel()))

@@ -1,24 +1,49 @@
-"""Weighted means and variances of data that is read once, in pieces."""
+"""Weighted means and standard deviations of data that is read in pieces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 
 # What fits the cache beside its copy in double precision.
 PIECE_BYTES = 2**20
+# The square of the largest number is infinite, unless it is this much smaller.
+_SHRINK = 2.0**-560
+
+Pieces = Iterable[tuple[torch.Tensor, torch.Tensor | None]]
 
 
-def mean_and_variance(
-    pieces: Iterable[tuple[torch.Tensor, torch.Tensor | None]], n_columns: int
+def mean_and_scale(
+    pieces: Callable[[], Pieces], n_columns: int, n: int, dtype: torch.dtype
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Merge the moments of pieces of rows [Chan, Golub, LeVeque 1979].
+    """The mean and the standard deviation of each column, which is 1 of a constant one.
 
     A piece is a double tensor of shape (rows, columns) and the weights of its rows, or
-    None. Also a memory-mapped X is so read once and never held at once.
+    None. Also a memory-mapped X is so read once and never held at once; a second time
+    only if squares of its values are infinite.
+
+    Parameters
+    ----------
+    pieces : callable
+        An iterator over the pieces, a new one at each call.
+    n : int
+        Values in a column, which are of this ``dtype``.
     """
+    mean, variance = _mean_and_variance(pieces(), n_columns)
+    scale = scale_of(mean, variance, n, dtype)
+    large = ~np.isfinite(scale)
+    if large.any():
+        shrunk = ((piece * _SHRINK, weight) for piece, weight in pieces())
+        moments = _mean_and_variance(shrunk, n_columns)
+        mean = np.where(large, moments[0] / _SHRINK, mean)
+        scale = np.where(large, scale_of(*moments, n, dtype) / _SHRINK, scale)
+    return mean, scale
+
+
+def _mean_and_variance(pieces: Pieces, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Merge the moments of pieces of rows [Chan, Golub, LeVeque 1979]."""
     total, mean, squares = 0.0, torch.zeros(n_columns).double(), torch.zeros(1).double()
     for piece, w in pieces:
         if w is None:
@@ -45,5 +70,7 @@ def scale_of(
     scikit-learn's rule: a variance within the error of its own computation.
     """
     eps = np.finfo(np.float64 if dtype == torch.float64 else np.float32).eps
-    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+    constant &= np.isfinite(variance)
     return np.where(constant, 1.0, np.sqrt(variance))

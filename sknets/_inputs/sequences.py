@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.utils.validation import check_array, validate_data
 from torch import Tensor
 
 from sknets._engine.device import as_tensor
-from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
+from sknets._inputs.moments import PIECE_BYTES, mean_and_scale
 
 # What torch can take rows of; the rest (float16, unsigned words) becomes float32.
 _KEPT = {np.dtype(t) for t in ("f4", "f8", "u1", "i1", "i2", "i4", "i8")}
@@ -148,9 +149,9 @@ class Steps:
         A step weighs what its sequence does, unless there is a weight for each step.
         """
         n_channels = self.values.shape[-1]
-        mean, variance = mean_and_variance(self._pieces(weight), n_channels)
         n_steps = self.values.numel() // n_channels
-        return mean, scale_of(mean, variance, n_steps, self.dtype)
+        pieces = partial(self._pieces, weight)
+        return mean_and_scale(pieces, n_channels, n_steps, self.dtype)
 
     def _pieces(self, weight: np.ndarray | None):
         """(steps, channels) and the weight of each step, a cache at a time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_array, validate_data
 
 from sknets._engine.device import as_tensor
-from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
+from sknets._inputs.moments import PIECE_BYTES, mean_and_scale, scale_of
 
 _FLOATS = [np.float64, np.float32]
 # What MinMaxScaler leaves outside [0, 1] by rounding alone.
@@ -71,12 +72,17 @@ class Rows:
         centring would fill them.
         """
         if self.is_sparse:
-            mean, variance = mean_variance_axis(self.values, axis=0, weights=weight)
-        else:
-            n_columns = self.values.shape[1]
-            mean, variance = mean_and_variance(self._pieces(weight), n_columns)
-        scale = scale_of(mean, variance, len(self), self.dtype)
-        return (np.zeros_like(mean) if self.is_sparse else mean), scale
+            return np.zeros(self.values.shape[1]), self._sparse_scale(weight)
+        columns = self.values.shape[1]
+        pieces = partial(self._pieces, weight)
+        return mean_and_scale(pieces, columns, len(self), self.dtype)
+
+    def _sparse_scale(self, weight: np.ndarray | None) -> np.ndarray:
+        # It takes weights of the very dtype of the values.
+        values = self.values.astype(np.float64, copy=False)
+        weight = None if weight is None else weight.astype(np.float64)
+        mean, variance = mean_variance_axis(values, axis=0, weights=weight)
+        return scale_of(mean, variance, len(self), self.dtype)
 
     def extremes(self) -> tuple[float, float]:
         """The smallest and the largest value."""

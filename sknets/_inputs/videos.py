@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from sknets._inputs.images import (
     unit_of,
 )
 from sknets._inputs.layout import Layout
-from sknets._inputs.moments import PIECE_BYTES, mean_and_variance, scale_of
+from sknets._inputs.moments import PIECE_BYTES, mean_and_scale
 from sknets._inputs.resizing import resize_to, target_size
 
 # As of images: more than four is more likely an extent than channels.
@@ -119,9 +120,9 @@ class Clips:
         A frame weighs what its clip does.
         """
         n_channels = self.layout.channels(tuple(self.clips[0].shape[1:]))
-        mean, variance = mean_and_variance(self._pieces(weight, n_channels), n_channels)
         n = sum(clip.numel() for clip in self.clips) // n_channels
-        return mean, scale_of(mean, variance, n, self.dtype)
+        pieces = partial(self._pieces, weight, n_channels)
+        return mean_and_scale(pieces, n_channels, n, self.dtype)
 
     def _pieces(self, weight: np.ndarray | None, n_channels: int):
         """(pixels, channels) and the weight of each pixel, a cache at a time."""

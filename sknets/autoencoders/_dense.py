@@ -49,7 +49,10 @@ class Scaled(Estimator):
         if how == "robust":
             mean, scale = _robust(rows, mean, scale)
         elif how == "global" or (how == "auto" and _have_one_range(rows)):
-            scale = np.full_like(scale, math.sqrt(np.square(scale).mean()))
+            # Of a scale that is large already the square is infinite.
+            largest = scale.max()
+            one = largest * math.sqrt(np.square(scale / largest).mean())
+            scale = np.full_like(scale, one)
         self.x_mean_, self.x_scale_ = mean, scale
 
     def _standardizer(self) -> Standardize | None:
