@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.model_selection import cross_val_score
@@ -165,3 +166,123 @@ def test_a_sparse_table_has_the_statistics_of_a_dense_one_with_class_weights():
     dense = FeedforwardClassifier(**settings).fit(X.toarray(), y)
     np.testing.assert_allclose(thin.x_scale_, dense.x_scale_, rtol=1e-5)
     assert (thin.x_mean_ == 0).all()
+
+
+# -- tables ----------------------------------------------------------------------------
+
+ROWS = [
+    FeedforwardClassifier(**QUICK),
+    RNNClassifier(**QUICK),
+    TransformerClassifier(**QUICK),
+    CNNClassifier(**QUICK),
+    AutoencoderTransformer(**QUICK),
+]
+DAYS = pd.date_range("2020-01-01", periods=12)
+TIMES = {
+    "datetime": DAYS,
+    "zoned": DAYS.tz_localize("UTC"),
+    "period": DAYS.to_period("D"),
+    "timedelta": DAYS - DAYS[0],
+    "objects": pd.Series(list(DAYS.date), dtype=object),
+}
+
+
+def frame(**columns):
+    return pd.DataFrame({"a": np.arange(12.0), **columns})
+
+
+@pytest.mark.parametrize("model", ROWS, ids=lambda model: type(model).__name__)
+def test_a_column_that_cannot_be_read_is_named(model):
+    y = np.arange(12) % 2
+    twice = pd.DataFrame(np.zeros((12, 3)), columns=list("aba"))
+    name = type(model).__name__
+    cases = [
+        (twice, f"{name}: X has several columns named 'a': give each a name"),
+        (frame()[[]], f"{name}: X has 0 feature"),
+        (frame(z=[1j] * 12), f"{name}: Complex data not supported, and column 'z'"),
+        (np.array([DAYS, DAYS]).T, f"{name}: X holds datetime64.* make numbers of it"),
+    ]
+    cases += [
+        (frame(when=column), f"{name}: column 'when' of X holds .* make numbers of it")
+        for column in TIMES.values()
+    ]
+    for X, sentence in cases:
+        with pytest.raises(ValueError, match=sentence) as caught:
+            model.fit(X, y)
+        assert "\n" not in str(caught.value)
+
+
+def test_days_may_be_categories():
+    net = FeedforwardClassifier(categorical_features=["when"], **QUICK)
+    X = frame(when=DAYS)
+    assert net.fit(X, np.arange(12) % 2).predict(X).shape == (12,)
+
+
+# -- texts -----------------------------------------------------------------------------
+
+WORDS = ["she sings", "he hums", "a b c", "no way"] * 3
+TEXTS = {
+    "array": np.array(WORDS),
+    "column of an array": np.array(WORDS)[:, None],
+    "column of objects": np.array(WORDS, dtype=object)[:, None],
+    "numpy's strings": np.array(WORDS, dtype=np.dtypes.StringDType())[:, None],
+    "pandas' strings": pd.Series(WORDS, dtype="string"),
+    "frame": pd.DataFrame({"text": WORDS}),
+    "frame of strings": pd.DataFrame({"text": pd.Series(WORDS, dtype="string")}),
+    "frame of objects": pd.DataFrame({"text": pd.Series(WORDS, dtype=object)}),
+}
+READERS = [RNNClassifier, TransformerClassifier]
+
+
+@pytest.mark.parametrize("cls", READERS)
+def test_one_column_of_strings_is_text(cls):
+    y = np.arange(12) % 2
+    expected = cls(**QUICK).fit(WORDS, y).predict_proba(WORDS)
+    for name, X in TEXTS.items():
+        reader = cls(**QUICK).fit(X, y)
+        assert reader.input_kind_ == "text", name
+        np.testing.assert_array_equal(reader.predict_proba(X), expected, name)
+
+
+def test_a_polars_column_is_text():
+    polars = pytest.importorskip("polars")
+    for X in (polars.Series(WORDS), polars.DataFrame({"text": WORDS})):
+        assert RNNClassifier(**QUICK).fit(X, WORDS).input_kind_ == "text"
+
+
+def test_one_column_of_categories_is_a_table():
+    X = pd.DataFrame({"word": pd.Series(WORDS, dtype="category")})
+    reader = TransformerClassifier(**QUICK).fit(X, WORDS)
+    assert reader.input_kind_ == "table"
+    X = np.array(WORDS)[:, None]
+    reader = TransformerClassifier(categorical_features=[0], **QUICK).fit(X, WORDS)
+    assert reader.input_kind_ == "table"
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+@pytest.mark.parametrize("cls", READERS)
+def test_a_missing_text_is_named(cls, missing):
+    for at in (0, 5):
+        X = list(WORDS)
+        X[at] = missing
+        for given in (X, pd.DataFrame({"text": X}), pd.Series(X, dtype="string")):
+            with pytest.raises(ValueError, match=rf"X\[{at}\] must be .*make it ''"):
+                cls(**QUICK).fit(given, WORDS)
+
+
+@pytest.mark.parametrize("cls", READERS)
+def test_bytes_are_to_be_decoded(cls):
+    X = [text.encode() for text in WORDS]
+    for given in (X, np.array(X), np.array(X)[:, None]):
+        with pytest.raises(ValueError, match=r"X\[0\] must be .* X\[0\].decode\(\)"):
+            cls(**QUICK).fit(given, WORDS)
+
+
+def test_half_a_character_is_text():
+    """A lone surrogate, as broken JSON leaves it."""
+    pytest.importorskip("tokenizers")
+    reader = RNNClassifier(tokenizer="bpe", **QUICK)
+    X = ["a \ud83d b", "a \ud83d\ude00 b"] * 6
+    reader.fit(X, np.arange(12) % 2)
+    whole = reader.predict_proba(["a \ufffd b", "a \N{GRINNING FACE} b"])
+    np.testing.assert_array_equal(reader.predict_proba(X[:2]), whole)

@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from sknets._engine.device import as_tensor
 from sknets._inputs.layout import Layout, learn_layout
 from sknets._inputs.moments import PIECE_BYTES, mean_and_scale
 from sknets._inputs.resizing import resized_array, resized_list
+from sknets._inputs.table import read_numbers
 
 
 class PixelUnitWarning(UserWarning):
@@ -222,7 +223,7 @@ def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     """Two-dimensional X: flat images, or every row a signal of one channel."""
     shape = estimator.image_shape
     dtypes = [np.float64, np.float32] if shape is None else "numeric"
-    array = validate_data(estimator, X, reset=reset, dtype=dtypes)
+    array = read_numbers(estimator, X, reset=reset, dtype=dtypes)
     if shape is None:
         return array
     array = bytes_or_floats(array)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
+from datetime import date, time, timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -21,6 +23,12 @@ from sknets._inputs.moments import PIECE_BYTES, mean_and_scale, scale_of
 _FLOATS = [np.float64, np.float32]
 # What MinMaxScaler leaves outside [0, 1] by rounding alone.
 _ROUNDING = 1e-6
+# What the types of pandas, polars and numpy that hold times begin with.
+_TIMES = ("date", "timedelta", "duration", "period", "time")
+_TIME_SENTENCE = (
+    "where numbers belong: make numbers of it, such as days since a first date, the "
+    "month or the day of the week"
+)
 
 
 class Rows:
@@ -147,7 +155,7 @@ class Table:
         else:
             categorical = getattr(estimator, "categorical_columns_", np.array([], int))
         if len(categorical) == 0:
-            X = _check_numbers(estimator, X, reset)
+            X = read_numbers(estimator, X, reset=reset, sparse=True)
             return Rows(X.tocsr() if sp.issparse(X) else as_tensor(X))
         return Rows(as_tensor(_encode(estimator, X, categorical, reset)))
 
@@ -167,37 +175,89 @@ def _plain_rows(estimator: Any, X: Any) -> Rows | None:
     return Rows(values) if math.isfinite(values.sum()) else None
 
 
-def _check_numbers(estimator, X, reset):
+def read_numbers(
+    estimator: Any, X: Any, *, reset: bool, dtype: Any = _FLOATS, sparse: bool = False
+) -> Any:
+    """Two-dimensional X, checked as scikit-learn does; a wrong column is named."""
+    refuse_columns(estimator, X)
+    accepted = "csr" if sparse else False
     try:
         return validate_data(
-            estimator, X, reset=reset, accept_sparse="csr", dtype=_FLOATS
+            estimator, X, reset=reset, accept_sparse=accepted, dtype=dtype
         )
-    except ValueError as error:
-        if "could not convert string" not in str(error):
+    except (ValueError, TypeError) as error:
+        if not any(hint in str(error) for hint in ("could not convert", "float()")):
             raise
-        raise ValueError(_text_sentence(estimator, X)) from error
+        raise _odd_value(estimator, X, error) from error
 
 
-def _text_sentence(estimator, X) -> str:
-    """Which column holds text, an example of it, and what to do."""
+def refuse_columns(estimator: Any, X: Any, spared: Sequence[int] = ()) -> None:
+    """Say which columns cannot be read as numbers, by their names and types alone.
+
+    ``spared`` are the positions of those that hold categories.
+    """
+    owner = type(estimator).__name__
+    kinds = [("X", getattr(X, "dtype", None))]
+    if _is_frame(X):
+        refuse_repeated_names(owner, X)
+        if X.shape[1] == 0:
+            raise ValueError(
+                f"{owner}: X has 0 feature(s) (shape={tuple(X.shape)}) while a minimum "
+                "of 1 is required: it has no column"
+            )
+        named = enumerate(zip(X.columns, getattr(X, "dtypes", [])))
+        kinds = [
+            (f"column {label!r} of X", kind)
+            for j, (label, kind) in named
+            if j not in spared
+        ]
+    for name, kind in kinds:
+        word = str(kind).lower()
+        if word.startswith(_TIMES):
+            raise ValueError(f"{owner}: {name} holds {kind}, {_TIME_SENTENCE}")
+        if word.startswith("complex"):
+            raise ValueError(
+                f"{owner}: Complex data not supported, and {name} holds {kind}: give "
+                "real and imaginary part a column each"
+            )
+
+
+def refuse_repeated_names(owner: str, X: Any) -> None:
+    """Say that columns of a frame cannot be told apart."""
+    twice = [label for label, n in Counter(X.columns).items() if n > 1]
+    if twice:
+        raise ValueError(
+            f"{owner}: X has several columns named {twice[0]!r}: give each a name of "
+            "its own"
+        )
+
+
+def _odd_value(estimator: Any, X: Any, why: Exception) -> Exception:
+    """Which column holds something else than numbers, an example and what to do."""
     owner = type(estimator).__name__
     for _, column, values in _columns(X):
         for value in values:
             try:
                 float(value)
             except (TypeError, ValueError):
-                known = hasattr(estimator, "categorical_features")
-                fix = (
-                    f"name it in categorical_features=[{column!r}], or "
-                    if known
-                    else ""
-                )
-                return (
-                    f"{owner}: column {column!r} of X holds text such as {value!r} "
-                    f"where numbers belong; {fix}encode it first, with scikit-learn's "
-                    "OneHotEncoder for example"
-                )
-    return f"{owner}: X holds text where numbers belong"
+                break
+        else:
+            continue
+        where = f"{owner}: column {column!r} of X holds"
+        if isinstance(value, date | time | timedelta | pd.Period):
+            return ValueError(f"{where} times such as {value}, {_TIME_SENTENCE}")
+        if not isinstance(value, str | bytes):
+            return TypeError(f"{where} {value!r:.60}: {why}")
+        known = hasattr(estimator, "categorical_features")
+        fix = f"name it in categorical_features=[{column!r}], or " if known else ""
+        hint = ""
+        if hasattr(estimator, "tokenizer"):
+            hint = " (texts are a list or one column of strings)"
+        return ValueError(
+            f"{where} text such as {value!r:.60} where numbers belong{hint}; {fix}"
+            "encode it first, with scikit-learn's OneHotEncoder for example"
+        )
+    return ValueError(f"{owner}: X holds text where numbers belong")
 
 
 def _is_frame(X: Any) -> bool:
@@ -232,6 +292,7 @@ def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
     if named is None or isinstance(named, str):
         if named is None or not _is_frame(X):
             return np.array([], dtype=int)
+        refuse_repeated_names(type(estimator).__name__, X)
         categorical = ("category", "Categorical", "Enum")
         kinds = [str(X[label].dtype) for label in X.columns]
         return np.flatnonzero([kind.startswith(categorical) for kind in kinds])
@@ -261,6 +322,7 @@ def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
     """Numbers as they are, categories as codes: 0 unknown, known ones, missing."""
     if not _is_frame(X):
         X = check_array(X, dtype=None, estimator=estimator, ensure_all_finite=False)
+    refuse_columns(estimator, X, categorical.tolist())
     # Names and number of columns, without a conversion to numbers.
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if len(X) == 0:
@@ -297,7 +359,7 @@ def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
             if "could not convert string" not in str(error):
                 raise
             frame = X[[X.columns[j] for j in numbers]] if _is_frame(X) else block
-            raise ValueError(_text_sentence(estimator, frame)) from error
+            raise _odd_value(estimator, frame, error) from error
     for j, column in codes.items():
         encoded[:, j] = column
     return encoded
@@ -330,4 +392,4 @@ def cardinalities(categories: Sequence[np.ndarray]) -> list[int]:
     return [len(known) + 1 for known in categories]
 
 
-__all__ = ["Rows", "Table", "cardinalities", "categorical_columns"]
+__all__ = ["Rows", "Table", "cardinalities", "categorical_columns", "read_numbers"]
