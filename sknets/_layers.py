@@ -67,6 +67,32 @@ class StochasticDepth(nn.Module):
         return x * (mask.div_(keep) if keep > 0 else mask)
 
 
+class _OfOne:
+    """Batch normalisation that takes one number a channel in training.
+
+    It has no variance, so it is normalised as in prediction, by the running statistics,
+    and these stay as they are.
+    """
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            mean, variance = self.running_mean, self.running_var
+            return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)  # type: ignore[misc]
+
+
+class BatchNorm1d(_OfOne, nn.BatchNorm1d):
+    """torch's for rows (B, F), of one row too."""
+
+
+class BatchNorm2d(_OfOne, nn.BatchNorm2d):
+    """torch's for images (B, C, H, W), of one image of one pixel too."""
+
+
+class BatchNorm3d(_OfOne, nn.BatchNorm3d):
+    """torch's for volumes (B, C, D, H, W), of one volume of one voxel too."""
+
+
 class Standardize(nn.Module):
     """``(x - mean) / scale`` column by column, as the first layer of a net.
 

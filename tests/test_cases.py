@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,7 @@ from sknets import (
     AutoencoderOutlierDetector,
     AutoencoderTransformer,
     CNNClassifier,
+    ConvolutionalAutoencoderTransformer,
     DBNClassifier,
     FeedforwardClassifier,
     FeedforwardRegressor,
@@ -286,3 +288,74 @@ def test_half_a_character_is_text():
     reader.fit(X, np.arange(12) % 2)
     whole = reader.predict_proba(["a \ufffd b", "a \N{GRINNING FACE} b"])
     np.testing.assert_array_equal(reader.predict_proba(X[:2]), whole)
+
+
+# -- images ----------------------------------------------------------------------------
+
+
+def zeros(*shape):
+    return np.zeros(shape, dtype=np.uint8)
+
+
+PICTURES = [zeros(6, 6) for _ in range(8)]
+NO_IMAGES = {
+    "no height": (zeros(8, 0, 6), r"X\[0\] is an empty image, of shape \(0, 6\)"),
+    "no channel": (zeros(8, 6, 6, 0), r"X\[0\] is an empty image, of shape \(6, 6, 0"),
+    "one of a list": ([*PICTURES[:7], zeros(6, 0)], r"X\[7\] is an empty image"),
+    "the first": ([None, *PICTURES[1:]], r"X\[0\] must be an array of .* got None"),
+    "bytes": ([*PICTURES[:7], b"x"], r"X\[7\] must be an array of .* got b'x'"),
+    "ragged": ([*PICTURES[:7], [[1], [1, 2]]], r"X\[7\] must be an array of numbers"),
+    "days": (np.array(PICTURES).astype("M8[D]"), "X holds datetime64"),
+}
+SEERS = [
+    CNNClassifier(**QUICK),
+    ConvolutionalAutoencoderTransformer(**QUICK),
+    TransformerClassifier(patch_size=2, **QUICK),
+]
+
+
+@pytest.mark.parametrize("name", NO_IMAGES)
+@pytest.mark.parametrize("model", SEERS, ids=lambda model: type(model).__name__)
+def test_what_is_no_image_is_named(model, name):
+    X, sentence = NO_IMAGES[name]
+    with pytest.raises(ValueError, match=f"{type(model).__name__}: {sentence}"):
+        model.fit(X, np.arange(8) % 2)
+
+
+# -- batches of one --------------------------------------------------------------------
+
+TINY = np.random.default_rng(0).normal(size=(7, 4))
+NORMED = {
+    "rows": (FeedforwardRegressor(normalization="batch", batch_size=1, **QUICK), TINY),
+    "one row": (FeedforwardRegressor(normalization="batch", **QUICK), TINY[:1]),
+    "images": (CNNClassifier(batch_size=1, **QUICK), zeros(7, 1, 1)),
+    "a backbone": (
+        CNNClassifier(backbone="resnet18", batch_size=1, max_epochs=1, random_state=0),
+        zeros(2, 32, 32),
+    ),
+    "an autoencoder": (
+        ConvolutionalAutoencoderTransformer(batch_size=1, batch_norm=True, **QUICK),
+        zeros(7, 1, 1),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", NORMED)
+def test_batch_normalisation_takes_a_batch_of_one(name):
+    model, X = NORMED[name]
+    model.fit(X, np.arange(len(X)) % 2)
+    verb = model.predict if hasattr(model, "predict") else model.transform
+    assert np.isfinite(verb(X)).all() and np.isfinite(model.loss_curve_).all()
+
+
+def test_a_batch_of_one_leaves_the_running_statistics():
+    from sknets._layers import BatchNorm1d
+
+    layer = BatchNorm1d(4)
+    layer(torch.randn(8, 4))
+    kept, x = {k: v.clone() for k, v in layer.state_dict().items()}, torch.randn(1, 4)
+    trained = layer(x)
+    for key, value in layer.state_dict().items():
+        assert torch.equal(value, kept[key])
+    torch.testing.assert_close(trained, layer.eval()(x))

@@ -265,7 +265,9 @@ def _items(X: Any) -> list[Any] | None:
     """The samples of a list of arrays, None for what is one array or a table."""
     if getattr(X, "ndim", 0) == 1 and getattr(X, "dtype", None) == np.object_:
         X = list(X)
-    if not isinstance(X, list | tuple) or not len(X) or _is_single(X[0]):
+    if not isinstance(X, list | tuple):
+        return None
+    if _is_single(next((item for item in X if item is not None), None)):
         return None
     if all(isinstance(item, list | tuple) for item in X):
         flat = len(X[0]) > 0 and _is_single(X[0][0])
@@ -288,7 +290,8 @@ def axes_of(X: Any) -> int:
     if items is None:
         return _axes(X)
     try:
-        return max(3, 1 + np.ndim(items[0]))  # also of steps with one number each
+        first = next(item for item in items if item is not None)
+        return max(3, 1 + np.ndim(first))  # also of steps with one number each
     except ValueError:  # that one is ragged
         return 3
 

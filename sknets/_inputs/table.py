@@ -218,7 +218,7 @@ def refuse_columns(estimator: Any, X: Any, spared: Sequence[int] = ()) -> None:
         if word.startswith("complex"):
             raise ValueError(
                 f"{owner}: Complex data not supported, and {name} holds {kind}: give "
-                "real and imaginary part a column each"
+                "real and imaginary part a column or channel each"
             )
 
 
@@ -392,4 +392,11 @@ def cardinalities(categories: Sequence[np.ndarray]) -> list[int]:
     return [len(known) + 1 for known in categories]
 
 
-__all__ = ["Rows", "Table", "cardinalities", "categorical_columns", "read_numbers"]
+__all__ = [
+    "Rows",
+    "Table",
+    "cardinalities",
+    "categorical_columns",
+    "read_numbers",
+    "refuse_columns",
+]
