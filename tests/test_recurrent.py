@@ -475,7 +475,7 @@ def test_a_list_names_its_first_bad_sequence(item, match):
         (np.zeros((90, 3, 2, 2)), r"must have the shape \(n_samples, steps, channels"),
         (np.full((90, 3, 2), np.inf), r"X\[0\] contains NaN or infinity"),
         (np.ones((90, 3, 2), dtype=complex), "Complex data not supported"),
-        (np.full((90, 3), "a"), "X holds text where numbers belong"),
+        (np.full((90, 3), "a"), "X holds text such as 'a' where numbers belong"),
         (np.full((90, 3, 2), "a"), "X holds text where numbers belong"),
     ],
 )

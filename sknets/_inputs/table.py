@@ -235,7 +235,11 @@ def refuse_repeated_names(owner: str, X: Any) -> None:
 def _odd_value(estimator: Any, X: Any, why: Exception) -> Exception:
     """Which column holds something else than numbers, an example and what to do."""
     owner = type(estimator).__name__
-    for _, column, values in _columns(X):
+    hint = ""
+    if hasattr(estimator, "tokenizer"):
+        hint = " (texts are a list or one column of strings)"
+    columns = _columns(X) if np.ndim(X) == 2 else ()
+    for _, column, values in columns:
         for value in values:
             try:
                 float(value)
@@ -250,14 +254,12 @@ def _odd_value(estimator: Any, X: Any, why: Exception) -> Exception:
             return TypeError(f"{where} {value!r:.60}: {why}")
         known = hasattr(estimator, "categorical_features")
         fix = f"name it in categorical_features=[{column!r}], or " if known else ""
-        hint = ""
-        if hasattr(estimator, "tokenizer"):
-            hint = " (texts are a list or one column of strings)"
+        value = value.item() if isinstance(value, np.generic) else value
         return ValueError(
             f"{where} text such as {value!r:.60} where numbers belong{hint}; {fix}"
             "encode it first, with scikit-learn's OneHotEncoder for example"
         )
-    return ValueError(f"{owner}: X holds text where numbers belong")
+    return ValueError(f"{owner}: X holds text where numbers belong{hint}")
 
 
 def _is_frame(X: Any) -> bool:
