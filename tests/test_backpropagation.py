@@ -244,8 +244,9 @@ def test_steps_fit_the_scale_of_the_data(scale):
 def test_many_samples_have_kinks_close_to_every_weight():
     X, y = make_classification(5000, 6, random_state=0)
     net = FeedforwardClassifier(hidden_layer_sizes=(30, 30), random_state=0)
-    check = gradient_check(net, X, y)
+    check = gradient_check(net, X, y, n_samples=None)
     assert check.passed, check
+    assert check.n_samples == 5000 and "the loss of 5,000 samples" in repr(check)
     assert check.table["kinks"].sum() <= 2
 
 
@@ -273,6 +274,15 @@ def test_embeddings_move_only_the_categories_that_are_there():
     kinds = norms.set_index("kind")["gradient_norm"]
     assert kinds["Embedding"] == 0 and (kinds["Linear"] > 0).all()
     assert norms.index[0].startswith("layers.1.embeddings.0 Embedding")
+
+
+def test_the_loss_is_of_some_samples_of_many():
+    net, few = FeedforwardClassifier(**small), np.arange(len(X)) < 20
+    assert gradient_check(net, X, y).n_samples == 32
+    assert gradient_check(net, X, y, n_samples=None).n_samples == len(X)
+    assert gradient_check(net, X[few], y[few]).n_samples == 20
+    # A weight of 0 is an absent sample.
+    assert gradient_check(net, X, y, sample_weight=few.astype(float)).n_samples == 20
 
 
 def test_so_many_numbers_are_checked_as_asked():
@@ -626,6 +636,7 @@ def test_what_fit_refuses_is_refused(measure):
         ("n_parameters", 0, "at least 1"),
         ("n_parameters", 2.5, "an integer or None"),
         ("n_parameters", "all", "an integer or None"),
+        ("n_samples", 0, "at least 1"),
         ("tolerance", 0, "above 0"),
         ("tolerance", "small", "a number"),
     ],

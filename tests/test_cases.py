@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
+from sklearn.datasets import load_digits
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -24,6 +25,7 @@ from sknets import (
     RNNClassifier,
     TransformerClassifier,
     VAETransformer,
+    gradient_check,
 )
 
 # -- silently wrong --------------------------------------------------------------------
@@ -359,3 +361,15 @@ def test_a_batch_of_one_leaves_the_running_statistics():
     for key, value in layer.state_dict().items():
         assert torch.equal(value, kept[key])
     torch.testing.assert_close(trained, layer.eval()(x))
+
+
+# -- waiting without a word ------------------------------------------------------------
+
+
+def test_a_gradient_check_of_many_images_takes_few_of_them():
+    """300 of them took 90 s."""
+    X, y = load_digits(return_X_y=True)
+    X = X[:300].reshape(-1, 8, 8).astype(np.uint8)
+    check = gradient_check(CNNClassifier(random_state=0), X, y[:300], n_parameters=2)
+    assert check.passed and check.n_samples == 32
+    assert (check.table["checked"] > 0).all()
