@@ -20,12 +20,16 @@ from sknets import (
     DBNClassifier,
     FeedforwardClassifier,
     FeedforwardRegressor,
+    KnowledgeGraphEmbedder,
     PretrainedClassifier,
     RBMFeatures,
+    RBMRecommender,
+    RecursiveClassifier,
     RNNClassifier,
     TransformerClassifier,
     VAETransformer,
     gradient_check,
+    graph_nodes,
 )
 
 # -- silently wrong --------------------------------------------------------------------
@@ -203,7 +207,7 @@ def test_a_column_that_cannot_be_read_is_named(model):
     cases = [
         (twice, f"{name}: X has several columns named 'a': give each a name"),
         (frame()[[]], f"{name}: X has 0 feature"),
-        (frame(z=[1j] * 12), f"{name}: Complex data not supported, and column 'z'"),
+        (frame(z=[1j] * 12), f"{name}: column 'z' of X .* Complex data not supp"),
         (np.array([DAYS, DAYS]).T, f"{name}: X holds datetime64.* make numbers of it"),
     ]
     cases += [
@@ -220,6 +224,85 @@ def test_days_may_be_categories():
     net = FeedforwardClassifier(categorical_features=["when"], **QUICK)
     X = frame(when=DAYS)
     assert net.fit(X, np.arange(12) % 2).predict(X).shape == (12,)
+
+
+RATED = pd.DataFrame(
+    {"user": [0, 0, 1, 1], "item": [0, 1, 0, 1], "rating": [1, 2, 3, 1]}
+)
+MATRIX = pd.DataFrame([[1.0, 2.0], [2.0, 1.0], [1.0, 1.0]], columns=["a", "b"])
+FACTS = pd.DataFrame([["a", "r", "b"]] * 3, columns=["head", "relation", "tail"])
+EDGES = pd.DataFrame({"source": [0, 1], "target": [1, 2], "weight": [1.0, 2.0]})
+LINKED = np.ones((3, 3)) - np.eye(3)
+
+
+def named(frame, *names):
+    return frame.set_axis(list(names), axis=1)
+
+
+def rates(X):
+    return RBMRecommender(max_epochs=1).fit(X)
+
+
+def rates_matrix(X):
+    return RBMRecommender(max_epochs=1, ratings="matrix").fit(X)
+
+
+@pytest.mark.parametrize(
+    ("read", "X", "sentence"),
+    [
+        (rates, named(RATED, "a", "a", "r"), "several columns named 'a'"),
+        (rates, RATED.assign(rating=DAYS[:4]), "ratings holds datetime64"),
+        (rates, RATED.assign(rating=1j), "Complex data not supported"),
+        (rates_matrix, named(MATRIX, "a", "a"), "several columns named 'a'"),
+        (rates_matrix, MATRIX.set_axis([7, 7, 8]), "several rows of user 7"),
+        (
+            KnowledgeGraphEmbedder(max_epochs=1).fit,
+            named(FACTS, "h", "h", "t"),
+            "several columns named 'h'",
+        ),
+        (
+            graph_nodes,
+            named(EDGES, "source", "target", "source"),
+            "table of edges has several columns named 'source'",
+        ),
+        (graph_nodes, (LINKED * 1j, LINKED), "adjacency .* Complex data not supported"),
+        (graph_nodes, (LINKED, LINKED * 1j), "features .* Complex data not supported"),
+        (
+            graph_nodes,
+            (LINKED, pd.DataFrame({"when": DAYS[:3]})),
+            "column 'when' of features holds datetime64",
+        ),
+        (
+            graph_nodes,
+            (LINKED, MATRIX.set_axis([7, 7, 8])),
+            "two rows of node 7.*reset_index",
+        ),
+        (
+            graph_nodes,
+            (LINKED, LINKED * 1e300),
+            "NaN or infinity, at node 0 .beyond 3.4e38",
+        ),
+    ],
+)
+def test_ratings_facts_and_graphs_name_what_they_cannot_read(read, X, sentence):
+    with pytest.raises(ValueError, match=sentence) as caught:
+        read(X)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_weight_of_an_edge_that_is_no_number():
+    networkx = pytest.importorskip("networkx")
+    graph = networkx.Graph([(0, 1, {"weight": 2}), (1, 2, {"weight": "x"})])
+    with pytest.raises(ValueError, match="weights must be finite numbers, got 'x'"):
+        graph_nodes(graph)
+
+
+def test_trees_may_be_a_column():
+    X, y = ["(1 (0 a) (1 b))", "(0 (0 c) (0 d))"] * 4, np.arange(8) % 2
+    expected = RecursiveClassifier(**QUICK).fit(X, y).predict(X)
+    for given in (pd.DataFrame({"tree": X}), np.array(X)[:, None]):
+        reader = RecursiveClassifier(**QUICK).fit(given, y)
+        np.testing.assert_array_equal(reader.predict(given), expected)
 
 
 # -- texts -----------------------------------------------------------------------------

@@ -219,7 +219,7 @@ def _shape_of(items: list[np.ndarray] | None, X: Any) -> tuple[int, ...]:
 def _read(estimator: Any, X: Any) -> np.ndarray:
     """X of three to five axes."""
     owner = type(estimator).__name__
-    refuse_columns(estimator, X)
+    refuse_columns(owner, X)
     try:
         array = check_array(X, allow_nd=True, ensure_all_finite=False)
     except (ValueError, TypeError) as error:

@@ -179,7 +179,7 @@ def read_numbers(
     estimator: Any, X: Any, *, reset: bool, dtype: Any = _FLOATS, sparse: bool = False
 ) -> Any:
     """Two-dimensional X, checked as scikit-learn does; a wrong column is named."""
-    refuse_columns(estimator, X)
+    refuse_columns(type(estimator).__name__, X)
     accepted = "csr" if sparse else False
     try:
         return validate_data(
@@ -191,44 +191,46 @@ def read_numbers(
         raise _odd_value(estimator, X, error) from error
 
 
-def refuse_columns(estimator: Any, X: Any, spared: Sequence[int] = ()) -> None:
+def refuse_columns(
+    owner: str, X: Any, spared: Sequence[int] = (), what: str = "X"
+) -> None:
     """Say which columns cannot be read as numbers, by their names and types alone.
 
     ``spared`` are the positions of those that hold categories.
     """
-    owner = type(estimator).__name__
-    kinds = [("X", getattr(X, "dtype", None))]
-    if _is_frame(X):
-        refuse_repeated_names(owner, X)
-        if X.shape[1] == 0:
-            raise ValueError(
-                f"{owner}: X has 0 feature(s) (shape={tuple(X.shape)}) while a minimum "
-                "of 1 is required: it has no column"
-            )
-        named = enumerate(zip(X.columns, getattr(X, "dtypes", [])))
-        kinds = [
-            (f"column {label!r} of X", kind)
-            for j, (label, kind) in named
-            if j not in spared
-        ]
-    for name, kind in kinds:
-        word = str(kind).lower()
-        if word.startswith(_TIMES):
-            raise ValueError(f"{owner}: {name} holds {kind}, {_TIME_SENTENCE}")
-        if word.startswith("complex"):
-            raise ValueError(
-                f"{owner}: Complex data not supported, and {name} holds {kind}: give "
-                "real and imaginary part a column or channel each"
-            )
+    if not _is_frame(X):
+        refuse_type(f"{owner}: {what}", getattr(X, "dtype", None))
+        return
+    refuse_repeated_names(owner, X, what)
+    if X.shape[1] == 0:
+        raise ValueError(
+            f"{owner}: {what} has 0 feature(s) (shape={tuple(X.shape)}) while a "
+            "minimum of 1 is required: it has no column"
+        )
+    for j, (label, kind) in enumerate(zip(X.columns, getattr(X, "dtypes", []))):
+        if j not in spared:
+            refuse_type(f"{owner}: column {label!r} of {what}", kind)
 
 
-def refuse_repeated_names(owner: str, X: Any) -> None:
+def refuse_type(where: str, kind: Any) -> None:
+    """Say that times and complex numbers are no numbers."""
+    word = str(kind).lower()
+    if word.startswith(_TIMES):
+        raise ValueError(f"{where} holds {kind}, {_TIME_SENTENCE}")
+    if word.startswith("complex"):
+        raise ValueError(
+            f"{where} holds {kind}. Complex data not supported: give real and "
+            "imaginary part a column or channel each"
+        )
+
+
+def refuse_repeated_names(owner: str, X: Any, what: str = "X") -> None:
     """Say that columns of a frame cannot be told apart."""
     twice = [label for label, n in Counter(X.columns).items() if n > 1]
     if twice:
         raise ValueError(
-            f"{owner}: X has several columns named {twice[0]!r}: give each a name of "
-            "its own"
+            f"{owner}: {what} has several columns named {twice[0]!r}: give each a name "
+            "of its own"
         )
 
 
@@ -324,7 +326,7 @@ def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
     """Numbers as they are, categories as codes: 0 unknown, known ones, missing."""
     if not _is_frame(X):
         X = check_array(X, dtype=None, estimator=estimator, ensure_all_finite=False)
-    refuse_columns(estimator, X, categorical.tolist())
+    refuse_columns(type(estimator).__name__, X, categorical.tolist())
     # Names and number of columns, without a conversion to numbers.
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if len(X) == 0:
@@ -401,4 +403,6 @@ __all__ = [
     "categorical_columns",
     "read_numbers",
     "refuse_columns",
+    "refuse_repeated_names",
+    "refuse_type",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sknets._engine.device import as_tensor
 from sknets._inputs.naming import index_of, names_of, sorted_names
+from sknets._inputs.table import refuse_repeated_names
 
 COLUMNS = ("head", "relation", "tail")
 
@@ -121,8 +122,10 @@ def _columns(estimator: Any, X: Any) -> list[np.ndarray]:
             f"required by {owner}."
         )
     columns = []
+    framed = hasattr(X, "columns")
+    if framed:
+        refuse_repeated_names(owner, X)
     for j, what in enumerate(COLUMNS):
-        framed = hasattr(X, "columns")
         values = X[X.columns[j]].to_numpy() if framed else X[:, j]
         missing = pd.isna(values)
         if missing.any():
