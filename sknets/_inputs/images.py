@@ -16,6 +16,7 @@ from torch import Tensor
 from sknets._engine.device import as_tensor
 from sknets._inputs.layout import Layout, learn_layout
 from sknets._inputs.moments import PIECE_BYTES, mean_and_scale
+from sknets._inputs.naming import on_one_line
 from sknets._inputs.resizing import resized_array, resized_list
 from sknets._inputs.table import read_numbers, refuse_columns
 
@@ -168,7 +169,7 @@ def _items(owner: str, X: Any) -> list[np.ndarray] | None:
             item = np.empty(0, dtype=object)
         if item.dtype.kind not in "biuf":
             raise ValueError(
-                f"{owner}: X[{i}] must be an array of numbers, got {given!r:.60}"
+                f"{owner}: X[{i}] must be an array of numbers, got {on_one_line(given)}"
             )
         if not 2 <= item.ndim <= 4:
             raise ValueError(

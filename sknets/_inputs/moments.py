@@ -30,6 +30,11 @@ def mean_and_scale(
         An iterator over the pieces, a new one at each call.
     n : int
         Values in a column, which are of this ``dtype``.
+
+    Raises
+    ------
+    ValueError
+        When a standard deviation is infinite in that dtype.
     """
     mean, variance = _mean_and_variance(pieces(), n_columns)
     scale = scale_of(mean, variance, n, dtype)
@@ -39,6 +44,12 @@ def mean_and_scale(
         moments = _mean_and_variance(shrunk, n_columns)
         mean = np.where(large, moments[0] / _SHRINK, mean)
         scale = np.where(large, scale_of(*moments, n, dtype) / _SHRINK, scale)
+    if scale.max(initial=0) > torch.finfo(dtype).max:
+        raise ValueError(
+            "X holds numbers that are infinite in float32, in which the network "
+            f"computes: a standard deviation is {scale.max():.3g}; scale X, or set "
+            "precision='float64'"
+        )
     return mean, scale
 
 

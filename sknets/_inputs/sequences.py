@@ -14,7 +14,8 @@ from torch import Tensor
 
 from sknets._engine.device import as_tensor
 from sknets._inputs.moments import PIECE_BYTES, mean_and_scale
-from sknets._inputs.table import read_numbers
+from sknets._inputs.naming import on_one_line
+from sknets._inputs.table import read_numbers, refuse_columns
 
 # What torch can take rows of; the rest (float16, unsigned words) becomes float32.
 _KEPT = {np.dtype(t) for t in ("f4", "f8", "u1", "i1", "i2", "i4", "i8")}
@@ -319,7 +320,8 @@ def _read_items(
             item = np.empty(0, dtype=object)
         if item.dtype.kind not in "biuf":
             raise ValueError(
-                f"{owner}: X[{i}] must be an array of numbers, got {items[i]!r:.60}"
+                f"{owner}: X[{i}] must be an array of numbers, got "
+                f"{on_one_line(items[i])}"
             )
         if item.ndim not in (1, 2):
             raise ValueError(
@@ -347,6 +349,7 @@ def _read_items(
 
 def _read(owner: str, X: Any) -> np.ndarray:
     """X of three axes."""
+    refuse_columns(owner, X)
     try:
         array = check_array(X, allow_nd=True, ensure_all_finite=False)
     except (ValueError, TypeError) as error:
