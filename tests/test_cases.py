@@ -33,6 +33,9 @@ from sknets import (
     graph_nodes,
 )
 
+QUICK: dict[str, Any] = {"max_epochs": 2, "random_state": 0}
+
+
 # -- silently wrong --------------------------------------------------------------------
 
 
@@ -118,6 +121,12 @@ def test_rounding_of_a_scaler_is_not_outside(name):
     np.testing.assert_array_equal(coder.transform(X), coder.transform(X.clip(0, 1)))
 
 
+def test_rounding_of_a_scaler_leaves_images_in_their_unit():
+    X = np.random.default_rng(0).uniform(size=(8, 6, 6))
+    X[0, 0, 0], X[1, 1, 1] = 1 + 2.3e-16, -1e-17
+    assert CNNClassifier(**QUICK).fit(X, np.arange(8) % 2).pixel_unit_ == "unit"
+
+
 @pytest.mark.filterwarnings("ignore:RBMFeatures")
 def test_binary_units_go_behind_a_scaler_in_cross_validation():
     X = np.random.default_rng(0).normal(size=(60, 3))
@@ -127,7 +136,6 @@ def test_binary_units_go_behind_a_scaler_in_cross_validation():
 
 # -- values that are finite, but no more when squared ----------------------------------
 
-QUICK: dict[str, Any] = {"max_epochs": 2, "random_state": 0}
 HUGE = [
     (TransformerClassifier(**QUICK), 2),
     (TransformerClassifier(**QUICK), 3),

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from sknets._inputs.columns import refuse_columns, refuse_repeated_names, refuse_type
 from sknets._inputs.graph_store import Graph, as_ids
-from sknets._inputs.table import refuse_columns, refuse_repeated_names, refuse_type
 
 # Features with a smaller share of non-zero numbers are kept as a sparse matrix.
 _SPARSE_BELOW = 0.1

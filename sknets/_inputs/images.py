@@ -14,11 +14,12 @@ from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from sknets._engine.device import as_tensor
+from sknets._inputs.columns import refuse_columns
 from sknets._inputs.layout import Layout, learn_layout
 from sknets._inputs.moments import PIECE_BYTES, mean_and_scale
 from sknets._inputs.naming import on_one_line
 from sknets._inputs.resizing import resized_array, resized_list
-from sknets._inputs.table import read_numbers, refuse_columns
+from sknets._inputs.table import ROUNDING, read_numbers
 
 
 class PixelUnitWarning(UserWarning):
@@ -266,7 +267,7 @@ def unit_of(owner: str, arrays: list[np.ndarray], layout: Layout) -> str:
         return "raw"
     low = min(float(array.min()) for array in arrays)
     high = max(float(array.max()) for array in arrays)
-    if low >= 0 and high <= 1:
+    if low >= -ROUNDING and high <= 1 + ROUNDING:
         return "unit"
     warnings.warn(
         f"{owner}: X holds float images with values from {low:.4g} to {high:.4g}, "

@@ -10,9 +10,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from sknets._engine.device import as_tensor
+from sknets._inputs.columns import refuse_repeated_names, refuse_type
 from sknets._inputs.naming import holds, index_of, names_of, sorted_names
 from sknets._inputs.ratings import Queries, Ratings
-from sknets._inputs.table import refuse_repeated_names, refuse_type
 
 # A softmax unit a level: more of them means that ratings are numbers, not levels.
 _MOST_LEVELS = 100

@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from sknets._engine.device import as_tensor
+from sknets._inputs.columns import refuse_columns
 from sknets._inputs.moments import PIECE_BYTES, mean_and_scale
 from sknets._inputs.naming import on_one_line
-from sknets._inputs.table import read_numbers, refuse_columns
+from sknets._inputs.table import read_numbers
 
 # What torch can take rows of; the rest (float16, unsigned words) becomes float32.
 _KEPT = {np.dtype(t) for t in ("f4", "f8", "u1", "i1", "i2", "i4", "i8")}

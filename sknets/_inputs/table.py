@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
 from collections.abc import Sequence
-from datetime import date, time, timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,17 +16,18 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_array, validate_data
 
 from sknets._engine.device import as_tensor
+from sknets._inputs.columns import (
+    columns_of,
+    is_frame,
+    odd_value,
+    refuse_columns,
+    refuse_repeated_names,
+)
 from sknets._inputs.moments import PIECE_BYTES, mean_and_scale, scale_of
 
 _FLOATS = [np.float64, np.float32]
 # What MinMaxScaler leaves outside [0, 1] by rounding alone.
-_ROUNDING = 1e-6
-# What the types of pandas, polars and numpy that hold times begin with.
-_TIMES = ("date", "timedelta", "duration", "period", "time")
-_TIME_SENTENCE = (
-    "where numbers belong: make numbers of it, such as days since a first date, the "
-    "month or the day of the week"
-)
+ROUNDING = 1e-6
 
 
 class Rows:
@@ -102,7 +101,7 @@ class Rows:
     def is_unit(self) -> bool:
         """Whether all values lie within [0, 1], but for rounding."""
         low, high = self.extremes()
-        return low >= -_ROUNDING and high <= 1 + _ROUNDING
+        return low >= -ROUNDING and high <= 1 + ROUNDING
 
     def clipped(self, owner: str) -> Rows:
         """The same rows within [0, 1], with a warning if that is not rounding."""
@@ -188,100 +187,7 @@ def read_numbers(
     except (ValueError, TypeError) as error:
         if not any(hint in str(error) for hint in ("could not convert", "float()")):
             raise
-        raise _odd_value(estimator, X, error) from error
-
-
-def refuse_columns(
-    owner: str, X: Any, spared: Sequence[int] = (), what: str = "X"
-) -> None:
-    """Say which columns cannot be read as numbers, by their names and types alone.
-
-    ``spared`` are the positions of those that hold categories.
-    """
-    if not _is_frame(X):
-        refuse_type(f"{owner}: {what}", getattr(X, "dtype", None))
-        return
-    refuse_repeated_names(owner, X, what)
-    if X.shape[1] == 0:
-        raise ValueError(
-            f"{owner}: {what} has 0 feature(s) (shape={tuple(X.shape)}) while a "
-            "minimum of 1 is required: it has no column"
-        )
-    for j, (label, kind) in enumerate(zip(X.columns, getattr(X, "dtypes", []))):
-        if j not in spared:
-            refuse_type(f"{owner}: column {label!r} of {what}", kind)
-
-
-def refuse_type(where: str, kind: Any) -> None:
-    """Say that times and complex numbers are no numbers."""
-    word = str(kind).lower()
-    if word.startswith(_TIMES):
-        raise ValueError(f"{where} holds {kind}, {_TIME_SENTENCE}")
-    if word.startswith("complex"):
-        raise ValueError(
-            f"{where} holds {kind}. Complex data not supported: give real and "
-            "imaginary part a column or channel each"
-        )
-
-
-def refuse_repeated_names(owner: str, X: Any, what: str = "X") -> None:
-    """Say that columns of a frame cannot be told apart."""
-    twice = [label for label, n in Counter(X.columns).items() if n > 1]
-    if twice:
-        raise ValueError(
-            f"{owner}: {what} has several columns named {twice[0]!r}: give each a name "
-            "of its own"
-        )
-
-
-def _odd_value(estimator: Any, X: Any, why: Exception) -> Exception:
-    """Which column holds something else than numbers, an example and what to do."""
-    owner = type(estimator).__name__
-    hint = ""
-    if hasattr(estimator, "tokenizer"):
-        hint = " (texts are a list or one column of strings)"
-    columns = _columns(X) if np.ndim(X) == 2 else ()
-    for _, column, values in columns:
-        for value in values:
-            try:
-                float(value)
-            except (TypeError, ValueError):
-                break
-        else:
-            continue
-        where = f"{owner}: column {column!r} of X holds"
-        if isinstance(value, date | time | timedelta | pd.Period):
-            return ValueError(f"{where} times such as {value}, {_TIME_SENTENCE}")
-        if not isinstance(value, str | bytes):
-            return TypeError(f"{where} {value!r:.60}: {why}")
-        known = hasattr(estimator, "categorical_features")
-        fix = f"name it in categorical_features=[{column!r}], or " if known else ""
-        value = value.item() if isinstance(value, np.generic) else value
-        return ValueError(
-            f"{where} text such as {value!r:.60} where numbers belong{hint}; {fix}"
-            "encode it first, with scikit-learn's OneHotEncoder for example"
-        )
-    return ValueError(f"{owner}: X holds text where numbers belong{hint}")
-
-
-def _is_frame(X: Any) -> bool:
-    return hasattr(X, "columns") and hasattr(X, "shape")
-
-
-def _columns(X: Any):
-    """Yield (position, label, values) of the columns of an array or a frame."""
-    if _is_frame(X):
-        for j, label in enumerate(X.columns):
-            yield j, label, _values(X[label])
-    else:
-        X = np.asarray(X)
-        for j in range(X.shape[1]):
-            yield j, j, X[:, j]
-
-
-def _values(column: Any) -> np.ndarray:
-    """A column's values; pandas and polars both know ``to_numpy``."""
-    return np.asarray(column.to_numpy(), dtype=object)
+        raise odd_value(estimator, X, error) from error
 
 
 def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
@@ -294,7 +200,7 @@ def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
     """
     named = getattr(estimator, "categorical_features", None)
     if named is None or isinstance(named, str):
-        if named is None or not _is_frame(X):
+        if named is None or not is_frame(X):
             return np.array([], dtype=int)
         refuse_repeated_names(type(estimator).__name__, X)
         categorical = ("category", "Categorical", "Enum")
@@ -306,7 +212,7 @@ def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
                 "categorical_features", "categories cannot be read from a sparse X"
             )
         )
-    labels = list(X.columns) if _is_frame(X) else list(range(np.shape(X)[1]))
+    labels = list(X.columns) if is_frame(X) else list(range(np.shape(X)[1]))
     if len(named) == len(labels) and all(isinstance(n, bool | np.bool_) for n in named):
         return np.flatnonzero(named)
     found = set()
@@ -324,7 +230,7 @@ def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
 
 def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
     """Numbers as they are, categories as codes: 0 unknown, known ones, missing."""
-    if not _is_frame(X):
+    if not is_frame(X):
         X = check_array(X, dtype=None, estimator=estimator, ensure_all_finite=False)
     refuse_columns(type(estimator).__name__, X, categorical.tolist())
     # Names and number of columns, without a conversion to numbers.
@@ -338,7 +244,7 @@ def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
     numbers: dict[int, np.ndarray] = {}
     codes: dict[int, np.ndarray] = {}
     learned: list[np.ndarray] = []
-    for j, _, values in _columns(X):
+    for j, _, values in columns_of(X):
         if j not in chosen:
             numbers[j] = values
             continue
@@ -362,15 +268,15 @@ def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
         except ValueError as error:
             if "could not convert string" not in str(error):
                 raise
-            frame = X[[X.columns[j] for j in numbers]] if _is_frame(X) else block
-            raise _odd_value(estimator, frame, error) from error
+            frame = X[[X.columns[j] for j in numbers]] if is_frame(X) else block
+            raise odd_value(estimator, frame, error) from error
     for j, column in codes.items():
         encoded[:, j] = column
     return encoded
 
 
 def _float_type(X, j: int) -> Any:
-    kind = X[X.columns[j]].dtype if _is_frame(X) else X.dtype
+    kind = X[X.columns[j]].dtype if is_frame(X) else X.dtype
     return np.float32 if str(kind).lower() == "float32" else np.float64
 
 
@@ -397,12 +303,10 @@ def cardinalities(categories: Sequence[np.ndarray]) -> list[int]:
 
 
 __all__ = [
+    "ROUNDING",
     "Rows",
     "Table",
     "cardinalities",
     "categorical_columns",
     "read_numbers",
-    "refuse_columns",
-    "refuse_repeated_names",
-    "refuse_type",
 ]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from sknets._engine.device import as_tensor
+from sknets._inputs.columns import refuse_repeated_names
 from sknets._inputs.naming import index_of, names_of, sorted_names
-from sknets._inputs.table import refuse_repeated_names
 
 COLUMNS = ("head", "relation", "tail")
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from sknets._engine.device import as_tensor
+from sknets._inputs.columns import refuse_columns
 from sknets._inputs.images import (
     bytes_or_floats,
     divisor_of,
@@ -23,7 +24,6 @@ from sknets._inputs.layout import Layout
 from sknets._inputs.moments import PIECE_BYTES, mean_and_scale
 from sknets._inputs.naming import on_one_line
 from sknets._inputs.resizing import resize_to, target_size
-from sknets._inputs.table import refuse_columns
 
 # As of images: more than four is more likely an extent than channels.
 _FEW = 4
