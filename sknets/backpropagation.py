@@ -19,6 +19,7 @@ from sklearn.utils.random import sample_without_replacement
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from sknets._differences import FIRST_STEP, SHRINK, choose, derivative, relative_error
 from sknets._engine.batching import Samples, target_and_weight
 from sknets._engine.dense import derived_by_hand
 from sknets._engine.device import GeneratorMode, Streams
@@ -27,12 +28,6 @@ from sknets._params import _broken_rule
 
 _CPU = torch.device("cpu")
 _EPS = float(np.finfo(np.float64).eps)
-# The first step is wide, as extrapolated differences lose little by it and rounding
-# weighs less; each further one is a quarter of the one before.
-_FIRST_STEP, _SHRINK = 4e-3, 4
-_LAST_STEP = _FIRST_STEP / _SHRINK**9
-# Sampled noise of the loss to what is surely beyond it.
-_SURE = 10.0
 
 
 @dataclass(repr=False)
@@ -60,7 +55,7 @@ class GradientCheck:
     n_samples: int
 
     @property
-    def max_relative_error(self) -> float:
+    def maxrelative_error(self) -> float:
         """The largest relative error of all; NaN where nothing could be checked."""
         return float(self._errors().max(axis=None))
 
@@ -68,7 +63,7 @@ class GradientCheck:
     def passed(self) -> bool:
         """Whether every tensor has checked numbers and all are within tolerance."""
         checked = bool((self.table["checked"] > 0).all())
-        return checked and self.max_relative_error < self.tolerance
+        return checked and self.maxrelative_error < self.tolerance
 
     def _errors(self) -> pd.DataFrame:
         return self.table[[c for c in ("by_hand", "autograd") if c in self.table]]
@@ -81,7 +76,7 @@ class GradientCheck:
         total = sum(int(np.prod(shape)) for shape in self.table["shape"])
         return (
             f"Gradient check of {self.name}: {'passed' if self.passed else 'FAILED'}\n"
-            f"Largest relative error {self.max_relative_error:.1e} (tolerance "
+            f"Largest relative error {self.maxrelative_error:.1e} (tolerance "
             f"{self.tolerance:g}), {self.table['checked'].sum():,} of {total:,} "
             f"parameters checked, {self.table['kinks'].sum():,} left out at kinks; the "
             f"loss of {self.n_samples:,} samples\n\n"
@@ -163,7 +158,7 @@ def gradient_check(
     Returns
     -------
     GradientCheck
-        With ``passed``, ``max_relative_error`` and ``table``.
+        With ``passed``, ``maxrelative_error`` and ``table``.
 
     Raises
     ------
@@ -240,7 +235,7 @@ def gradient_check(
         for name in step.parameters
     }
     chosen = {
-        name: _choose(each["autograd"], n_parameters, step.untrained.get(name), random)
+        name: choose(each["autograd"], n_parameters, step.untrained.get(name), random)
         for name, each in analytic.items()
     }
     rows = []
@@ -248,15 +243,15 @@ def gradient_check(
     with tqdm(total=total, desc="gradient_check", delay=2, leave=False) as bar:
         for name, parameter in step.parameters.items():
             errors: dict[str, list[float]] = {way: [] for way in gradients}
-            first = _FIRST_STEP
+            first = FIRST_STEP
             for position in chosen[name]:
                 place = np.unravel_index(position, parameter.shape)
-                numeric = _slope(step, parameter, place, noise, tolerance, first)
+                numeric = derivative(step, parameter, place, noise, tolerance, first)
                 if numeric is not None:
                     # What was narrow enough for one number is so for the next ones.
-                    first = min(_FIRST_STEP, numeric[2] * _SHRINK**3)
+                    first = min(FIRST_STEP, numeric[2] * SHRINK**3)
                 for way, gradient in analytic[name].items():
-                    error = _relative_error(gradient[position], numeric, tolerance)
+                    error = relative_error(gradient[position], numeric, tolerance)
                     if error is not None:
                         errors[way].append(error)
                 bar.update()
@@ -526,84 +521,6 @@ def _double(values: Tensor | None) -> Tensor | None:
     if values is None or not values.is_floating_point():
         return values
     return values.double()
-
-
-# -- numeric derivatives ---------------------------------------------------------------
-
-
-def _slope(
-    step: _Step,
-    parameter: Tensor,
-    place: Any,
-    noise: float,
-    tolerance: float,
-    first: float = _FIRST_STEP,
-) -> tuple[float, float, float] | None:
-    """The derivative, what rounding may leave in it and the step; None at a kink."""
-    at = parameter[place].item()
-    unit = max(1.0, abs(at))
-
-    def f(value: float) -> float:
-        with torch.no_grad():
-            parameter[place] = value
-        return step().item()
-
-    def differences(h: float) -> tuple[float, float]:
-        """The central slope, and the right slope less the left one."""
-        above, below = f(at + h), f(at - h)
-        return (above - below) / (2 * h), (above - 2 * step.value + below) / h
-
-    h = first * unit
-    slope, bend = differences(h)
-    found, best = None, np.inf
-    while h > 1.5 * _LAST_STEP * unit:
-        h /= _SHRINK
-        wide, wide_bend = slope, bend
-        slope, bend = differences(h)
-        # Errors of order h² leave the slope; curvature, of order h, leaves the bend.
-        before, best = best, (_SHRINK**2 * slope - wide) / (_SHRINK**2 - 1)
-        kink = abs(_SHRINK * bend - wide_bend) / (_SHRINK - 1)
-        rounding = _SURE * noise / h
-        # A kink at a fifth of the step bends nothing; but no two steps agree on it.
-        if max(kink, abs(best - before)) <= max(rounding, 0.1 * tolerance * abs(best)):
-            found = best, rounding, h / unit
-            break
-    with torch.no_grad():
-        parameter[place] = at
-    return found
-
-
-def _relative_error(
-    analytic: float, numeric: tuple[float, float, float] | None, tolerance: float
-) -> float | None:
-    """How far an analytic derivative is from a numeric one; None at a kink."""
-    if not np.isfinite(analytic):
-        return np.inf
-    if numeric is None:
-        return None
-    slope, rounding, _ = numeric
-    size = max(abs(analytic) + abs(slope), rounding / tolerance)
-    return abs(analytic - slope) / max(size, np.finfo(np.float64).tiny)
-
-
-def _choose(
-    gradient: np.ndarray, n: int | None, untrained: slice | None, random: Any
-) -> np.ndarray:
-    """The positions to check: all, or so many, half of them where something moves."""
-    size = len(gradient)
-    skipped = range(size)[untrained] if untrained is not None else range(0)
-    n = size if n is None else min(n, size)
-    if n == size:
-        chosen = np.arange(size)
-    else:
-        moved = np.flatnonzero(gradient)
-        half = sample_without_replacement(
-            len(moved), min(n // 2, len(moved)), random_state=random
-        )
-        spare = min(n + len(skipped), size)
-        others = sample_without_replacement(size, spare, random_state=random)
-        chosen = pd.unique(np.concatenate([moved[half], others]))
-    return chosen[~np.isin(chosen, skipped)][:n]
 
 
 # -- words -----------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import sknets
 from sknets import (
     FeedforwardClassifier,
     FeedforwardRegressor,
+    _differences,
     gradient_check,
     gradient_norms,
 )
@@ -432,21 +433,19 @@ class Bend:
 
 def test_a_kink_anywhere_within_a_step_does_no_harm():
     random = np.random.RandomState(0)
-    steps = sknets.backpropagation._FIRST_STEP / 4.0 ** np.arange(6)
+    steps = _differences.FIRST_STEP / 4.0 ** np.arange(6)
     places = [*(steps / 5), *(0.99 * steps), *10 ** random.uniform(-6, -1, 100)]
     for place in np.concatenate([places, np.negative(places)]):
         bend = Bend(place, 10 ** random.uniform(-6, 0))
         # On the left of the kink the slope is 1, on the right more.
         truth = 1 + bend.size * (place < 0)
-        found = sknets.backpropagation._slope(bend, bend.weight, 0, 1e-16, 1e-6)
+        found = _differences.derivative(bend, bend.weight, 0, 1e-16, 1e-6)
         assert bend.weight[0] == 0
         assert found is not None, place
         assert abs(found[0] - truth) < 1e-6 + found[1], place
     for size in (1e-3, 1.0):
         kinked = Bend(0.0, size)
-        assert (
-            sknets.backpropagation._slope(kinked, kinked.weight, 0, 1e-16, 1e-6) is None
-        )
+        assert _differences.derivative(kinked, kinked.weight, 0, 1e-16, 1e-6) is None
 
 
 def test_nothing_passes_unchecked():
