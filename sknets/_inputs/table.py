@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Sequence
@@ -120,7 +121,9 @@ class Rows:
                 stacklevel=5,
             )
         stored.clamp_(0, 1)
-        return Rows(values, self.dtype, self.device)
+        other = copy.copy(self)
+        other.values = values
+        return other
 
     def _pieces(self, weight: np.ndarray | None):
         step = max(1, PIECE_BYTES // (8 * self.values.shape[1]))
