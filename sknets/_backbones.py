@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sknets._layers import Dropout, StochasticDepth
+from sknets._layers import BatchNorm2d, Dropout, StochasticDepth
 
 # What all of torchvision's pretrained classifiers were trained with.
 IMAGENET_MEAN, IMAGENET_SCALE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -52,7 +52,7 @@ class Backbone(nn.Module):
         self.body.set_submodule(last, nn.Identity())
         if n_channels not in (1, 3):
             _take_channels(self.body, n_channels)
-        _draw_from_own_stream(self.body)
+        _replace_layers(self.body)
         self.head = nn.Linear(self.n_features, n_outputs)
         self.frozen = freeze
         if freeze:
@@ -111,8 +111,8 @@ def _take_channels(body: Any, n_channels: int) -> None:
     )
 
 
-def _draw_from_own_stream(body: Any) -> None:
-    """Replace the layers that draw from torch's global stream."""
+def _replace_layers(body: Any) -> None:
+    """Replace those that draw from torch's global stream, or need several images."""
     from torchvision.ops import StochasticDepth as Theirs
 
     for name, layer in list(body.named_modules()):
@@ -120,6 +120,9 @@ def _draw_from_own_stream(body: Any) -> None:
             body.set_submodule(name, Dropout(layer.p))
         elif isinstance(layer, Theirs):
             body.set_submodule(name, StochasticDepth(layer.p, layer.mode))
+        elif type(layer) is nn.BatchNorm2d:
+            norm = BatchNorm2d(layer.num_features, layer.eps, layer.momentum)
+            body.set_submodule(name, norm)
 
 
 def check_backbone(estimator: Any) -> None:

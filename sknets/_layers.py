@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -66,11 +67,39 @@ class StochasticDepth(nn.Module):
         return x * (mask.div_(keep) if keep > 0 else mask)
 
 
+class _OfOne:
+    """Batch normalisation that takes one number a channel in training.
+
+    It has no variance, so it is normalised as in prediction, by the running statistics,
+    and these stay as they are.
+    """
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            mean, variance = self.running_mean, self.running_var
+            return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)  # type: ignore[misc]
+
+
+class BatchNorm1d(_OfOne, nn.BatchNorm1d):
+    """torch's for rows (B, F), of one row too."""
+
+
+class BatchNorm2d(_OfOne, nn.BatchNorm2d):
+    """torch's for images (B, C, H, W), of one image of one pixel too."""
+
+
+class BatchNorm3d(_OfOne, nn.BatchNorm3d):
+    """torch's for volumes (B, C, D, H, W), of one volume of one voxel too."""
+
+
 class Standardize(nn.Module):
     """``(x - mean) / scale`` column by column, as the first layer of a net.
 
     Done per batch, so that raw tables work and no standardised copy of X is kept.
     The statistics are fitted attributes of the estimator, hence not saved twice.
+    A prediction's values are cut off at the fourth root of the largest number, 4e9
+    standard deviations in float32: the square of a sum of squares is still finite.
     """
 
     factor: Tensor
@@ -84,11 +113,20 @@ class Standardize(nn.Module):
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.shift, x, self.factor)
+        z = torch.addcmul(self.shift, x, self.factor)
+        if self.training:
+            return z
+        limit = _limit(z.dtype)
+        return z.clamp_(-limit, limit)
 
     def inverse(self, z: Tensor) -> Tensor:
         """The values whose standardised ones are ``z``."""
         return (z - self.shift) / self.factor
+
+
+@functools.cache
+def _limit(dtype: torch.dtype) -> float:
+    return torch.finfo(dtype).max ** 0.25
 
 
 def standardize_channels(

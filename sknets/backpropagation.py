@@ -17,7 +17,9 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
+from sknets._differences import FIRST_STEP, SHRINK, choose, derivative, relative_error
 from sknets._engine.data import Samples
 from sknets._engine.dense import derived_by_hand
 from sknets._engine.device import GeneratorMode, Streams
@@ -27,11 +29,6 @@ from sknets._params import _broken_rule
 
 _CPU = torch.device("cpu")
 _EPS = float(np.finfo(np.float64).eps)
-# The first step is wide, as extrapolated differences lose little by it and rounding
-# weighs less; each further one is a quarter of the one before.
-_FIRST_STEP, _SHRINK, _ATTEMPTS = 4e-3, 4, 9
-# Sampled noise of the loss to what is surely beyond it.
-_SURE = 10.0
 
 
 @dataclass(repr=False)
@@ -49,14 +46,17 @@ class GradientCheck:
         The relative error that counts as right.
     name : str
         Class of the estimator.
+    n_samples : int
+        How many of the given samples the loss was of.
     """
 
     table: pd.DataFrame
     tolerance: float
     name: str
+    n_samples: int
 
     @property
-    def max_relative_error(self) -> float:
+    def maxrelative_error(self) -> float:
         """The largest relative error of all; NaN where nothing could be checked."""
         return float(self._errors().max(axis=None))
 
@@ -64,7 +64,7 @@ class GradientCheck:
     def passed(self) -> bool:
         """Whether every tensor has checked numbers and all are within tolerance."""
         checked = bool((self.table["checked"] > 0).all())
-        return checked and self.max_relative_error < self.tolerance
+        return checked and self.maxrelative_error < self.tolerance
 
     def _errors(self) -> pd.DataFrame:
         return self.table[[c for c in ("by_hand", "autograd") if c in self.table]]
@@ -77,9 +77,10 @@ class GradientCheck:
         total = sum(int(np.prod(shape)) for shape in self.table["shape"])
         return (
             f"Gradient check of {self.name}: {'passed' if self.passed else 'FAILED'}\n"
-            f"Largest relative error {self.max_relative_error:.1e} (tolerance "
+            f"Largest relative error {self.maxrelative_error:.1e} (tolerance "
             f"{self.tolerance:g}), {self.table['checked'].sum():,} of {total:,} "
-            f"parameters checked, {self.table['kinks'].sum():,} left out at kinks\n\n"
+            f"parameters checked, {self.table['kinks'].sum():,} left out at kinks; the "
+            f"loss of {self.n_samples:,} samples\n\n"
             f"{table.to_string()}"
         )
 
@@ -117,16 +118,18 @@ def gradient_check(
     *,
     sample_weight: Any = None,
     n_parameters: int | None = 20,
+    n_samples: int | None = 32,
     tolerance: float = 1e-6,
     random_state: Any = 0,
 ) -> GradientCheck:
     """Check the gradients that an estimator trains with against finite differences.
 
-    The loss of all the given samples as one batch is differentiated as in training, by
-    the hand-derived backpropagation where the network has one and by autograd, and
-    compared, weight by weight, with central differences of the loss [1]_. Everything
-    is computed in float64 on the CPU, on a copy, whatever the estimator's precision
-    and device; the estimator, fitted or not, stays as it is.
+    The loss of ``n_samples`` of the given samples as one batch is differentiated as in
+    training, by the hand-derived backpropagation where the network has one and by
+    autograd, and compared, weight by weight, with central differences of the loss [1]_.
+    Everything is computed in float64 on the CPU, on a copy, whatever the estimator's
+    precision and device; the estimator, fitted or not, stays as it is. What takes more
+    than a few seconds shows a bar.
 
     Parameters
     ----------
@@ -135,7 +138,8 @@ def gradient_check(
         ``predict`` and ``score``. Unfitted: at the weights that ``fit`` would begin
         with, given its ``random_state``.
     X : array-like of shape (n_samples, ...)
-        The kinds of input that the estimator takes. A few dozen samples are enough.
+        The kinds of input that the estimator takes. All of it counts for whatever `fit`
+        learns before training, such as the scale of columns.
     y : array-like or None, default=None
         As for the estimator's ``fit``.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -143,15 +147,19 @@ def gradient_check(
     n_parameters : int or None, default=20
         How many numbers of each parameter tensor are checked, at random: half of them
         where the gradient is not zero, as far as there are such. None checks all.
+    n_samples : int or None, default=32
+        How many samples the loss is of, at random, if there are more: a gradient is
+        right for a few dozen or for none, and the time grows with their number. None
+        takes all.
     tolerance : float, default=1e-6
         The largest relative error that counts as right.
     random_state : int, RandomState or None, default=0
-        Which numbers are checked; None chooses others at each call.
+        Which numbers are checked, of which samples; None chooses others at each call.
 
     Returns
     -------
     GradientCheck
-        With ``passed``, ``max_relative_error`` and ``table``.
+        With ``passed``, ``maxrelative_error`` and ``table``.
 
     Raises
     ------
@@ -160,7 +168,7 @@ def gradient_check(
         backpropagation.
     ValueError
         For whatever the estimator's ``fit`` refuses, for a loss that is not finite and
-        for ``n_parameters`` or ``tolerance`` out of bounds.
+        for ``n_parameters``, ``n_samples`` or ``tolerance`` out of bounds.
     RuntimeError
         When the loss is not the same twice.
 
@@ -174,10 +182,10 @@ def gradient_check(
 
     *The difference quotient* D(h) = (f(w + h) - f(w - h)) / 2h is extrapolated from two
     steps to an error of order h⁴ [2]_, (16 D(h/4) - D(h)) / 15. h begins at 0.004 (or
-    0.004 \\|w\\|) and is quartered until two of these in turn agree and the one-sided
-    slopes differ by no more than curvature explains: until no kink (of ReLU, of
-    max-pooling) is within the step. Closer than 2e-7 to one, the number is left out and
-    counted as a kink.
+    0.004 \\|w\\|), less where the number before needed less, and is quartered until two
+    of these in turn agree and the one-sided slopes differ by no more than curvature
+    explains: until no kink (of ReLU, of max-pooling) is within the step. Closer than
+    2e-7 to one, the number is left out and counted as a kink.
 
     *The relative error* of an analytic a and a numeric n is \\|a - n\\| /
     max(\\|a\\| + \\|n\\|, floor) [3]_. The floor, there a constant, is ten times the
@@ -213,39 +221,52 @@ def gradient_check(
     """
     for option, value, kind, bounds in (
         ("n_parameters", n_parameters, int | None, {"at least": 1}),
+        ("n_samples", n_samples, int | None, {"at least": 1}),
         ("tolerance", tolerance, float, {"above": 0}),
     ):
         if broken := _broken_rule(value, kind, bounds):
             raise ValueError(f"gradient_check({option}={value!r}): {option} {broken}")
-    step = _Step(estimator, X, y, sample_weight, "gradient_check")
     random = np.random.RandomState() if random_state is None else random_state
     random = check_random_state(random)
+    step = _Step(estimator, X, y, sample_weight, "gradient_check", n_samples, random)
     gradients = step.gradients()
     noise = step.noise()
+    analytic = {
+        name: {way: g[name].numpy().ravel() for way, g in gradients.items()}
+        for name in step.parameters
+    }
+    chosen = {
+        name: choose(each["autograd"], n_parameters, step.untrained.get(name), random)
+        for name, each in analytic.items()
+    }
     rows = []
-    for name, parameter in step.parameters.items():
-        analytic = {way: g[name].numpy().ravel() for way, g in gradients.items()}
-        chosen = _choose(
-            analytic["autograd"], n_parameters, step.untrained.get(name), random
-        )
-        errors: dict[str, list[float]] = {way: [] for way in analytic}
-        for position in chosen:
-            place = np.unravel_index(position, parameter.shape)
-            numeric = _slope(step, parameter, place, noise, tolerance)
-            for way, gradient in analytic.items():
-                error = _relative_error(gradient[position], numeric, tolerance)
-                if error is not None:
-                    errors[way].append(error)
-        checked = len(errors["autograd"])
-        worst = {way: max(found, default=np.nan) for way, found in errors.items()}
-        shape = tuple(parameter.shape)
-        rows.append((shape, checked, len(chosen) - checked, *worst.values()))
+    total = sum(map(len, chosen.values()))
+    with tqdm(total=total, desc="gradient_check", delay=2, leave=False) as bar:
+        for name, parameter in step.parameters.items():
+            errors: dict[str, list[float]] = {way: [] for way in gradients}
+            first = FIRST_STEP
+            for position in chosen[name]:
+                place = np.unravel_index(position, parameter.shape)
+                numeric = derivative(step, parameter, place, noise, tolerance, first)
+                if numeric is not None:
+                    # What was narrow enough for one number is so for the next ones.
+                    first = min(FIRST_STEP, numeric[2] * SHRINK**3)
+                for way, gradient in analytic[name].items():
+                    error = relative_error(gradient[position], numeric, tolerance)
+                    if error is not None:
+                        errors[way].append(error)
+                bar.update()
+            checked = len(errors["autograd"])
+            worst = {way: max(found, default=np.nan) for way, found in errors.items()}
+            kinks = len(chosen[name]) - checked
+            rows.append((tuple(parameter.shape), checked, kinks, *worst.values()))
     table = pd.DataFrame(
         rows,
         index=list(step.parameters),
         columns=["shape", "checked", "kinks", *gradients],
     )
-    return GradientCheck(table, float(tolerance), type(estimator).__name__)
+    name = type(estimator).__name__
+    return GradientCheck(table, float(tolerance), name, step.n_samples)
 
 
 def gradient_norms(
@@ -334,9 +355,21 @@ def gradient_norms(
 
 
 class _Step:
-    """The loss of one batch, all the samples, in float64 on the CPU, on copies."""
+    """The loss of one batch, in float64 on the CPU, on copies.
 
-    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any, caller: str):
+    Of all the samples, or of so many of them, as ``random`` chooses.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        caller: str,
+        n_samples: int | None = None,
+        random: Any = None,
+    ):
         if not isinstance(estimator, Estimator):
             raise TypeError(
                 f"{caller} needs an estimator of sknets, such as "
@@ -350,6 +383,12 @@ class _Step:
             )
         module, criterion, samples = _problem(estimator, X, y, sample_weight)
         self.module, self.criterion = module.train(), criterion
+        if n_samples is not None and n_samples < len(samples):
+            rows = sample_without_replacement(
+                len(samples), n_samples, random_state=random
+            )
+            samples = samples.view(torch.from_numpy(np.sort(rows)).long())
+        self.n_samples = len(samples)
         self.batch = samples[: len(samples)]
         self.streams = Streams(0, _CPU)
         self.streams.bind(module)
@@ -365,7 +404,10 @@ class _Step:
             if isinstance(layer, nn.Embedding | nn.EmbeddingBag)
             and layer.padding_idx is not None
         }
+        self.draws = True
         self.value = self().item()
+        state = self.streams.noise.get_state()
+        self.draws = not state.equal(self.streams.noise.manual_seed(0).get_state())
         if not np.isfinite(self.value):
             raise ValueError(
                 f"{caller}: the loss of {type(estimator).__name__} on these samples is "
@@ -379,6 +421,8 @@ class _Step:
 
     def __call__(self) -> Tensor:
         """The loss, with the same noise at each call, wherever a layer draws it."""
+        if not self.draws:
+            return loss_of(self.module, self.criterion, self.batch)[1]
         noise = self.streams.noise.manual_seed(0)
         with GeneratorMode(noise):
             return loss_of(self.module, self.criterion, self.batch)[1]
@@ -469,78 +513,6 @@ def _problem(
     )
     samples = Samples(x, y, weight, samples.rows, samples.total_weight)
     return module.to(_CPU, torch.float64), criterion.to(_CPU, torch.float64), samples
-
-
-# -- numeric derivatives ---------------------------------------------------------------
-
-
-def _slope(
-    step: _Step, parameter: Tensor, place: Any, noise: float, tolerance: float
-) -> tuple[float, float] | None:
-    """The derivative and the error that rounding may leave in it, None at a kink."""
-    at = parameter[place].item()
-
-    def f(value: float) -> float:
-        with torch.no_grad():
-            parameter[place] = value
-        return step().item()
-
-    def differences(h: float) -> tuple[float, float]:
-        """The central slope, and the right slope less the left one."""
-        above, below = f(at + h), f(at - h)
-        return (above - below) / (2 * h), (above - 2 * step.value + below) / h
-
-    h = _FIRST_STEP * max(1.0, abs(at))
-    slope, bend = differences(h)
-    found, best = None, np.inf
-    for _ in range(_ATTEMPTS):
-        h /= _SHRINK
-        wide, wide_bend = slope, bend
-        slope, bend = differences(h)
-        # Errors of order h² leave the slope; curvature, of order h, leaves the bend.
-        before, best = best, (_SHRINK**2 * slope - wide) / (_SHRINK**2 - 1)
-        kink = abs(_SHRINK * bend - wide_bend) / (_SHRINK - 1)
-        rounding = _SURE * noise / h
-        # A kink at a fifth of the step bends nothing; but no two steps agree on it.
-        if max(kink, abs(best - before)) <= max(rounding, 0.1 * tolerance * abs(best)):
-            found = best, rounding
-            break
-    with torch.no_grad():
-        parameter[place] = at
-    return found
-
-
-def _relative_error(
-    analytic: float, numeric: tuple[float, float] | None, tolerance: float
-) -> float | None:
-    """How far an analytic derivative is from a numeric one; None at a kink."""
-    if not np.isfinite(analytic):
-        return np.inf
-    if numeric is None:
-        return None
-    slope, rounding = numeric
-    size = max(abs(analytic) + abs(slope), rounding / tolerance)
-    return abs(analytic - slope) / max(size, np.finfo(np.float64).tiny)
-
-
-def _choose(
-    gradient: np.ndarray, n: int | None, untrained: slice | None, random: Any
-) -> np.ndarray:
-    """The positions to check: all, or so many, half of them where something moves."""
-    size = len(gradient)
-    skipped = range(size)[untrained] if untrained is not None else range(0)
-    n = size if n is None else min(n, size)
-    if n == size:
-        chosen = np.arange(size)
-    else:
-        moved = np.flatnonzero(gradient)
-        half = sample_without_replacement(
-            len(moved), min(n // 2, len(moved)), random_state=random
-        )
-        spare = min(n + len(skipped), size)
-        others = sample_without_replacement(size, spare, random_state=random)
-        chosen = pd.unique(np.concatenate([moved[half], others]))
-    return chosen[~np.isin(chosen, skipped)][:n]
 
 
 # -- words -----------------------------------------------------------------------------

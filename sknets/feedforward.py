@@ -10,7 +10,13 @@ from sknets._engine.data import Samples
 from sknets._estimator import Estimator
 from sknets._inputs import Table
 from sknets._inputs.table import cardinalities
-from sknets._layers import ACTIVATIONS, ColumnEmbedding, Dropout, Standardize
+from sknets._layers import (
+    ACTIVATIONS,
+    BatchNorm1d,
+    ColumnEmbedding,
+    Dropout,
+    Standardize,
+)
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
 
@@ -36,7 +42,7 @@ class FeedforwardNet(nn.Module):
         for n_units in hidden:
             layers.append(nn.Linear(width, n_units))
             if normalization is not None:
-                norms = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+                norms = {"batch": BatchNorm1d, "layer": nn.LayerNorm}
                 layers.append(norms[normalization](n_units))
             layers.append(ACTIVATIONS[activation]())
             if dropout:

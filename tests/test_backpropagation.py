@@ -20,6 +20,7 @@ import sknets
 from sknets import (
     FeedforwardClassifier,
     FeedforwardRegressor,
+    _differences,
     gradient_check,
     gradient_norms,
 )
@@ -244,8 +245,9 @@ def test_steps_fit_the_scale_of_the_data(scale):
 def test_many_samples_have_kinks_close_to_every_weight():
     X, y = make_classification(5000, 6, random_state=0)
     net = FeedforwardClassifier(hidden_layer_sizes=(30, 30), random_state=0)
-    check = gradient_check(net, X, y)
+    check = gradient_check(net, X, y, n_samples=None)
     assert check.passed, check
+    assert check.n_samples == 5000 and "the loss of 5,000 samples" in repr(check)
     assert check.table["kinks"].sum() <= 2
 
 
@@ -273,6 +275,15 @@ def test_embeddings_move_only_the_categories_that_are_there():
     kinds = norms.set_index("kind")["gradient_norm"]
     assert kinds["Embedding"] == 0 and (kinds["Linear"] > 0).all()
     assert norms.index[0].startswith("layers.1.embeddings.0 Embedding")
+
+
+def test_the_loss_is_of_some_samples_of_many():
+    net, few = FeedforwardClassifier(**small), np.arange(len(X)) < 20
+    assert gradient_check(net, X, y).n_samples == 32
+    assert gradient_check(net, X, y, n_samples=None).n_samples == len(X)
+    assert gradient_check(net, X[few], y[few]).n_samples == 20
+    # A weight of 0 is an absent sample.
+    assert gradient_check(net, X, y, sample_weight=few.astype(float)).n_samples == 20
 
 
 def test_so_many_numbers_are_checked_as_asked():
@@ -422,21 +433,19 @@ class Bend:
 
 def test_a_kink_anywhere_within_a_step_does_no_harm():
     random = np.random.RandomState(0)
-    steps = sknets.backpropagation._FIRST_STEP / 4.0 ** np.arange(6)
+    steps = _differences.FIRST_STEP / 4.0 ** np.arange(6)
     places = [*(steps / 5), *(0.99 * steps), *10 ** random.uniform(-6, -1, 100)]
     for place in np.concatenate([places, np.negative(places)]):
         bend = Bend(place, 10 ** random.uniform(-6, 0))
         # On the left of the kink the slope is 1, on the right more.
         truth = 1 + bend.size * (place < 0)
-        found = sknets.backpropagation._slope(bend, bend.weight, 0, 1e-16, 1e-6)
+        found = _differences.derivative(bend, bend.weight, 0, 1e-16, 1e-6)
         assert bend.weight[0] == 0
         assert found is not None, place
         assert abs(found[0] - truth) < 1e-6 + found[1], place
     for size in (1e-3, 1.0):
         kinked = Bend(0.0, size)
-        assert (
-            sknets.backpropagation._slope(kinked, kinked.weight, 0, 1e-16, 1e-6) is None
-        )
+        assert _differences.derivative(kinked, kinked.weight, 0, 1e-16, 1e-6) is None
 
 
 def test_nothing_passes_unchecked():
@@ -626,6 +635,7 @@ def test_what_fit_refuses_is_refused(measure):
         ("n_parameters", 0, "at least 1"),
         ("n_parameters", 2.5, "an integer or None"),
         ("n_parameters", "all", "an integer or None"),
+        ("n_samples", 0, "at least 1"),
         ("tolerance", 0, "above 0"),
         ("tolerance", "small", "a number"),
     ],

@@ -489,7 +489,7 @@ def test_a_list_names_its_first_bad_image():
     images = list(X)
     for bad, match in (
         (images[0][..., 0], r"X\[7\] has shape \(12, 16\), but X\[0\] had 3 channels"),
-        (np.zeros((0, 4, 3)), r"X\[7\] must be one image"),
+        (np.zeros((0, 4, 3)), r"X\[7\] is an empty image"),
         (np.array([["a", "b"]]), r"X\[7\] must be an array of numbers"),
         (images[0] * np.nan, r"X\[7\] contains NaN"),
         (images[0] / 255, r"X\[7\] is float64 and X\[0\] is uint8"),

@@ -51,12 +51,12 @@ def sigmoid(z):
 def steps_by_hand(cell, weights, x):
     """The states of one layer that reads x (T, C), step by step as in the papers."""
     w, u = weights["weight_ih_l0"], weights["weight_hh_l0"]
-    b, c = weights.get("bias_ih_l0", 0), weights.get("bias_hh_l0", 0)
+    b, c = weights["bias_ih_l0"], weights["bias_hh_l0"]
     h = memory = np.zeros(u.shape[1])
     states = []
     for x_t in x:
         if cell == "rnn":
-            h = np.tanh(w @ x_t + u @ h)
+            h = np.tanh(w @ x_t + b + u @ h + c)
         elif cell == "lstm":
             i, f, g, o = np.split(w @ x_t + b + u @ h + c, 4)
             memory = sigmoid(f) * memory + sigmoid(i) * np.tanh(g)
@@ -99,16 +99,16 @@ def test_the_cells_are_those_of_the_papers(cell, pooling):
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_elmans_cell_is_the_figures_own():
-    """s_t = f(U x_t + W s_(t-1)), o = softmax(V s): three matrices, nothing else."""
+def test_elmans_cell_is_the_textbooks_own():
+    """s_t = tanh(U x_t + W s_(t-1) + b), o = softmax(V s + c), with b in two parts."""
     target = np.arange(90) % 3
     rnn = quick(cell="rnn", precision="float64").fit(X, target)
-    U, W, V = (p.detach().numpy() for p in rnn.net_.module_.parameters())
+    U, W, b, b_, V, c = (p.detach().numpy() for p in rnn.net_.module_.parameters())
     assert (U.shape, W.shape, V.shape) == ((8, 2), (8, 8), (3, 8))
     state = np.zeros(8)
     for x in (X[0] - rnn.x_mean_) / rnn.x_scale_:
-        state = np.tanh(U @ x + W @ state)
-    o = np.exp(V @ state) / np.exp(V @ state).sum()
+        state = np.tanh(U @ x + W @ state + b + b_)
+    o = np.exp(V @ state + c) / np.exp(V @ state + c).sum()
     np.testing.assert_allclose(rnn.predict_proba(X[:1])[0], o, rtol=1e-10)
 
 
@@ -475,7 +475,7 @@ def test_a_list_names_its_first_bad_sequence(item, match):
         (np.zeros((90, 3, 2, 2)), r"must have the shape \(n_samples, steps, channels"),
         (np.full((90, 3, 2), np.inf), r"X\[0\] contains NaN or infinity"),
         (np.ones((90, 3, 2), dtype=complex), "Complex data not supported"),
-        (np.full((90, 3), "a"), "X holds text where numbers belong"),
+        (np.full((90, 3), "a"), "X holds text such as 'a' where numbers belong"),
         (np.full((90, 3, 2), "a"), "X holds text where numbers belong"),
     ],
 )

@@ -308,7 +308,7 @@ def test_a_malformed_tree_is_named(bad, message):
         ([], "X holds no trees"),
         ("(1 (0 a) (1 b))", "got one tree; make it a list"),
         (np.zeros((4, 3)), r"got an array of shape \(4, 3\)"),
-        (pd.DataFrame({"a": ["x", "y"]}), r"got an array of shape \(2, 1\)"),
+        (pd.DataFrame({"a": ["x", "y"], "b": "z"}), r"got an array of shape \(2, 2\)"),
         ({"a": 1}, "got dict"),
         (7, "got int"),
     ],

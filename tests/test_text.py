@@ -230,9 +230,12 @@ def test_rare_tokens_only():
 def test_numbers_where_text_was_learned():
     rnn = quick().fit(X, y)
     refused("must be a list of texts, or a column", rnn.predict, np.ones((3, 4)))
-    refused("must be a list of texts, or a column", rnn.predict, pd.DataFrame({"x": X}))
+    two = pd.DataFrame({"x": X, "y": X})
+    refused("must be a list of texts, or a column", rnn.predict, two)
     refused(r"X\[0\] must be a text or a list", rnn.predict, [1.0, 2.0])
-    refused("one column of strings", quick().fit, pd.DataFrame({"x": X}), y)
+    refused("one column of strings", quick().fit, two, y)
+    column = pd.DataFrame({"x": X})
+    np.testing.assert_array_equal(rnn.predict(column), rnn.predict(X))
     refused("X has 0 samples", rnn.predict, [])
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sknets._engine.moments import mean_and_variance, scale_of
+from sknets._engine.moments import mean_and_scale
 
 _BLOCK_BYTES = 2**17  # stays in the cache
 # Sequences of like lengths are sought among so many batches: enough for batches with
@@ -81,8 +81,7 @@ class Container:
 
         A column that is constant up to rounding has scale 1.
         """
-        mean, variance, n = mean_and_variance(self.pieces(weight))
-        return mean, scale_of(mean, variance, n, self.dtype)
+        return mean_and_scale(lambda: self.pieces(weight), self.dtype)
 
 
 def _moved(value: Any, device: torch.device, dtype: torch.dtype) -> Any:

@@ -1,24 +1,60 @@
-"""Weighted means and variances of data that is read once, in pieces."""
+"""Weighted means and standard deviations of data that is read in pieces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 
 # What fits the cache beside its copy in double precision.
 PIECE_BYTES = 2**20
+# The square of the largest number is infinite, unless it is this much smaller.
+_SHRINK = 2.0**-560
+
+Pieces = Iterable[tuple[torch.Tensor, torch.Tensor | None]]
 
 
-def mean_and_variance(
-    pieces: Iterable[tuple[torch.Tensor, torch.Tensor | None]],
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Merge the moments of pieces of rows [Chan, Golub, LeVeque 1979]; count the rows.
+def mean_and_scale(
+    pieces: Callable[[], Pieces], dtype: torch.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the standard deviation of each column, which is 1 of a constant one.
 
     A piece is a double tensor of shape (rows, columns) and the weights of its rows, or
-    None. Also a memory-mapped X is so read once and never held at once.
+    None. Also a memory-mapped X is so read once and never held at once; a second time
+    only if squares of its values are infinite.
+
+    Parameters
+    ----------
+    pieces : callable
+        An iterator over the pieces, a new one at each call.
+    dtype : torch.dtype
+        Of the values themselves.
+
+    Raises
+    ------
+    ValueError
+        When a standard deviation is infinite in that dtype.
     """
+    mean, variance, n = _moments(pieces())
+    scale = scale_of(mean, variance, n, dtype)
+    large = ~np.isfinite(scale)
+    if large.any():
+        shrunk = ((piece * _SHRINK, weight) for piece, weight in pieces())
+        moments = _moments(shrunk)
+        mean = np.where(large, moments[0] / _SHRINK, mean)
+        scale = np.where(large, scale_of(*moments, dtype) / _SHRINK, scale)
+    if scale.max(initial=0) > torch.finfo(dtype).max:
+        raise ValueError(
+            "X holds numbers that are infinite in float32, in which the network "
+            f"computes: a standard deviation is {scale.max():.3g}; scale X, or set "
+            "precision='float64'"
+        )
+    return mean, scale
+
+
+def _moments(pieces: Pieces) -> tuple[np.ndarray, np.ndarray, int]:
+    """Mean, variance and rows, merged of pieces [Chan, Golub, LeVeque 1979]."""
     total, n, mean, squares = 0.0, 0, torch.zeros(1).double(), torch.zeros(1).double()
     for piece, w in pieces:
         n += len(piece)
@@ -46,5 +82,7 @@ def scale_of(
     scikit-learn's rule: a variance within the error of its own computation.
     """
     eps = np.finfo(np.float64 if dtype == torch.float64 else np.float32).eps
-    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+    constant &= np.isfinite(variance)
     return np.where(constant, 1.0, np.sqrt(variance))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from sknets._inputs.columns import refuse_columns, refuse_repeated_names, refuse_type
 from sknets._inputs.graph_store import Graph, as_ids
 
 # Features with a smaller share of non-zero numbers are kept as a sparse matrix.
@@ -128,6 +130,11 @@ def _of_networkx(graph, features, edge_weight, directed, owner):
         weight = None if edge_weight is None else attributes.get(edge_weight)
         found |= weight is not None
         weights.append(1.0 if weight is None else weight)
+    wrong = [weight for weight in weights if not isinstance(weight, Real)]
+    if wrong:
+        raise ValueError(
+            f"{owner}: edge weights must be finite numbers, got {wrong[0]!r:.60}"
+        )
     matrix = _matrix(source, target, weights if found else None, len(ids))
     if isinstance(features, str):
         features = [features]
@@ -159,6 +166,7 @@ def _attributes(graph, names, owner):
 
 
 def _of_edges(edges, features, edge_weight, directed, owner):
+    refuse_repeated_names(owner, edges, "the table of edges")
     lacking = [name for name in ("source", "target") if name not in edges]
     if lacking:
         raise ValueError(
@@ -170,10 +178,7 @@ def _of_edges(edges, features, edge_weight, directed, owner):
         raise ValueError(f"{owner}: row {row} of the edges has no source or target")
     ends = pd.concat([edges["source"], edges["target"]], ignore_index=True)
     if isinstance(features, pd.DataFrame):
-        ids = features.index
-        if not ids.is_unique:
-            twice = ids[ids.duplicated()][0]
-            raise ValueError(f"{owner}: the features have two rows of node {twice!r}")
+        ids = _unique(features.index, owner)
         codes = ids.get_indexer(pd.Index(ends, tupleize_cols=False))
         if (codes < 0).any():
             raise ValueError(
@@ -197,7 +202,8 @@ def _of_adjacency(adjacency, features, directed, owner):
         raise ValueError(f"{owner}: the adjacency must be square, got shape {shape}")
     ids = np.arange(shape[0])
     if isinstance(features, pd.DataFrame):
-        ids = as_ids(features.index)
+        ids = as_ids(_unique(features.index, owner))
+    refuse_type(f"{owner}: the adjacency", getattr(adjacency, "dtype", None))
     try:
         matrix = sp.coo_array(adjacency, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -274,7 +280,9 @@ def _is_symmetric(matrix) -> bool:
 
 def _by_ids(features: pd.DataFrame, ids: np.ndarray, owner: str) -> pd.DataFrame:
     """Rows of the features in the order of the nodes."""
-    found = features.index.get_indexer(pd.Index(ids, tupleize_cols=False))
+    found = _unique(features.index, owner).get_indexer(
+        pd.Index(ids, tupleize_cols=False)
+    )
     if (found < 0).any():
         raise ValueError(
             f"{owner}: node {ids[int((found < 0).argmax())]!r} has no row in features"
@@ -282,21 +290,34 @@ def _by_ids(features: pd.DataFrame, ids: np.ndarray, owner: str) -> pd.DataFrame
     return features.iloc[found]
 
 
+def _unique(ids: pd.Index, owner: str) -> pd.Index:
+    if not ids.is_unique:
+        twice = ids[ids.duplicated()].tolist()[0]
+        raise ValueError(
+            f"{owner}: the features have two rows of node {twice!r}: name each node "
+            "once in their index, or number them by reset_index(drop=True)"
+        )
+    return ids
+
+
 def _features(features: Any, n: int, owner: str) -> Any:
     if features is None:
         return None
     if hasattr(features, "detach"):
         features = features.detach().cpu().numpy()
+    refuse_columns(owner, features, what="features")
     try:
         if sp.issparse(features):
-            features = sp.csr_array(features, dtype=np.float32, copy=True)
+            with np.errstate(over="ignore"):
+                features = sp.csr_array(features, dtype=np.float32, copy=True)
             features.sum_duplicates()
         else:
             features = np.asarray(features)
             # What nobody can write to may be shared: a memory map above all.
             own = features.flags.writeable or features.dtype != np.float32
             if own or not features.flags.c_contiguous:
-                features = np.array(features, dtype=np.float32, order="C")
+                with np.errstate(over="ignore"):  # refused below
+                    features = np.array(features, dtype=np.float32, order="C")
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{owner}: the features must be numbers, of shape (n_nodes, n_features) "
@@ -313,7 +334,10 @@ def _features(features: Any, n: int, owner: str) -> Any:
     if not np.isfinite(values).all():
         rows = ~np.isfinite(features).all(axis=1) if values is features else None
         where = f", at node {int(rows.argmax())}" if rows is not None else ""
-        raise ValueError(f"{owner}: the features contain NaN or infinity{where}")
+        raise ValueError(
+            f"{owner}: the features contain NaN or infinity{where} (beyond 3.4e38 "
+            "numbers are infinite in float32)"
+        )
     wide = values is features and features.shape[1] >= 32
     if wide and np.count_nonzero(features) < _SPARSE_BELOW * features.size:
         features = sp.csr_array(features)

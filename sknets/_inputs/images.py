@@ -9,14 +9,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from sknets._engine.data import Container, take
 from sknets._engine.device import as_tensor
 from sknets._engine.moments import PIECE_BYTES
+from sknets._inputs.columns import refuse_columns
 from sknets._inputs.layout import Layout, learn_layout
+from sknets._inputs.naming import on_one_line
 from sknets._inputs.resizing import resized_array, resized_list
+from sknets._inputs.table import ROUNDING, read_numbers
 
 
 class PixelUnitWarning(UserWarning):
@@ -130,24 +133,41 @@ class Images:
 def _items(owner: str, X: Any) -> list[np.ndarray] | None:
     """The samples of a list of images, None for what is one array."""
     listed = isinstance(X, list | tuple) or getattr(X, "dtype", None) == np.object_
-    if not listed or hasattr(X, "columns") or not len(X) or _axes(X[0]) < 2:
+    if not listed or hasattr(X, "columns"):
+        return None
+    if not len(X):
+        raise ValueError(f"{owner}: X has 0 samples; it must have at least one image")
+    first = next((item for item in X if item is not None), None)
+    if first is not None and _axes(first) < 2:
         return None
     items = []
-    for i, item in enumerate(X):
-        item = np.asarray(item)
+    for i, given in enumerate(X):
+        try:
+            item = np.asarray(given)
+        except ValueError:
+            item = np.empty(0, dtype=object)
         if item.dtype.kind not in "biuf":
             raise ValueError(
-                f"{owner}: X[{i}] must be an array of numbers, got dtype {item.dtype}"
+                f"{owner}: X[{i}] must be an array of numbers, got {on_one_line(given)}"
             )
-        if not item.size or not (2 <= item.ndim <= 4):
+        if not 2 <= item.ndim <= 4:
             raise ValueError(
                 f"{owner}: X[{i}] must be one image, with 2 to 4 axes, got shape "
                 f"{item.shape}"
             )
+        if not item.size:
+            raise ValueError(_empty(owner, i, item.shape))
         if item.dtype.kind == "f" and not np.isfinite(item).all():
             raise ValueError(f"{owner}: X[{i}] contains NaN or infinity")
         items.append(bytes_or_floats(item))
     return items
+
+
+def _empty(owner: str, i: int, shape: tuple[int, ...]) -> str:
+    return (
+        f"{owner}: X[{i}] is an empty image, of shape {shape}; every side must be at "
+        "least 1"
+    )
 
 
 def bytes_or_floats(array: np.ndarray) -> np.ndarray:
@@ -179,6 +199,7 @@ def _shape_of(items: list[np.ndarray] | None, X: Any) -> tuple[int, ...]:
 def _read(estimator: Any, X: Any) -> np.ndarray:
     """X of three to five axes."""
     owner = type(estimator).__name__
+    refuse_columns(owner, X)
     try:
         array = check_array(X, allow_nd=True, ensure_all_finite=False)
     except (ValueError, TypeError) as error:
@@ -191,6 +212,8 @@ def _read(estimator: Any, X: Any) -> np.ndarray:
             f"{owner}: X must have 2 to 5 axes (samples, extents, channels), got shape "
             f"{array.shape}"
         )
+    if not array.size:
+        raise ValueError(_empty(owner, 0, array.shape[1:]))
     if array.dtype.kind == "f" and not math.isfinite(array.sum(dtype=np.float64)):
         raise ValueError(f"{owner}: X contains NaN or infinity")
     return bytes_or_floats(array)
@@ -200,7 +223,7 @@ def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     """Two-dimensional X: flat images, or every row a signal of one channel."""
     shape = estimator.image_shape
     dtypes = [np.float64, np.float32] if shape is None else "numeric"
-    array = validate_data(estimator, X, reset=reset, dtype=dtypes)
+    array = read_numbers(estimator, X, reset=reset, dtype=dtypes)
     if shape is None:
         return array
     array = bytes_or_floats(array)
@@ -222,7 +245,7 @@ def unit_of(owner: str, arrays: list[np.ndarray], layout: Layout) -> str:
         return "raw"
     low = min(float(array.min()) for array in arrays)
     high = max(float(array.max()) for array in arrays)
-    if low >= 0 and high <= 1:
+    if low >= -ROUNDING and high <= 1 + ROUNDING:
         return "unit"
     warnings.warn(
         f"{owner}: X holds float images with values from {low:.4g} to {high:.4g}, "

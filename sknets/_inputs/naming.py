@@ -43,4 +43,9 @@ def holds(names: np.ndarray) -> str:
     return "strings" if is_text else "objects"
 
 
-__all__ = ["holds", "index_of", "names_of", "sorted_names"]
+def on_one_line(value: Any) -> str:
+    """The beginning of what Python writes for a value, for a sentence."""
+    return " ".join(repr(value).split())[:60]
+
+
+__all__ = ["holds", "index_of", "names_of", "on_one_line", "sorted_names"]

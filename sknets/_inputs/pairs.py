@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from sknets._engine.device import as_tensor
+from sknets._inputs.columns import refuse_repeated_names, refuse_type
 from sknets._inputs.naming import holds, index_of, names_of, sorted_names
 from sknets._inputs.ratings import Queries, Ratings
 
@@ -143,6 +144,8 @@ def _as_table(estimator: Any, X: Any) -> Any:
             f"Found array with {X.shape[0]} sample(s) (shape={X.shape}) while a "
             f"minimum of 1 is required by {owner}."
         )
+    if hasattr(X, "columns"):
+        refuse_repeated_names(owner, X)
     return X
 
 
@@ -185,6 +188,7 @@ def _numbers(estimator: Any, values: Any) -> np.ndarray:
     owner = type(estimator).__name__
     if isinstance(values, pd.DataFrame | pd.Series):
         values = values.to_numpy(dtype=None, na_value=np.nan)
+    refuse_type(f"{owner}: the array of ratings", getattr(values, "dtype", None))
     try:
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -206,6 +210,12 @@ def _of_matrix(estimator: Any, X: Any, reset: bool, y: Any = None) -> tuple:
             "are the ratings"
         )
     framed = isinstance(X, pd.DataFrame)
+    if framed and not X.index.is_unique:
+        twice = X.index[X.index.duplicated()].tolist()[0]
+        raise ValueError(
+            f"{owner}: X has several rows of user {twice!r}: give each a name of its "
+            "own"
+        )
     users = names_of(X.index) if framed else np.arange(X.shape[0])
     named = hasattr(X, "columns")
     columns = names_of(list(X.columns)) if named else np.arange(X.shape[1])

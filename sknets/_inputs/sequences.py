@@ -6,13 +6,17 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from sknets._engine.data import Ragged
 from sknets._engine.device import as_tensor
 from sknets._engine.moments import PIECE_BYTES
+from sknets._inputs.columns import refuse_columns
+from sknets._inputs.naming import on_one_line
+from sknets._inputs.table import read_numbers
 
 # What torch can take rows of; the rest (float16, unsigned words) becomes float32.
 _KEPT = {np.dtype(t) for t in ("f4", "f8", "u1", "i1", "i2", "i4", "i8")}
@@ -73,7 +77,7 @@ class Sequences:
 
     @staticmethod
     def accepts(X: Any) -> bool:
-        if is_text(X):
+        if is_text(column_of(X)):
             return False
         return isinstance(X, list | tuple) or 1 <= getattr(X, "ndim", 2) <= 3
 
@@ -84,7 +88,7 @@ class Sequences:
         items = _items(X)
         rows = items is None and _axes(X) <= 2
         if rows:
-            array = _read_rows(estimator, X, reset)[:, :, None]
+            array = read_numbers(estimator, X, reset=reset)[:, :, None]
             # Tables are computed in their own dtype, as scikit-learn does.
             double = array.dtype == np.float64
             steps = SequenceData(as_tensor(array))
@@ -111,18 +115,38 @@ class Sequences:
         return steps
 
 
+def column_of(X: Any) -> Any:
+    """The one column of a table (a frame, or an array of objects), else X itself."""
+    if len(getattr(X, "shape", ())) != 2 or X.shape[1] != 1:
+        return X
+    if hasattr(X, "columns"):
+        return X[X.columns[0]]
+    is_plain = isinstance(X, np.ndarray) and X.dtype.kind not in "biufc"
+    return X[:, 0] if is_plain else X
+
+
 def is_text(X: Any) -> bool:
-    """Whether X is a string, or the first of its items that tells is one or a list."""
+    """Whether X is a string, or the first of its items that tells is one or a list.
+
+    Bytes are told apart from numbers here, to be refused as text.
+    """
     if isinstance(X, str):
         return True
     if getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__"):
         return False
     for item in X:
+        if is_missing(item):
+            continue
         if not isinstance(item, list | tuple):
-            return isinstance(item, str)
+            return isinstance(item, str | bytes)
         if len(item):
-            return isinstance(item[0], str)
+            return isinstance(item[0], str | bytes)
     return False
+
+
+def is_missing(value: Any) -> bool:
+    """Whether it is one of the ways to say that nothing is known."""
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def _channels(n: int) -> str:
@@ -133,7 +157,9 @@ def _items(X: Any) -> list[Any] | None:
     """The samples of a list of arrays, None for what is one array or a table."""
     if getattr(X, "ndim", 0) == 1 and getattr(X, "dtype", None) == np.object_:
         X = list(X)
-    if not isinstance(X, list | tuple) or not len(X) or _is_single(X[0]):
+    if not isinstance(X, list | tuple):
+        return None
+    if _is_single(next((item for item in X if item is not None), None)):
         return None
     if all(isinstance(item, list | tuple) for item in X):
         flat = len(X[0]) > 0 and _is_single(X[0][0])
@@ -156,7 +182,8 @@ def axes_of(X: Any) -> int:
     if items is None:
         return _axes(X)
     try:
-        return max(3, 1 + np.ndim(items[0]))  # also of steps with one number each
+        first = next(item for item in items if item is not None)
+        return max(3, 1 + np.ndim(first))  # also of steps with one number each
     except ValueError:  # that one is ragged
         return 3
 
@@ -184,7 +211,8 @@ def _read_items(
             item = np.empty(0, dtype=object)
         if item.dtype.kind not in "biuf":
             raise ValueError(
-                f"{owner}: X[{i}] must be an array of numbers, got {items[i]!r:.60}"
+                f"{owner}: X[{i}] must be an array of numbers, got "
+                f"{on_one_line(items[i])}"
             )
         if item.ndim not in (1, 2):
             raise ValueError(
@@ -212,6 +240,7 @@ def _read_items(
 
 def _read(owner: str, X: Any) -> np.ndarray:
     """X of three axes."""
+    refuse_columns(owner, X)
     try:
         array = check_array(X, allow_nd=True, ensure_all_finite=False)
     except (ValueError, TypeError) as error:
@@ -234,14 +263,11 @@ def _read(owner: str, X: Any) -> np.ndarray:
     return _numbers(array)
 
 
-def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
-    """Two-dimensional X, checked as scikit-learn does."""
-    try:
-        return validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
-    except ValueError as error:
-        if "string" not in str(error):
-            raise
-        raise ValueError(f"{type(estimator).__name__}: {_TEXT}") from error
-
-
-__all__ = ["SequenceData", "Sequences", "axes_of", "is_text"]
+__all__ = [
+    "SequenceData",
+    "Sequences",
+    "axes_of",
+    "column_of",
+    "is_missing",
+    "is_text",
+]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -16,8 +18,17 @@ from sklearn.utils.validation import check_array, validate_data
 from sknets._engine.data import Container, take
 from sknets._engine.device import as_tensor
 from sknets._engine.moments import PIECE_BYTES, scale_of
+from sknets._inputs.columns import (
+    columns_of,
+    is_frame,
+    odd_value,
+    refuse_columns,
+    refuse_repeated_names,
+)
 
 _FLOATS = [np.float64, np.float32]
+# What MinMaxScaler leaves outside [0, 1] by rounding alone.
+ROUNDING = 1e-6
 
 
 class Rows(Container):
@@ -55,11 +66,49 @@ class Rows(Container):
         self, weight: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """As of all containers; of a sparse table the mean is 0: centring fills it."""
-        if not self.is_sparse:
-            return super().mean_and_scale(weight)
-        mean, variance = mean_variance_axis(self.values, axis=0, weights=weight)
-        scale = scale_of(mean, variance, len(self), self.dtype)
-        return np.zeros_like(mean), scale
+        if self.is_sparse:
+            return np.zeros(self.values.shape[1]), self._sparse_scale(weight)
+        return super().mean_and_scale(weight)
+
+    def _sparse_scale(self, weight: np.ndarray | None) -> np.ndarray:
+        # It takes weights of the very dtype of the values.
+        values = self.values.astype(np.float64, copy=False)
+        weight = None if weight is None else weight.astype(np.float64)
+        mean, variance = mean_variance_axis(values, axis=0, weights=weight)
+        return scale_of(mean, variance, len(self), self.dtype)
+
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest value."""
+        if self.is_sparse:
+            return float(self.values.min()), float(self.values.max())
+        low, high = torch.aminmax(self.values)
+        return float(low), float(high)
+
+    def is_unit(self) -> bool:
+        """Whether all values lie within [0, 1], but for rounding."""
+        low, high = self.extremes()
+        return low >= -ROUNDING and high <= 1 + ROUNDING
+
+    def clipped(self, owner: str) -> Rows:
+        """The same rows within [0, 1], with a warning if that is not rounding."""
+        low, high = self.extremes()
+        if low >= 0 and high <= 1:
+            return self
+        values = self.values.copy() if self.is_sparse else self.values.clone()
+        stored = torch.from_numpy(values.data) if self.is_sparse else values
+        if not self.is_unit():
+            n = int(((stored < 0) | (stored > 1)).sum())
+            warnings.warn(
+                f"{owner}: {n:,} of {math.prod(values.shape):,} values of X are "
+                f"outside the [0, 1] of fit, from {low:.4g} to {high:.4g}, and are "
+                "clipped; MinMaxScaler(clip=True) does that without a word",
+                UserWarning,
+                stacklevel=5,
+            )
+        stored.clamp_(0, 1)
+        other = copy.copy(self)
+        other.values = values
+        return other
 
     def pieces(self, weight: np.ndarray | None):
         step = max(1, PIECE_BYTES // (8 * self.values.shape[1]))
@@ -93,7 +142,7 @@ class Table:
         else:
             categorical = getattr(estimator, "categorical_columns_", np.array([], int))
         if len(categorical) == 0:
-            X = _check_numbers(estimator, X, reset)
+            X = read_numbers(estimator, X, reset=reset, sparse=True)
             return Rows(X.tocsr() if sp.issparse(X) else as_tensor(X))
         return Rows(as_tensor(_encode(estimator, X, categorical, reset)))
 
@@ -113,57 +162,20 @@ def _plain_rows(estimator: Any, X: Any) -> Rows | None:
     return Rows(values) if math.isfinite(values.sum()) else None
 
 
-def _check_numbers(estimator, X, reset):
+def read_numbers(
+    estimator: Any, X: Any, *, reset: bool, dtype: Any = _FLOATS, sparse: bool = False
+) -> Any:
+    """Two-dimensional X, checked as scikit-learn does; a wrong column is named."""
+    refuse_columns(type(estimator).__name__, X)
+    accepted = "csr" if sparse else False
     try:
         return validate_data(
-            estimator, X, reset=reset, accept_sparse="csr", dtype=_FLOATS
+            estimator, X, reset=reset, accept_sparse=accepted, dtype=dtype
         )
-    except ValueError as error:
-        if "could not convert string" not in str(error):
+    except (ValueError, TypeError) as error:
+        if not any(hint in str(error) for hint in ("could not convert", "float()")):
             raise
-        raise ValueError(_text_sentence(estimator, X)) from error
-
-
-def _text_sentence(estimator, X) -> str:
-    """Which column holds text, an example of it, and what to do."""
-    owner = type(estimator).__name__
-    for _, column, values in _columns(X):
-        for value in values:
-            try:
-                float(value)
-            except (TypeError, ValueError):
-                known = hasattr(estimator, "categorical_features")
-                fix = (
-                    f"name it in categorical_features=[{column!r}], or "
-                    if known
-                    else ""
-                )
-                return (
-                    f"{owner}: column {column!r} of X holds text such as {value!r} "
-                    f"where numbers belong; {fix}encode it first, with scikit-learn's "
-                    "OneHotEncoder for example"
-                )
-    return f"{owner}: X holds text where numbers belong"
-
-
-def _is_frame(X: Any) -> bool:
-    return hasattr(X, "columns") and hasattr(X, "shape")
-
-
-def _columns(X: Any):
-    """Yield (position, label, values) of the columns of an array or a frame."""
-    if _is_frame(X):
-        for j, label in enumerate(X.columns):
-            yield j, label, _values(X[label])
-    else:
-        X = np.asarray(X)
-        for j in range(X.shape[1]):
-            yield j, j, X[:, j]
-
-
-def _values(column: Any) -> np.ndarray:
-    """A column's values; pandas and polars both know ``to_numpy``."""
-    return np.asarray(column.to_numpy(), dtype=object)
+        raise odd_value(estimator, X, error) from error
 
 
 def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
@@ -176,8 +188,9 @@ def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
     """
     named = getattr(estimator, "categorical_features", None)
     if named is None or isinstance(named, str):
-        if named is None or not _is_frame(X):
+        if named is None or not is_frame(X):
             return np.array([], dtype=int)
+        refuse_repeated_names(type(estimator).__name__, X)
         categorical = ("category", "Categorical", "Enum")
         kinds = [str(X[label].dtype) for label in X.columns]
         return np.flatnonzero([kind.startswith(categorical) for kind in kinds])
@@ -187,7 +200,7 @@ def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
                 "categorical_features", "categories cannot be read from a sparse X"
             )
         )
-    labels = list(X.columns) if _is_frame(X) else list(range(np.shape(X)[1]))
+    labels = list(X.columns) if is_frame(X) else list(range(np.shape(X)[1]))
     if len(named) == len(labels) and all(isinstance(n, bool | np.bool_) for n in named):
         return np.flatnonzero(named)
     found = set()
@@ -205,8 +218,9 @@ def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
 
 def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
     """Numbers as they are, categories as codes: 0 unknown, known ones, missing."""
-    if not _is_frame(X):
+    if not is_frame(X):
         X = check_array(X, dtype=None, estimator=estimator, ensure_all_finite=False)
+    refuse_columns(type(estimator).__name__, X, categorical.tolist())
     # Names and number of columns, without a conversion to numbers.
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if len(X) == 0:
@@ -218,7 +232,7 @@ def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
     numbers: dict[int, np.ndarray] = {}
     codes: dict[int, np.ndarray] = {}
     learned: list[np.ndarray] = []
-    for j, _, values in _columns(X):
+    for j, _, values in columns_of(X):
         if j not in chosen:
             numbers[j] = values
             continue
@@ -242,15 +256,15 @@ def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
         except ValueError as error:
             if "could not convert string" not in str(error):
                 raise
-            frame = X[[X.columns[j] for j in numbers]] if _is_frame(X) else block
-            raise ValueError(_text_sentence(estimator, frame)) from error
+            frame = X[[X.columns[j] for j in numbers]] if is_frame(X) else block
+            raise odd_value(estimator, frame, error) from error
     for j, column in codes.items():
         encoded[:, j] = column
     return encoded
 
 
 def _float_type(X, j: int) -> Any:
-    kind = X[X.columns[j]].dtype if _is_frame(X) else X.dtype
+    kind = X[X.columns[j]].dtype if is_frame(X) else X.dtype
     return np.float32 if str(kind).lower() == "float32" else np.float64
 
 
@@ -276,4 +290,11 @@ def cardinalities(categories: Sequence[np.ndarray]) -> list[int]:
     return [len(known) + 1 for known in categories]
 
 
-__all__ = ["Rows", "Table", "cardinalities", "categorical_columns"]
+__all__ = [
+    "ROUNDING",
+    "Rows",
+    "Table",
+    "cardinalities",
+    "categorical_columns",
+    "read_numbers",
+]

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 from sklearn.feature_extraction.text import CountVectorizer
 
-from sknets._inputs.sequences import SequenceData, is_text
+from sknets._inputs.sequences import SequenceData, column_of, is_missing, is_text
 from sknets._params import Declared, param
 
 # Numbers of tokens that no text has: what is not in the vocabulary, and all there is of
@@ -47,11 +46,13 @@ class ReadsText(Declared):
 
 
 class Text:
-    """Lists, arrays or Series of strings, or of lists of tokens; any may be empty."""
+    """Lists, arrays or columns of strings, or of lists of tokens; any may be empty."""
 
     name: ClassVar[str] = "text"
 
-    accepts = staticmethod(is_text)
+    @staticmethod
+    def accepts(X: Any) -> bool:
+        return is_text(column_of(X))
 
     @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> SequenceData:
@@ -63,6 +64,7 @@ class Text:
 
 
 def _checked(owner: str, X: Any) -> list[Any]:
+    X = column_of(X)
     if isinstance(X, str) or getattr(X, "ndim", 1) != 1:
         got = f"one string, {X!r:.40}" if isinstance(X, str) else f"the shape {X.shape}"
         raise ValueError(
@@ -76,6 +78,7 @@ def _checked(owner: str, X: Any) -> list[Any]:
             continue
         if not isinstance(text, list | tuple):
             fix = "; make it ''" if is_missing(text) else ""
+            fix = f"; make it X[{i}].decode()" if isinstance(text, bytes) else fix
             raise ValueError(
                 f"{owner}: X[{i}] must be a text or a list of tokens, got {text!r:.60}"
                 + fix
@@ -89,11 +92,6 @@ def _checked(owner: str, X: Any) -> list[Any]:
     return texts
 
 
-def is_missing(value: Any) -> bool:
-    """Whether it is one of the ways to say that nothing is known."""
-    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
-
-
 Code = Callable[[Any], list[int]]
 
 
@@ -104,7 +102,7 @@ def _learned_code(estimator: Any, texts: list[Any]) -> Code:
         del estimator.bpe_
     if estimator.tokenizer == "bpe" and any(isinstance(text, str) for text in texts):
         estimator.bpe_, estimator.vocabulary_ = _learned_pairs(
-            estimator, (text for text in texts if isinstance(text, str))
+            estimator, (_whole(text) for text in texts if isinstance(text, str))
         )
         return _code(estimator)
     cut = _cutter(estimator)
@@ -135,7 +133,7 @@ def _code(estimator: Any) -> Code:
 
     def code(text: Any) -> list[int]:
         if isinstance(text, str):
-            return [number + N_RESERVED for number in bpe.encode(text).ids]
+            return [number + N_RESERVED for number in bpe.encode(_whole(text)).ids]
         return [find(token, UNKNOWN) for token in text]
 
     return code
@@ -145,7 +143,7 @@ def tokens_of(estimator: Any, text: Any) -> list[str]:
     """The tokens that a fitted estimator reads of a text, as they are written."""
     if hasattr(estimator, "bpe_") and isinstance(text, str):
         bpe = _tokenizer(estimator.bpe_)
-        tokens = [bpe.decode([number]) for number in bpe.encode(text).ids]
+        tokens = [bpe.decode([number]) for number in bpe.encode(_whole(text)).ids]
     else:
         tokens = list(_cutter(estimator)(text))
     return tokens[: estimator.max_length]
@@ -159,6 +157,15 @@ def _cutter(estimator: Any) -> Callable[[Any], Iterable[str]]:
         lowercase=estimator.lowercase,
     ).build_analyzer()
     return lambda text: analyze(text) if isinstance(text, str) else text
+
+
+def _whole(text: str) -> str:
+    """The text in whole characters, as UTF-8 takes them: half of one is U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _tokenizers(owner: str) -> Any:

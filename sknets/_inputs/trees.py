@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from sknets._inputs.sequences import column_of
 from sknets._inputs.tree_data import TreeData
 
 # A labelled word in one step, as two of three brackets hold no more; then "(" with a
@@ -22,7 +23,7 @@ _CLOSE = object()
 
 
 class Trees:
-    """Lists of trees: nested tuples, bracketed strings, nltk's trees.
+    """Lists or columns of trees: nested tuples, bracketed strings, nltk's trees.
 
     The estimator says whether it wants them ``_binary`` and ``lowercase``, and knows a
     ``vocabulary_`` once it is fitted.
@@ -32,7 +33,7 @@ class Trees:
 
     @staticmethod
     def accepts(X: Any) -> bool:
-        return getattr(X, "ndim", 1) == 1 and not isinstance(X, str)
+        return getattr(column_of(X), "ndim", 1) == 1 and not isinstance(X, str)
 
     @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> TreeData:
@@ -60,6 +61,7 @@ def _items(owner: str, X: Any) -> Sequence[Any]:
     what = "a list of trees (nested tuples, bracketed strings, nltk's)"
     if isinstance(X, str) or _is_labelled(X):
         raise ValueError(f"{owner}: X must be {what}, got one tree; make it a list")
+    X = column_of(X)
     shape = getattr(X, "shape", None)
     if shape is not None and len(shape) != 1:
         raise ValueError(f"{owner}: X must be {what}, got an array of shape {shape}")

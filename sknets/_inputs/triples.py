@@ -10,6 +10,7 @@ import pandas as pd
 
 from sknets._engine.data import Values
 from sknets._engine.device import as_tensor
+from sknets._inputs.columns import refuse_repeated_names
 from sknets._inputs.naming import index_of, names_of, sorted_names
 
 COLUMNS = ("head", "relation", "tail")
@@ -108,8 +109,10 @@ def _columns(estimator: Any, X: Any) -> list[np.ndarray]:
             f"required by {owner}."
         )
     columns = []
+    framed = hasattr(X, "columns")
+    if framed:
+        refuse_repeated_names(owner, X)
     for j, what in enumerate(COLUMNS):
-        framed = hasattr(X, "columns")
         values = X[X.columns[j]].to_numpy() if framed else X[:, j]
         missing = pd.isna(values)
         if missing.any():

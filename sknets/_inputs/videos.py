@@ -14,6 +14,7 @@ from torch import Tensor
 from sknets._engine.data import Container, Ragged
 from sknets._engine.device import as_tensor
 from sknets._engine.moments import PIECE_BYTES
+from sknets._inputs.columns import refuse_columns
 from sknets._inputs.images import (
     bytes_or_floats,
     divisor_of,
@@ -21,6 +22,7 @@ from sknets._inputs.images import (
     unit_of,
 )
 from sknets._inputs.layout import Layout
+from sknets._inputs.naming import on_one_line
 from sknets._inputs.resizing import resize_to, target_size
 
 # As of images: more than four is more likely an extent than channels.
@@ -140,6 +142,7 @@ def _read(owner: str, X: Any) -> list[np.ndarray]:
     if hasattr(X, "columns") or sp.issparse(X) or len(shape or ()) not in (4, 5):
         got = f"shape {shape}" if shape else f"{X!r:.60}"
         raise ValueError(f"{owner}: X must be clips, {_WANTED}, got {got}")
+    refuse_columns(owner, X)
     try:
         array = check_array(X, allow_nd=True, ensure_all_finite=False)
     except (ValueError, TypeError) as error:
@@ -170,7 +173,7 @@ def _read_items(owner: str, X: Any) -> list[np.ndarray]:
             clip = np.empty(0, dtype=object)
         if clip.dtype.kind not in "biuf":
             raise ValueError(
-                f"{owner}: X[{i}] must be an array of numbers, got {item!r:.60}"
+                f"{owner}: X[{i}] must be an array of numbers, got {on_one_line(item)}"
             )
         if clip.ndim == 2:
             raise ValueError(

@@ -14,7 +14,13 @@ from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
 from sknets._inputs import Images
 from sknets._inputs.layout import Layout
-from sknets._layers import ACTIVATIONS, Standardize, standardize_channels
+from sknets._layers import (
+    ACTIVATIONS,
+    BatchNorm2d,
+    BatchNorm3d,
+    Standardize,
+    standardize_channels,
+)
 from sknets._params import param
 from sknets._unsupervised import Encoder
 from sknets.autoencoders._dense import _ACTIVATION, Codes
@@ -40,7 +46,7 @@ class ConvolutionalAutoencoder(nn.Module):
         flat, volume = len(size) == 1, len(size) == 3
         size = (1, *size) if flat else size  # a signal is an image of height 1
         Convolution: Any = nn.Conv3d if volume else nn.Conv2d
-        Norm: Any = nn.BatchNorm3d if volume else nn.BatchNorm2d
+        Norm: Any = BatchNorm3d if volume else BatchNorm2d
         kernel = [1 if flat and i == 0 else kernel_size for i in range(len(size))]
         padding = [k // 2 for k in kernel]
 

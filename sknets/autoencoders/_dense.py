@@ -24,6 +24,9 @@ from sknets.autoencoders._nets import Autoencoder, Corrupt
 
 # Of what is restored exactly, relative to a column's scale: rounding is no outlier.
 _LEAST_VARIANCE = 1e-3
+# Added to the covariance of codes, relative to their mean square: that of codes which
+# are all the same has no inverse.
+_LEAST_SPREAD = 1e-6
 # How often the samples that seem to be outliers are left out of mean and variances.
 _TRIMMINGS = 4
 # How many columns `correct` tries for each value, and how often it restores them.
@@ -46,7 +49,10 @@ class Scaled(Estimator):
         if how == "robust":
             mean, scale = _robust(rows, mean, scale)
         elif how == "global" or (how == "auto" and _have_one_range(rows)):
-            scale = np.full_like(scale, math.sqrt(np.square(scale).mean()))
+            # Of a scale that is large already the square is infinite.
+            largest = scale.max()
+            one = largest * math.sqrt(np.square(scale / largest).mean())
+            scale = np.full_like(scale, one)
         self.x_mean_, self.x_scale_ = mean, scale
 
     def _standardizer(self) -> Standardize | None:
@@ -174,7 +180,8 @@ class AutoencoderTransformer(_Dense, Encoder):
         Of the code. None: "identity", and "sigmoid" for ``sparsity="kl"``.
     loss : {"squared_error", "cross_entropy"}, default="squared_error"
         Of the reconstruction, a mean over columns. "cross_entropy" takes every column
-        for a probability: X must lie within [0, 1] and is not standardised.
+        for a probability: the X of `fit` must lie within [0, 1], later values are
+        clipped with a warning, and nothing is standardised.
     standardize : bool, "auto", "global" or "robust", default="auto"
         True: columns are centred and scaled by their standard deviation, so that all
         count the same; "global": centred, and scaled by one number, so that they count
@@ -269,8 +276,8 @@ class AutoencoderTransformer(_Dense, Encoder):
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         rows = super()._check_input(X, reset=reset)
-        if reset and self.loss == "cross_entropy":
-            refuse_outside_unit(self, "loss", rows)
+        if self.loss == "cross_entropy":
+            return as_probabilities(self, "loss", rows, reset)
         return rows
 
     def _is_regularized(self) -> bool:
@@ -368,11 +375,13 @@ class AutoencoderTransformer(_Dense, Encoder):
         return -float(self._collect(rows, error).mean(dtype=np.float64))
 
 
-def refuse_outside_unit(estimator: Any, name: str, rows: Rows) -> None:
-    """Say that values are no probabilities, before any work starts."""
-    values = rows.values
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 1:
+def as_probabilities(estimator: Any, name: str, rows: Rows, reset: bool) -> Rows:
+    """Rows within [0, 1]: others are refused by `fit` and clipped, with a word, later.
+
+    As a scaler that was fitted to other rows leaves some a little outside.
+    """
+    if reset and not rows.is_unit():
+        low, high = rows.extremes()
         raise ValueError(
             estimator._refusal(
                 name,
@@ -380,6 +389,7 @@ def refuse_outside_unit(estimator: Any, name: str, rows: Rows) -> None:
                 "scale it with sklearn.preprocessing.MinMaxScaler first",
             )
         )
+    return rows.clipped(type(estimator).__name__)
 
 
 class AutoencoderOutlierDetector(_Dense, OutlierDetector):
@@ -417,11 +427,23 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
     Attributes
     ----------
     offset_ : float
-        The threshold: samples that score below it are outliers.
+        The threshold: samples whose `score_samples` is below it are outliers, and
+        `decision_function` is ``score_samples(X) - offset_``. It is the quantile
+        ``contamination`` of the training data's scores, lowered by what may be
+        rounding: samples with the very score of the threshold are usual.
+    decision_scores_ : ndarray of shape (n_samples,)
+        How unusual each sample of `fit` was, by the names and signs of pyod: minus its
+        `score_samples`.
+    threshold_ : float
+        ``-offset_``: samples whose ``decision_scores_`` are above it are outliers.
+    labels_ : ndarray of int of shape (n_samples,)
+        1 for the outliers among the samples of `fit`, 0 for the others, where `predict`
+        says -1 and 1.
     code_mean_ : ndarray of shape (n_components_,)
     code_precision_ : ndarray of shape (n_components_, n_components_)
-        Mean and inverse covariance (Ledoit-Wolf) of the codes of the training data,
-        without the share ``contamination`` that is farthest out.
+        Mean and inverse covariance (Ledoit-Wolf, with a little added to its diagonal so
+        that it has an inverse) of the codes of the training data, without the share
+        ``contamination`` that is farthest out.
     error_variance_ : ndarray of shape (n_features_in_,)
         Mean squared error of each standardised column, over the same samples.
     n_components_ : int
@@ -471,16 +493,31 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
     activation: _ACTIVATION = param(default="tanh")  # type: ignore[valid-type]
     max_epochs: int = param(default=50, at_least=1)
 
+    @property
+    def threshold_(self) -> float:
+        if not hasattr(self, "offset_"):
+            raise AttributeError(f"{type(self).__name__} has no threshold_ before fit")
+        return -self.offset_
+
     def _learn_threshold(self, X: Any) -> None:
         code, error = self._code_and_error(self._rows(X))
         usual = np.ones(len(code), dtype=bool)
+        least = _LEAST_SPREAD * (float(np.square(code).mean()) or 1.0)
         for _ in range(_TRIMMINGS):
             normal = LedoitWolf().fit(code[usual])
-            self.code_mean_, self.code_precision_ = normal.location_, normal.precision_
+            covariance = normal.covariance_ + least * np.eye(code.shape[1])
+            self.code_mean_ = normal.location_
+            self.code_precision_ = np.linalg.inv(covariance)
             self.error_variance_ = np.square(error[usual]).mean(0) + _LEAST_VARIANCE
             scores = self._scores(code, error)
-            usual = scores >= np.percentile(scores, 100 * self.contamination)
-        super()._learn_threshold(X)
+            offset = float(np.percentile(scores, 100 * self.contamination))
+            usual = scores >= offset
+        # Many rows may have the very score of the threshold, and the rounding of a
+        # score depends on how many rows are computed together.
+        rounding = math.sqrt(torch.finfo(self.net_.dtype).eps)
+        self.offset_ = offset - rounding * max(1.0, abs(offset))
+        self.decision_scores_ = -scores
+        self.labels_ = (scores < self.offset_).astype(int)
 
     def _rows(self, X: Any) -> Rows:
         check_is_fitted(self)

@@ -23,7 +23,7 @@ from sknets._inputs import Table
 from sknets._layers import Standardize
 from sknets._params import param
 from sknets._unsupervised import Encoder, Sampler
-from sknets.autoencoders._dense import _ACTIVATION, Codes, Scaled, refuse_outside_unit
+from sknets.autoencoders._dense import _ACTIVATION, Codes, Scaled, as_probabilities
 from sknets.autoencoders._nets import chain
 
 _LOG_TWO_PI = math.log(2 * math.pi)
@@ -148,7 +148,8 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
         "elu", "gelu" or "silu".
     likelihood : {"gaussian", "bernoulli"}, default="gaussian"
         How X is distributed given the code. "gaussian" learns the variance of every
-        column [2]_; "bernoulli" takes X for probabilities within [0, 1].
+        column [2]_; "bernoulli" takes X for probabilities within [0, 1]: `fit` refuses
+        others, which later are clipped with a warning.
     standardize : bool, "auto", "global" or "robust", default="auto"
         Centre and scale columns, see `AutoencoderTransformer`; not done with
         "bernoulli".
@@ -270,7 +271,7 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         rows = super()._check_input(X, reset=reset)
         if self.likelihood == "bernoulli":
-            refuse_outside_unit(self, "likelihood", rows)
+            return as_probabilities(self, "likelihood", rows, reset)
         return rows
 
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):

@@ -80,9 +80,9 @@ class DBNFeatures(BoltzmannUnits, Sampler, Encoder):
         Hidden units of each restricted Boltzmann machine, from X upwards.
     visible_units : {"auto", "bernoulli", "gaussian"}, default="auto"
         Of the first machine: "bernoulli" takes values in [0, 1] as probabilities of
-        binary units and refuses others; "gaussian" standardises the columns of X and
-        takes them as normal with unit variance. "auto" is "bernoulli" if all of X lies
-        in [0, 1], else "gaussian".
+        binary units; `fit` refuses others, which later are clipped with a warning;
+        "gaussian" standardises the columns of X and takes them as normal with unit
+        variance. "auto" is "bernoulli" if all of X lies in [0, 1], else "gaussian".
     n_gibbs_steps : int, default=1
         Gibbs steps of the negative phase: the k of CD-k.
     persistent : bool, default=False
@@ -158,10 +158,10 @@ class DBNFeatures(BoltzmannUnits, Sampler, Encoder):
         -------
         H : ndarray of shape (n_samples, hidden_layer_sizes[-1])
 
-        Raises
-        ------
-        ValueError
-            For values outside [0, 1], if the visible units are binary.
+        Warns
+        -----
+        UserWarning
+            When the visible units are binary and values outside [0, 1] are clipped.
         """
         return self._outputs(X)
 
@@ -308,9 +308,9 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         The learning rate of pretraining, which is by "sgd" with ``momentum``.
     visible_units : {"auto", "bernoulli", "gaussian"}, default="auto"
         Of the first machine: "bernoulli" takes values in [0, 1] as probabilities of
-        binary units and refuses others; "gaussian" standardises the columns of X and
-        takes them as normal with unit variance. "auto" is "bernoulli" if all of X lies
-        in [0, 1], else "gaussian".
+        binary units; `fit` refuses others, which later are clipped with a warning;
+        "gaussian" standardises the columns of X and takes them as normal with unit
+        variance. "auto" is "bernoulli" if all of X lies in [0, 1], else "gaussian".
     n_gibbs_steps : int, default=5
         Gibbs steps of the negative phase: the k of CD-k.
     persistent : bool, default=False

@@ -49,22 +49,21 @@ class BoltzmannUnits(Estimator):
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         rows = super()._check_input(X, reset=reset)
-        if getattr(self, "visible_units_", "") == "gaussian" and not reset:
-            return rows
-        low, high = _extremes(rows)
-        inside = low >= 0 and high <= 1
         if reset:
+            inside = rows.is_unit()
             units: str = self.visible_units
             if units == "auto":
                 units = "bernoulli" if inside else "gaussian"
             self.visible_units_ = units
-        if not inside and self.visible_units_ == "bernoulli":
-            raise ValueError(
-                f"{type(self).__name__}: binary units take values in [0, 1] and X has "
-                f"some in [{low:.4g}, {high:.4g}]: scale it with "
-                "MinMaxScaler(clip=True), or set visible_units='gaussian'"
-            )
-        return rows
+            if not inside and units == "bernoulli":
+                low, high = rows.extremes()
+                raise ValueError(
+                    f"{type(self).__name__}: binary units take values in [0, 1] and X "
+                    f"has some in [{low:.4g}, {high:.4g}]: scale it with "
+                    "MinMaxScaler, or set visible_units='gaussian'"
+                )
+        binary = self.visible_units_ == "bernoulli"
+        return rows.clipped(type(self).__name__) if binary else rows
 
     def _learn_statistics(self, samples: Samples) -> None:
         x, n = samples.x, len(samples)
@@ -160,10 +159,10 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
     n_components : int, default=256
         Hidden units: the features.
     visible_units : {"auto", "bernoulli", "gaussian"}, default="auto"
-        "bernoulli" takes values in [0, 1] as probabilities of binary units and refuses
-        others; "gaussian" standardises the columns of X and takes them as normal with
-        unit variance. "auto" is "bernoulli" if all of X lies in [0, 1], else
-        "gaussian".
+        "bernoulli" takes values in [0, 1] as probabilities of binary units; `fit`
+        refuses others, which later are clipped with a warning; "gaussian" standardises
+        the columns of X and takes them as normal with unit variance. "auto" is
+        "bernoulli" if all of X lies in [0, 1], else "gaussian".
     n_gibbs_steps : int, default=1
         Gibbs steps of the negative phase: the k of CD-k.
     persistent : bool, default=False
@@ -263,10 +262,10 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
         -------
         H : ndarray of shape (n_samples, n_components)
 
-        Raises
-        ------
-        ValueError
-            For values outside [0, 1], if the visible units are binary.
+        Warns
+        -----
+        UserWarning
+            When the visible units are binary and values outside [0, 1] are clipped.
         """
         return self._outputs(X)
 
@@ -480,12 +479,3 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
 
     def _build(self) -> nn.Module:
         return self._machine(self.n_features_in_, self.n_components, first=True)
-
-
-def _extremes(rows: Any) -> tuple[float, float]:
-    """The smallest and the largest value of a table."""
-    values = rows.values
-    if rows.is_sparse:
-        return float(values.min()), float(values.max())
-    low, high = torch.aminmax(values)
-    return float(low), float(high)

@@ -22,7 +22,14 @@ from sknets._engine.collect import stacked
 from sknets._engine.data import Samples, Values
 from sknets._estimator import Estimator
 from sknets._inputs import Images
-from sknets._layers import ACTIVATIONS, Augment, Dropout, standardize_channels
+from sknets._layers import (
+    ACTIVATIONS,
+    Augment,
+    BatchNorm2d,
+    BatchNorm3d,
+    Dropout,
+    standardize_channels,
+)
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
 
@@ -50,7 +57,7 @@ class ConvNet(nn.Module):
         size = (1, *size) if flat else size
         volume = len(size) == 3
         Convolution: Any = nn.Conv3d if volume else nn.Conv2d
-        Norm: Any = nn.BatchNorm3d if volume else nn.BatchNorm2d
+        Norm: Any = BatchNorm3d if volume else BatchNorm2d
         pools: dict[str, Any] = {
             "max": nn.MaxPool3d if volume else nn.MaxPool2d,
             "average": nn.AvgPool3d if volume else nn.AvgPool2d,

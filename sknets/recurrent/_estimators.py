@@ -111,8 +111,8 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
     ----------
     cell : {"lstm", "gru", "rnn"}, default="lstm"
         Long short-term memory [1]_, gated recurrent units [2]_, or Elman's plain cell
-        [3]_, exactly ``s_t = tanh(U x_t + W s_(t-1))`` and ``o = V s``, without biases.
-        Gates carry a memory over a hundred steps, the plain cell does not.
+        [3]_, ``s_t = tanh(U x_t + W s_(t-1) + b)`` and ``o = V s + c``. Gates
+        carry a memory over a hundred steps, the plain cell does not.
     hidden_size : int, default=64
         Numbers in the state of a layer, for each direction.
     n_layers : int, default=1
@@ -257,8 +257,8 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
     ----------
     cell : {"lstm", "gru", "rnn"}, default="lstm"
         Long short-term memory [1]_, gated recurrent units [2]_, or Elman's plain cell
-        [3]_, exactly ``s_t = tanh(U x_t + W s_(t-1))`` and ``o = V s``, without biases.
-        Gates carry a memory over a hundred steps, the plain cell does not.
+        [3]_, ``s_t = tanh(U x_t + W s_(t-1) + b)`` and ``o = V s + c``. Gates
+        carry a memory over a hundred steps, the plain cell does not.
     hidden_size : int, default=64
         Numbers in the state of a layer, for each direction.
     n_layers : int, default=1

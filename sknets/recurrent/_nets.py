@@ -10,7 +10,23 @@ from torch import Tensor, nn
 from sknets._engine.data import Ragged
 from sknets._layers import Dropout
 
-CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+class ElmanRNN(nn.RNN):
+    """torch's plain cell, whose input weights begin by the number of inputs.
+
+    torch scales them by the number of states: a few inputs then stay where tanh is a
+    straight line, and training does not find that -x and x may mean the same.
+    """
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        bound = self.input_size**-0.5
+        for name, weights in self.named_parameters():
+            if "_ih_" in name:
+                nn.init.uniform_(weights, -bound, bound)
+
+
+CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": ElmanRNN}
 
 
 class RecurrentNet(nn.Module):
@@ -30,19 +46,17 @@ class RecurrentNet(nn.Module):
         prepare: nn.Module,
     ):
         super().__init__()
-        # s_t = f(U x_t + W s_(t-1)), o = softmax(V s): Elman's figure has no biases.
-        bias = cell != "rnn"
         self.n_features = hidden_size * (2 if bidirectional else 1)
         widths = [n_channels] + [self.n_features] * (n_layers - 1)
 
         def stack() -> nn.ModuleList:
-            return nn.ModuleList(CELLS[cell](w, hidden_size, bias=bias) for w in widths)
+            return nn.ModuleList(CELLS[cell](w, hidden_size) for w in widths)
 
         self.prepare = prepare
         self.forwards = stack()
         self.backwards = stack() if bidirectional else None
         self.dropout = Dropout(dropout)
-        self.head = nn.Linear(self.n_features, n_outputs, bias=bias)
+        self.head = nn.Linear(self.n_features, n_outputs)
         self.hidden_size, self.pooling = hidden_size, pooling
         self.per_step = per_step
 

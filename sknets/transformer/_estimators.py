@@ -13,8 +13,8 @@ from sknets._engine.collect import items
 from sknets._engine.data import Ragged, Samples, rows_a_step
 from sknets._estimator import Estimator
 from sknets._inputs import Images, ReadsText, Sequences, Table, Text
-from sknets._inputs.sequences import axes_of, is_text
-from sknets._inputs.table import cardinalities
+from sknets._inputs.sequences import axes_of
+from sknets._inputs.table import cardinalities, categorical_columns
 from sknets._layers import Standardize, standardize_channels
 from sknets._params import param
 from sknets._per_step import PerStep
@@ -90,7 +90,10 @@ class _Transformer(
     # -- what X is -------------------------------------------------------------------
 
     def _choose_kind(self, X: Any) -> Any:
-        if is_text(X):
+        is_table = len(getattr(X, "shape", ())) == 2
+        if is_table and len(categorical_columns(self, X)):
+            return Table
+        if Text.accepts(X):
             return Text
         axes = axes_of(X)
         if axes <= 2 and self.patch_size is not None and self.image_shape is None:

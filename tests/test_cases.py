@@ -1,0 +1,500 @@
+"""Inputs that once went wrong, by kind of fault, and their right outcomes."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.datasets import load_digits
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+from sknets import (
+    AutoencoderOutlierDetector,
+    AutoencoderTransformer,
+    CNNClassifier,
+    ConvolutionalAutoencoderTransformer,
+    DBNClassifier,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
+    KnowledgeGraphEmbedder,
+    PretrainedClassifier,
+    RBMFeatures,
+    RBMRecommender,
+    RecursiveClassifier,
+    RNNClassifier,
+    TransformerClassifier,
+    VAETransformer,
+    VideoClassifier,
+    gradient_check,
+    graph_nodes,
+)
+
+QUICK: dict[str, Any] = {"max_epochs": 2, "random_state": 0}
+
+
+# -- silently wrong --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+def test_a_cell_without_memory_tells_large_from_small(cell):
+    """Without biases the output is odd in x, so that |x| cannot be told."""
+    X = np.random.default_rng(0).uniform(-1, 1, size=(300, 3, 1))
+    y = np.abs(X[:, -1, 0]) > 0.5
+    assert RNNClassifier(cell=cell, random_state=0).fit(X, y).score(X, y) > 0.95
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("constant", [285, 300])
+def test_equal_rows_are_equally_usual_one_by_one(constant, dtype):
+    """Their codes have no covariance, and their score is the threshold itself."""
+    X = np.random.default_rng(0).poisson(3, size=(300, 4)).astype(dtype)
+    X[:constant] = 0
+    finder = AutoencoderOutlierDetector(max_epochs=10, random_state=0).fit(X)
+    labels = finder.predict(X)
+    assert (labels[:constant] == 1).all() and (labels[constant:] == -1).all()
+    alone = [finder.predict(X[i : i + 1])[0] for i in (0, 100, 284, 285, 299)]
+    assert alone == labels[[0, 100, 284, 285, 299]].tolist()
+    np.testing.assert_array_equal(finder.labels_ == 1, labels == -1)
+    np.testing.assert_allclose(finder.decision_scores_, -finder.score_samples(X))
+    assert finder.threshold_ == -finder.offset_
+    above = finder.threshold_ - finder.decision_scores_
+    np.testing.assert_allclose(finder.decision_function(X), above, rtol=1e-4, atol=1e-6)
+
+
+# -- raw errors ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_pretraining_takes_labels_of_all_rows(early_stopping, class_weight):
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    y = (X[:, 0] > 0.3).astype(int)
+    classifier = PretrainedClassifier(
+        hidden_layer_sizes=8,
+        early_stopping=early_stopping,
+        class_weight=class_weight,
+        max_epochs=3,
+        pretraining_epochs=1,
+        random_state=0,
+    )
+    assert classifier.fit(X, y).predict(X).shape == (60,)
+
+
+# -- values outside [0, 1] -------------------------------------------------------------
+
+UNIT = {
+    "rbm": lambda: RBMFeatures(n_components=4, max_epochs=2, random_state=0),
+    "autoencoder": lambda: AutoencoderTransformer(
+        loss="cross_entropy", max_epochs=2, random_state=0
+    ),
+    "vae": lambda: VAETransformer(likelihood="bernoulli", max_epochs=2, random_state=0),
+}
+
+
+@pytest.mark.parametrize("name", UNIT)
+def test_values_a_little_outside_the_unit_interval_are_clipped_with_a_word(name):
+    X = np.random.default_rng(0).uniform(size=(40, 3))
+    coder, later = UNIT[name]().fit(X), X.copy()
+    later[0, 0], later[1, 2] = 1.25, -0.125
+    told = "2 of 120 values of X are outside the .0, 1. of fit, from -0.125 to 1.25"
+    expected = coder.transform(later.clip(0, 1))
+    for given in (later, sparse.csr_matrix(later)):
+        with pytest.warns(UserWarning, match=told):
+            np.testing.assert_allclose(coder.transform(given), expected, rtol=1e-9)
+    assert later.max() == 1.25  # what was given stays as it is
+    if name == "rbm":
+        coder.visible_units = "bernoulli"
+    with pytest.raises(ValueError, match="MinMaxScaler"):
+        coder.fit(later)
+
+
+@pytest.mark.parametrize("name", UNIT)
+def test_rounding_of_a_scaler_is_not_outside(name):
+    X = np.random.default_rng(0).uniform(size=(40, 3))
+    X[3, 1], X[4, 0] = 1 + 2.3e-16, -1e-17
+    coder = UNIT[name]().fit(X)
+    assert getattr(coder, "visible_units_", "bernoulli") == "bernoulli"
+    np.testing.assert_array_equal(coder.transform(X), coder.transform(X.clip(0, 1)))
+
+
+def test_rounding_of_a_scaler_leaves_images_in_their_unit():
+    X = np.random.default_rng(0).uniform(size=(8, 6, 6))
+    X[0, 0, 0], X[1, 1, 1] = 1 + 2.3e-16, -1e-17
+    assert CNNClassifier(**QUICK).fit(X, np.arange(8) % 2).pixel_unit_ == "unit"
+
+
+@pytest.mark.filterwarnings("ignore:RBMFeatures")
+def test_binary_units_go_behind_a_scaler_in_cross_validation():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = make_pipeline(MinMaxScaler(), UNIT["rbm"]())
+    assert np.isfinite(cross_val_score(model, X, error_score="raise")).all()
+
+
+# -- values that are finite, but no more when squared ----------------------------------
+
+HUGE = [
+    (TransformerClassifier(**QUICK), 2),
+    (TransformerClassifier(**QUICK), 3),
+    (RNNClassifier(**QUICK), 3),
+    (RNNClassifier(cell="rnn", **QUICK), 2),
+    (CNNClassifier(**QUICK), 3),
+    (FeedforwardClassifier(**QUICK), 2),
+    (FeedforwardClassifier(normalization="layer", **QUICK), 2),
+    (FeedforwardRegressor(normalization="batch", **QUICK), 2),
+    (AutoencoderTransformer(standardize="global", **QUICK), 2),
+    (AutoencoderOutlierDetector(**QUICK), 2),
+    (VAETransformer(**QUICK), 2),
+    (RBMFeatures(visible_units="gaussian", **QUICK), 2),
+    (DBNClassifier(hidden_layer_sizes=5, visible_units="gaussian", **QUICK), 2),
+    (PretrainedClassifier(hidden_layer_sizes=5, **QUICK), 2),
+]
+VERBS = ("predict_proba", "predict", "transform", "score_samples", "decision_function")
+
+
+@pytest.mark.filterwarnings("ignore:CNNClassifier. X holds float images")
+@pytest.mark.parametrize(("model", "n_axes"), HUGE)
+def test_one_huge_value_makes_nothing_nan(model, n_axes):
+    plain = np.random.default_rng(0).normal(size=(40, 6, 3)[:n_axes])
+    y = np.arange(40) % 2
+    for dtype, largest in ((np.float32, 3e38), (np.float64, 1.7e308)):
+        X = plain.astype(dtype)
+        model.fit(X, y)
+        for value in (1e20, -largest):
+            Z = X.copy()
+            Z[3].flat[2] = value
+            for verb in VERBS:
+                if hasattr(model, verb):
+                    found = getattr(model, verb)(Z)
+                    assert np.isfinite(found).all(), (verb, value)
+        if dtype == np.float64 and n_axes == 3:
+            with pytest.raises(ValueError, match=r"infinite in float32.*scale X"):
+                model.fit(Z, y)
+        else:
+            assert np.isfinite(model.fit(Z, y).loss_curve_).all()
+            assert (model.x_scale_ > 1e36).any()
+
+
+def test_a_sparse_table_has_the_statistics_of_a_dense_one_with_class_weights():
+    X = sparse.random(60, 5, 0.4, format="csr", random_state=0)
+    y = np.arange(60) % 3 == 0
+    settings = {"precision": "float32", "class_weight": "balanced", **QUICK}
+    thin = FeedforwardClassifier(**settings).fit(X, y)
+    dense = FeedforwardClassifier(**settings).fit(X.toarray(), y)
+    np.testing.assert_allclose(thin.x_scale_, dense.x_scale_, rtol=1e-5)
+    assert (thin.x_mean_ == 0).all()
+
+
+# -- tables ----------------------------------------------------------------------------
+
+ROWS = [
+    FeedforwardClassifier(**QUICK),
+    RNNClassifier(**QUICK),
+    TransformerClassifier(**QUICK),
+    CNNClassifier(**QUICK),
+    AutoencoderTransformer(**QUICK),
+]
+DAYS = pd.date_range("2020-01-01", periods=12)
+TIMES = {
+    "datetime": DAYS,
+    "zoned": DAYS.tz_localize("UTC"),
+    "period": DAYS.to_period("D"),
+    "timedelta": DAYS - DAYS[0],
+    "objects": pd.Series(list(DAYS.date), dtype=object),
+}
+
+
+def frame(**columns):
+    return pd.DataFrame({"a": np.arange(12.0), **columns})
+
+
+@pytest.mark.parametrize("model", ROWS, ids=lambda model: type(model).__name__)
+def test_a_column_that_cannot_be_read_is_named(model):
+    y = np.arange(12) % 2
+    twice = pd.DataFrame(np.zeros((12, 3)), columns=list("aba"))
+    name = type(model).__name__
+    cases = [
+        (twice, f"{name}: X has several columns named 'a': give each a name"),
+        (frame()[[]], f"{name}: X has 0 feature"),
+        (frame(z=[1j] * 12), f"{name}: column 'z' of X .* Complex data not supp"),
+        (np.array([DAYS, DAYS]).T, f"{name}: X holds datetime64.* make numbers of it"),
+    ]
+    cases += [
+        (frame(when=column), f"{name}: column 'when' of X holds .* make numbers of it")
+        for column in TIMES.values()
+    ]
+    for X, sentence in cases:
+        with pytest.raises(ValueError, match=sentence) as caught:
+            model.fit(X, y)
+        assert "\n" not in str(caught.value)
+
+
+def test_days_may_be_categories():
+    net = FeedforwardClassifier(categorical_features=["when"], **QUICK)
+    X = frame(when=DAYS)
+    assert net.fit(X, np.arange(12) % 2).predict(X).shape == (12,)
+
+
+RATED = pd.DataFrame(
+    {"user": [0, 0, 1, 1], "item": [0, 1, 0, 1], "rating": [1, 2, 3, 1]}
+)
+MATRIX = pd.DataFrame([[1.0, 2.0], [2.0, 1.0], [1.0, 1.0]], columns=["a", "b"])
+FACTS = pd.DataFrame([["a", "r", "b"]] * 3, columns=["head", "relation", "tail"])
+EDGES = pd.DataFrame({"source": [0, 1], "target": [1, 2], "weight": [1.0, 2.0]})
+LINKED = np.ones((3, 3)) - np.eye(3)
+
+
+def named(frame, *names):
+    return frame.set_axis(list(names), axis=1)
+
+
+def rates(X):
+    return RBMRecommender(max_epochs=1).fit(X)
+
+
+def rates_matrix(X):
+    return RBMRecommender(max_epochs=1, ratings="matrix").fit(X)
+
+
+@pytest.mark.parametrize(
+    ("read", "X", "sentence"),
+    [
+        (rates, named(RATED, "a", "a", "r"), "several columns named 'a'"),
+        (rates, RATED.assign(rating=DAYS[:4]), "ratings holds datetime64"),
+        (rates, RATED.assign(rating=1j), "Complex data not supported"),
+        (rates_matrix, named(MATRIX, "a", "a"), "several columns named 'a'"),
+        (rates_matrix, MATRIX.set_axis([7, 7, 8]), "several rows of user 7"),
+        (
+            KnowledgeGraphEmbedder(max_epochs=1).fit,
+            named(FACTS, "h", "h", "t"),
+            "several columns named 'h'",
+        ),
+        (
+            graph_nodes,
+            named(EDGES, "source", "target", "source"),
+            "table of edges has several columns named 'source'",
+        ),
+        (graph_nodes, (LINKED * 1j, LINKED), "adjacency .* Complex data not supported"),
+        (graph_nodes, (LINKED, LINKED * 1j), "features .* Complex data not supported"),
+        (
+            graph_nodes,
+            (LINKED, pd.DataFrame({"when": DAYS[:3]})),
+            "column 'when' of features holds datetime64",
+        ),
+        (
+            graph_nodes,
+            (LINKED, MATRIX.set_axis([7, 7, 8])),
+            "two rows of node 7.*reset_index",
+        ),
+        (
+            graph_nodes,
+            (LINKED, LINKED * 1e300),
+            "NaN or infinity, at node 0 .beyond",
+        ),
+    ],
+)
+def test_ratings_facts_and_graphs_name_what_they_cannot_read(read, X, sentence):
+    with pytest.raises(ValueError, match=sentence) as caught:
+        read(X)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_weight_of_an_edge_that_is_no_number():
+    networkx = pytest.importorskip("networkx")
+    graph = networkx.Graph([(0, 1, {"weight": 2}), (1, 2, {"weight": "x"})])
+    with pytest.raises(ValueError, match="weights must be finite numbers, got 'x'"):
+        graph_nodes(graph)
+
+
+def test_trees_may_be_a_column():
+    X, y = ["(1 (0 a) (1 b))", "(0 (0 c) (0 d))"] * 4, np.arange(8) % 2
+    expected = RecursiveClassifier(**QUICK).fit(X, y).predict(X)
+    for given in (pd.DataFrame({"tree": X}), np.array(X)[:, None]):
+        reader = RecursiveClassifier(**QUICK).fit(given, y)
+        np.testing.assert_array_equal(reader.predict(given), expected)
+
+
+# -- texts -----------------------------------------------------------------------------
+
+WORDS = ["she sings", "he hums", "a b c", "no way"] * 3
+TEXTS = {
+    "array": np.array(WORDS),
+    "column of an array": np.array(WORDS)[:, None],
+    "column of objects": np.array(WORDS, dtype=object)[:, None],
+    "numpy's strings": np.array(WORDS, dtype=np.dtypes.StringDType())[:, None],
+    "pandas' strings": pd.Series(WORDS, dtype="string"),
+    "frame": pd.DataFrame({"text": WORDS}),
+    "frame of strings": pd.DataFrame({"text": pd.Series(WORDS, dtype="string")}),
+    "frame of objects": pd.DataFrame({"text": pd.Series(WORDS, dtype=object)}),
+}
+READERS = [RNNClassifier, TransformerClassifier]
+
+
+@pytest.mark.parametrize("cls", READERS)
+def test_one_column_of_strings_is_text(cls):
+    y = np.arange(12) % 2
+    expected = cls(**QUICK).fit(WORDS, y).predict_proba(WORDS)
+    for name, X in TEXTS.items():
+        reader = cls(**QUICK).fit(X, y)
+        assert reader.input_kind_ == "text", name
+        np.testing.assert_array_equal(reader.predict_proba(X), expected, name)
+
+
+def test_a_polars_column_is_text():
+    polars = pytest.importorskip("polars")
+    for X in (polars.Series(WORDS), polars.DataFrame({"text": WORDS})):
+        assert RNNClassifier(**QUICK).fit(X, WORDS).input_kind_ == "text"
+
+
+def test_one_column_of_categories_is_a_table():
+    X = pd.DataFrame({"word": pd.Series(WORDS, dtype="category")})
+    reader = TransformerClassifier(**QUICK).fit(X, WORDS)
+    assert reader.input_kind_ == "table"
+    X = np.array(WORDS)[:, None]
+    reader = TransformerClassifier(categorical_features=[0], **QUICK).fit(X, WORDS)
+    assert reader.input_kind_ == "table"
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+@pytest.mark.parametrize("cls", READERS)
+def test_a_missing_text_is_named(cls, missing):
+    for at in (0, 5):
+        X = list(WORDS)
+        X[at] = missing
+        for given in (X, pd.DataFrame({"text": X}), pd.Series(X, dtype="string")):
+            with pytest.raises(ValueError, match=rf"X\[{at}\] must be .*make it ''"):
+                cls(**QUICK).fit(given, WORDS)
+
+
+@pytest.mark.parametrize("cls", READERS)
+def test_bytes_are_to_be_decoded(cls):
+    X = [text.encode() for text in WORDS]
+    for given in (X, np.array(X), np.array(X)[:, None]):
+        with pytest.raises(ValueError, match=r"X\[0\] must be .* X\[0\].decode\(\)"):
+            cls(**QUICK).fit(given, WORDS)
+
+
+def test_half_a_character_is_text():
+    """A lone surrogate, as broken JSON leaves it."""
+    pytest.importorskip("tokenizers")
+    reader = RNNClassifier(tokenizer="bpe", **QUICK)
+    X = ["a \ud83d b", "a \ud83d\ude00 b"] * 6
+    reader.fit(X, np.arange(12) % 2)
+    whole = reader.predict_proba(["a \ufffd b", "a \N{GRINNING FACE} b"])
+    np.testing.assert_array_equal(reader.predict_proba(X[:2]), whole)
+
+
+def zeros(*shape):
+    return np.zeros(shape, dtype=np.uint8)
+
+
+# -- sequences and videos --------------------------------------------------------------
+
+WALKS = [np.ones((3, 2)) for _ in range(8)]
+CLIPS = [zeros(2, 8, 8) for _ in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("model", "items"),
+    [
+        (RNNClassifier(**QUICK), WALKS),
+        (TransformerClassifier(**QUICK), WALKS),
+        (VideoClassifier(**QUICK), CLIPS),
+    ],
+)
+def test_what_is_no_sequence_or_video_is_named(model, items):
+    y = np.arange(8) % 2
+    cases = [
+        ([None, *items[1:]], r"X\[0\] must be an array of numbers, got None"),
+        ([*items[:7], items[7] * 1j], r"X\[7\] must be an array of numbers, got array"),
+        ([*items[:7], b"x"], r"X\[7\] must be an array of numbers, got b'x'"),
+        ([*items[:7], items[7][:0]], r"X\[7\] is an empty"),
+        (np.array(items).astype("M8[D]"), "X holds datetime64"),
+        (np.array(items) * 1j, "Complex data not supported"),
+    ]
+    for X, sentence in cases:
+        with pytest.raises(ValueError, match=sentence) as caught:
+            model.fit(X, y)
+        assert "\n" not in str(caught.value)
+
+
+# -- images ----------------------------------------------------------------------------
+
+
+PICTURES = [zeros(6, 6) for _ in range(8)]
+NO_IMAGES = {
+    "no height": (zeros(8, 0, 6), r"X\[0\] is an empty image, of shape \(0, 6\)"),
+    "no channel": (zeros(8, 6, 6, 0), r"X\[0\] is an empty image, of shape \(6, 6, 0"),
+    "one of a list": ([*PICTURES[:7], zeros(6, 0)], r"X\[7\] is an empty image"),
+    "the first": ([None, *PICTURES[1:]], r"X\[0\] must be an array of .* got None"),
+    "bytes": ([*PICTURES[:7], b"x"], r"X\[7\] must be an array of .* got b'x'"),
+    "ragged": ([*PICTURES[:7], [[1], [1, 2]]], r"X\[7\] must be an array of numbers"),
+    "days": (np.array(PICTURES).astype("M8[D]"), "X holds datetime64"),
+}
+SEERS = [
+    CNNClassifier(**QUICK),
+    ConvolutionalAutoencoderTransformer(**QUICK),
+    TransformerClassifier(patch_size=2, **QUICK),
+]
+
+
+@pytest.mark.parametrize("name", NO_IMAGES)
+@pytest.mark.parametrize("model", SEERS, ids=lambda model: type(model).__name__)
+def test_what_is_no_image_is_named(model, name):
+    X, sentence = NO_IMAGES[name]
+    with pytest.raises(ValueError, match=f"{type(model).__name__}: {sentence}"):
+        model.fit(X, np.arange(8) % 2)
+
+
+# -- batches of one --------------------------------------------------------------------
+
+TINY = np.random.default_rng(0).normal(size=(7, 4))
+NORMED = {
+    "rows": (FeedforwardRegressor(normalization="batch", batch_size=1, **QUICK), TINY),
+    "one row": (FeedforwardRegressor(normalization="batch", **QUICK), TINY[:1]),
+    "images": (CNNClassifier(batch_size=1, **QUICK), zeros(7, 1, 1)),
+    "a backbone": (
+        CNNClassifier(backbone="resnet18", batch_size=1, max_epochs=1, random_state=0),
+        zeros(2, 32, 32),
+    ),
+    "an autoencoder": (
+        ConvolutionalAutoencoderTransformer(batch_size=1, batch_norm=True, **QUICK),
+        zeros(7, 1, 1),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", NORMED)
+def test_batch_normalisation_takes_a_batch_of_one(name):
+    model, X = NORMED[name]
+    model.fit(X, np.arange(len(X)) % 2)
+    verb = model.predict if hasattr(model, "predict") else model.transform
+    assert np.isfinite(verb(X)).all() and np.isfinite(model.loss_curve_).all()
+
+
+def test_a_batch_of_one_leaves_the_running_statistics():
+    from sknets._layers import BatchNorm1d
+
+    layer = BatchNorm1d(4)
+    layer(torch.randn(8, 4))
+    kept, x = {k: v.clone() for k, v in layer.state_dict().items()}, torch.randn(1, 4)
+    trained = layer(x)
+    for key, value in layer.state_dict().items():
+        assert torch.equal(value, kept[key])
+    torch.testing.assert_close(trained, layer.eval()(x))
+
+
+# -- waiting without a word ------------------------------------------------------------
+
+
+def test_a_gradient_check_of_many_images_takes_few_of_them():
+    """300 of them took 90 s."""
+    X, y = load_digits(return_X_y=True)
+    X = X[:300].reshape(-1, 8, 8).astype(np.uint8)
+    check = gradient_check(CNNClassifier(random_state=0), X, y[:300], n_parameters=2)
+    assert check.passed and check.n_samples == 32
+    assert (check.table["checked"] > 0).all()
