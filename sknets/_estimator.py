@@ -22,7 +22,8 @@ from sknets._attempt import AllOrNothing
 from sknets._engine.callbacks import BestWeights, Progress, ScikitLearnCallbacks
 from sknets._engine.checkpoint import Checkpoint
 from sknets._engine.collect import stacked
-from sknets._engine.data import Container, Samples, Values
+from sknets._engine.containers import Container, Values
+from sknets._engine.data import Samples
 from sknets._engine.device import (
     GeneratorMode,
     Streams,
@@ -30,9 +31,9 @@ from sknets._engine.device import (
     compute_dtype,
     resolve_device,
 )
-from sknets._engine.net import Net, one_phase
+from sknets._engine.net import Net
 from sknets._engine.optim import Recipe
-from sknets._engine.players import Phase, Terms, Trainer
+from sknets._engine.players import Phase, Terms, Trainer, one_phase
 from sknets._inputs import Table
 from sknets._params import Declared, param
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sknets._engine.data import Ragged
+from sknets._engine.containers import Ragged
 from sknets._engine.device import scalar
 
 

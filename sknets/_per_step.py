@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sknets._engine.collect import steps
-from sknets._engine.data import Ragged, Samples
+from sknets._engine.containers import Ragged
+from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
 from sknets._losses import OfSteps

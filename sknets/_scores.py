@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sknets._engine.data import Ragged
+from sknets._engine.containers import Ragged
 
 
 class Accuracy:

@@ -29,7 +29,7 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor, nn
 
-from sknets._engine.data import Ragged
+from sknets._engine.containers import Ragged
 from sknets._engine.players import Terms
 from sknets._estimator import Estimator
 from sknets._losses import CrossEntropy, LogisticLoss, SquaredError

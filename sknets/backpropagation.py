@@ -56,7 +56,7 @@ class GradientCheck:
     n_samples: int
 
     @property
-    def maxrelative_error(self) -> float:
+    def max_relative_error(self) -> float:
         """The largest relative error of all; NaN where nothing could be checked."""
         return float(self._errors().max(axis=None))
 
@@ -64,7 +64,7 @@ class GradientCheck:
     def passed(self) -> bool:
         """Whether every tensor has checked numbers and all are within tolerance."""
         checked = bool((self.table["checked"] > 0).all())
-        return checked and self.maxrelative_error < self.tolerance
+        return checked and self.max_relative_error < self.tolerance
 
     def _errors(self) -> pd.DataFrame:
         return self.table[[c for c in ("by_hand", "autograd") if c in self.table]]
@@ -77,7 +77,7 @@ class GradientCheck:
         total = sum(int(np.prod(shape)) for shape in self.table["shape"])
         return (
             f"Gradient check of {self.name}: {'passed' if self.passed else 'FAILED'}\n"
-            f"Largest relative error {self.maxrelative_error:.1e} (tolerance "
+            f"Largest relative error {self.max_relative_error:.1e} (tolerance "
             f"{self.tolerance:g}), {self.table['checked'].sum():,} of {total:,} "
             f"parameters checked, {self.table['kinks'].sum():,} left out at kinks; the "
             f"loss of {self.n_samples:,} samples\n\n"
@@ -159,7 +159,7 @@ def gradient_check(
     Returns
     -------
     GradientCheck
-        With ``passed``, ``maxrelative_error`` and ``table``.
+        With ``passed``, ``max_relative_error`` and ``table``.
 
     Raises
     ------
@@ -381,7 +381,7 @@ class _Step:
                 f"{caller}: {type(estimator).__name__} is not trained by "
                 "backpropagation: contrastive divergence is the gradient of no loss"
             )
-        module, criterion, samples = _problem(estimator, X, y, sample_weight)
+        module, criterion, samples, learned = _problem(estimator, X, y, sample_weight)
         self.module, self.criterion = module.train(), criterion
         if n_samples is not None and n_samples < len(samples):
             rows = sample_without_replacement(
@@ -392,8 +392,11 @@ class _Step:
         self.batch = samples[: len(samples)]
         self.streams = Streams(0, _CPU)
         self.streams.bind(module)
-        trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
-        self.parameters = {name: p for name, p in trained if p.numel()}
+        self.parameters = {
+            name: p
+            for name, p in module.named_parameters()
+            if p.requires_grad and p.numel() and name in learned
+        }
         # Where embeddings keep a vector that training never moves: tensor -> its place.
         self.untrained = {
             f"{name}.weight".lstrip("."): slice(
@@ -489,8 +492,11 @@ class _Step:
 
 def _problem(
     estimator: Estimator, X: Any, y: Any, sample_weight: Any
-) -> tuple[nn.Module, nn.Module, Samples]:
-    """Module, loss and samples of a step of training, in float64 on the CPU."""
+) -> tuple[nn.Module, nn.Module, Samples, set[str]]:
+    """Module, loss and samples of a step of training, in float64 on the CPU.
+
+    And the names of the parameters that training adjusts.
+    """
     estimator._check_params()
     twin = copy.copy(estimator)
     # No generator is drawn from, neither the estimator's own nor numpy's global one.
@@ -512,7 +518,9 @@ def _problem(
         for part in (samples.x, samples.y, samples.weight)
     )
     samples = Samples(x, y, weight, samples.rows, samples.total_weight)
-    return module.to(_CPU, torch.float64), criterion.to(_CPU, torch.float64), samples
+    learned = {name for name, p in net.module_.named_parameters() if p in net.learned}
+    module, criterion = (m.to(_CPU, torch.float64) for m in (module, criterion))
+    return module, criterion, samples, learned
 
 
 # -- words -----------------------------------------------------------------------------

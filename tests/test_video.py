@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 
 from sknets import CNNClassifier, VideoClassifier
 from sknets._backbones import Backbone
-from sknets._engine.data import Ragged
+from sknets._engine.containers import Ragged
 from sknets._inputs.images import PixelUnitWarning
 from sknets._inputs.videos import Videos
 from sknets.convolutional._images import ConvNet

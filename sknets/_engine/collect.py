@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sknets._engine.data import Ragged
+from sknets._engine.containers import Ragged
 
 Outputs = Iterable[tuple[Any, Any]]  # rows of a container, and their output
 

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from sknets._engine.collect import parts_of
-from sknets._engine.data import Batch, Batches, Ragged, Samples
+from sknets._engine.containers import Ragged
+from sknets._engine.data import Batch, Batches, Samples
 from sknets._engine.dense import derived_by_hand
 from sknets._engine.device import Streams, to_numpy, to_torch
 from sknets._engine.optim import OPTIMIZERS, Recipe
-from sknets._engine.players import Phase, Player, Terms, Turn, loss_of
+from sknets._engine.players import Phase, Terms, Turn, loss_of, one_phase
 from sknets._engine.stock import (
     Callback,
     EarlyStopping,
@@ -498,12 +499,16 @@ class Net(NeuralNet):
     # -- state ---------------------------------------------------------------------
 
     @property
-    def n_parameters(self) -> int:
-        """How many numbers the counted phases adjust."""
+    def learned(self) -> set[nn.Parameter]:
+        """What the counted phases adjust."""
         counted = (phase for phase in self._phases if phase.counted)
         players = (player for phase in counted for player in phase.players())
-        learned = {p: p.numel() for player in players for p in player.parameters}
-        return sum(learned.values())
+        return {p for player in players for p in player.parameters}
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers the counted phases adjust."""
+        return sum(p.numel() for p in self.learned)
 
     def state(self) -> dict[str, Any]:
         """Everything that training changes, as numpy arrays, numbers and strings."""
@@ -534,14 +539,4 @@ class Net(NeuralNet):
         self._set_training(False)
 
 
-def one_phase(net: Net) -> list[Phase]:
-    """All parameters, trained together for the recipe's epochs."""
-
-    def players() -> list[Player]:
-        learned = [p for p in net.module_.parameters() if p.requires_grad]
-        return [Player("module", learned, net._recipe)]
-
-    return [Phase("training", net._recipe.max_epochs, players)]
-
-
-__all__ = ["DivergenceError", "Net", "Recipe", "StopPhase", "StopTraining", "one_phase"]
+__all__ = ["DivergenceError", "Net", "Recipe", "StopPhase", "StopTraining"]

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from sknets._engine.data import Batch, Ragged, Samples
+from sknets._engine.containers import Ragged
+from sknets._engine.data import Batch, Samples
 from sknets._engine.dense import ManualGradient
 from sknets._engine.optim import (
     FusedStep,
@@ -206,4 +207,23 @@ def loss_of(
     return (None, *mean_loss(own(batch.x, batch.y), batch.weight))
 
 
-__all__ = ["Phase", "Player", "Terms", "Trainer", "Turn", "loss_of", "mean_loss"]
+def one_phase(net: Any) -> list[Phase]:
+    """All parameters, trained together for the recipe's epochs."""
+
+    def players() -> list[Player]:
+        learned = [p for p in net.module_.parameters() if p.requires_grad]
+        return [Player("module", learned, net._recipe)]
+
+    return [Phase("training", net._recipe.max_epochs, players)]
+
+
+__all__ = [
+    "Phase",
+    "Player",
+    "Terms",
+    "Trainer",
+    "Turn",
+    "loss_of",
+    "mean_loss",
+    "one_phase",
+]

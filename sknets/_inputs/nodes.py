@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sknets._engine.data import Container
+from sknets._engine.containers import Container
 from sknets._inputs.graph_reading import read_graph
 from sknets._inputs.graph_store import Graph
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sknets._engine.data import Container
+from sknets._engine.containers import Container
 from sknets._engine.device import as_tensor
 
 

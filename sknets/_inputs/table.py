@@ -15,7 +15,7 @@ import torch
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_array, validate_data
 
-from sknets._engine.data import Container, take
+from sknets._engine.containers import Container, take
 from sknets._engine.device import as_tensor
 from sknets._engine.moments import PIECE_BYTES, scale_of
 from sknets._inputs.columns import (

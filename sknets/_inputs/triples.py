@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from sknets._engine.data import Values
+from sknets._engine.containers import Values
 from sknets._engine.device import as_tensor
 from sknets._inputs.columns import refuse_repeated_names
 from sknets._inputs.naming import index_of, names_of, sorted_names

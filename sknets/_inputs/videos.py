@@ -11,7 +11,7 @@ import torch
 from sklearn.utils.validation import check_array
 from torch import Tensor
 
-from sknets._engine.data import Container, Ragged
+from sknets._engine.containers import Container, Ragged
 from sknets._engine.device import as_tensor
 from sknets._engine.moments import PIECE_BYTES
 from sknets._inputs.columns import refuse_columns

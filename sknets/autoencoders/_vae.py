@@ -18,7 +18,8 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor, nn
 
-from sknets._engine.data import Samples, Together, Values
+from sknets._engine.containers import Together, Values
+from sknets._engine.data import Samples
 from sknets._inputs import Table
 from sknets._layers import Standardize
 from sknets._params import param

@@ -19,7 +19,8 @@ from sknets._backbones import (
     load_weights,
 )
 from sknets._engine.collect import stacked
-from sknets._engine.data import Samples, Values
+from sknets._engine.containers import Values
+from sknets._engine.data import Samples
 from sknets._estimator import Estimator
 from sknets._inputs import Images
 from sknets._layers import (

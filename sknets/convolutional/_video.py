@@ -18,7 +18,8 @@ from sknets._backbones import (
     load_weights,
 )
 from sknets._engine.collect import steps
-from sknets._engine.data import Ragged, Samples
+from sknets._engine.containers import Ragged
+from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
 from sknets._inputs import Videos
 from sknets._inputs.videos import Clips

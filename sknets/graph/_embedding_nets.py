@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sknets._engine.data import Cache
+from sknets._engine.containers import Cache
 from sknets._inputs.nodes import NodeBatch, NodeSamples
 from sknets.graph._messages import SampledEdges, SparseMatrix, all_edges, operator_of
 from sknets.graph._nets import GraphNet

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sknets._engine.data import Cache
+from sknets._engine.containers import Cache
 from sknets._engine.device import as_tensor
 from sknets._inputs.graph_store import Graph
 from sknets._inputs.nodes import NodeBatch, NodeSamples

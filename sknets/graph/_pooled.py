@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sknets._engine.data import Cache
+from sknets._engine.containers import Cache
 from sknets._engine.device import as_tensor
 from sknets._inputs.graph_lists import GraphBatch, GraphSamples
 from sknets._layers import Dropout, Standardize

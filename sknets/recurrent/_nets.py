@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sknets._engine.data import Ragged
+from sknets._engine.containers import Ragged
 from sknets._layers import Dropout
 
 

@@ -13,7 +13,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
 from sknets._engine.collect import steps
-from sknets._engine.data import Ragged, Samples
+from sknets._engine.containers import Ragged
+from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
 from sknets._inputs.tree_data import TreeData

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sknets._engine.data import Ragged
+from sknets._engine.containers import Ragged
 from sknets._inputs.tree_data import TreeBatch
 from sknets._layers import Dropout
 from sknets.recursive._cells import CELLS, Compose

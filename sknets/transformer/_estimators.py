@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sknets._engine.collect import items
-from sknets._engine.data import Ragged, Samples, rows_a_step
+from sknets._engine.containers import Ragged
+from sknets._engine.data import Samples, rows_a_step
 from sknets._estimator import Estimator
 from sknets._inputs import Images, ReadsText, Sequences, Table, Text
 from sknets._inputs.sequences import axes_of

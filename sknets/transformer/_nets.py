@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sknets._engine.data import Ragged
+from sknets._engine.containers import Ragged
 from sknets._layers import Dropout, Standardize, TokenEmbedding
 
 
