@@ -54,26 +54,26 @@ def backtest(
     owner = type(estimator).__name__
     estimator._check_params()
     history = read_series(y, owner, "y")
-    exogenous = None if X is None else read_series(X, owner, "X").values
+    if X is not None:
+        history.exogenous = read_series(X, owner, "X").values
     h = estimator.horizon if horizon is None else horizon
     lengths = np.array([len(v) for v in history.values])
     back = _origins(f"{owner}.backtest", lengths.min(), h, n_origins, step, initial)
     names = [_times(y, i, history) for i in range(len(history))]
+    rows = list(range(len(history)))
     frames: list[pd.DataFrame] = []
     model: Any = None
     for distance in back:
         ends = (lengths - distance).tolist()
-        past = history.only(list(range(len(history))), ends)
-        before = _cut(exogenous, past, [0] * len(ends), ends)
+        past = history.only(rows, ends)
         if model is None or refit:
-            model = clone(estimator).fit(past, before)
+            model = clone(estimator).fit(past)
         if model is not None and len(frames) == 0:
             naive = model.naive_error_
-        after = _cut(exogenous, past, ends, [end + h for end in ends])
-        given = {"y": past, "X": before}
-        found = {"prediction": model.predict(h, after, **given)}
+        after = history.after(rows, ends, h)
+        found = {"prediction": model.predict(h, after, y=past)}
         if coverage is not None:
-            bounds = model.predict_interval(h, after, coverage=coverage, **given)
+            bounds = model.predict_interval(h, after, coverage=coverage, y=past)
             found |= dict(zip(("lower", "upper"), bounds))
         frames += _rows(found, history, ends, h, names)
     table = pd.concat(frames, ignore_index=True)
@@ -116,13 +116,6 @@ def _origins(
             "after each: ask for fewer, or a smaller horizon"
         )
     return [first - i * step for i in range(n_origins) if first - i * step >= h]
-
-
-def _cut(exogenous: Any, past: History, starts: list[int], ends: list[int]) -> Any:
-    if exogenous is None:
-        return None
-    values = [e[a:b] for e, a, b in zip(exogenous, starts, ends)]
-    return History(values, past.timelines, past.panel, past.keys, flat=False)
 
 
 def _times(y: Any, i: int, history: History) -> Any:

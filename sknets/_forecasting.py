@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import asdict, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -24,14 +25,14 @@ from sknets._inputs.series import (
     read_steps,
     steps_after,
 )
-from sknets._inputs.windows import TRANSFORMS, Differencing, Windows, cut_windows
+from sknets._inputs.windows import Treatment, Windows, cut_windows
 from sknets._params import param
-from sknets._rolling import choose, interval_widths
+from sknets._rolling import choose, interval_widths, twin
 
 # What a member does not share with the one it belongs to.
 _OF_MEMBERS = (
-    *("strategy", "transformation", "difference", "season", "window", "n_combined"),
-    *("intervals", "callbacks", "checkpoint", "verbose", "random_state"),
+    *(field.name for field in fields(Treatment)),
+    *("n_ensemble", "intervals", "callbacks", "checkpoint", "verbose", "random_state"),
 )
 
 
@@ -55,7 +56,7 @@ class Forecaster(Estimator):
         default="auto"
     )
     season: int | Literal["auto"] | None = param(default="auto", at_least=2)
-    n_combined: int = param(default=2, at_least=1)
+    n_ensemble: int = param(default=2, at_least=1)
     intervals: bool = param(default=True)
 
     @with_callbacks
@@ -81,12 +82,7 @@ class Forecaster(Estimator):
         DivergenceError
             When the training loss is no longer finite.
         """
-        with AllOrNothing(self) as attempt:
-            if self.warm_start and self.__sklearn_is_fitted__():
-                attempt.snapshot()
-            self._fit(y, X)
-            self._train_members("_fit", y, X)
-        return self
+        return self._train_all("_fit", y, X, goes_on=self.warm_start)
 
     def partial_fit(self, y, X=None):
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
@@ -103,12 +99,7 @@ class Forecaster(Estimator):
         -------
         self : object
         """
-        with AllOrNothing(self) as attempt:
-            if self.__sklearn_is_fitted__():
-                attempt.snapshot()
-            self._partial_fit(y, X)
-            self._train_members("_partial_fit", y, X)
-        return self
+        return self._train_all("_partial_fit", y, X, goes_on=True)
 
     def predict(self, horizon=None, X_future=None, *, y=None, X=None):
         """Forecast what follows.
@@ -142,12 +133,7 @@ class Forecaster(Estimator):
             For a horizon below 1, for exogenous columns that are missing or of the
             wrong length, for a series too short to read.
         """
-        check_is_fitted(self)
-        history, past = self._start(y, X)
-        steps = read_steps(self, horizon)
-        future = read_future(self, X_future, int(steps.max()), history)
-        found = self._forecast(history, past, future, int(steps.max()))
-        return history.wrap([self._back(z)[steps - 1] for z in found], steps)
+        return self._bands(horizon, X_future, y, X, [0.0])[0]
 
     def predict_interval(
         self, horizon=None, X_future=None, *, coverage=0.9, y=None, X=None
@@ -174,20 +160,7 @@ class Forecaster(Estimator):
             As `predict`; for a step beyond ``horizon``; after a fit without
             ``intervals``.
         """
-        check_is_fitted(self)
-        history, past = self._start(y, X)
-        steps = read_steps(self, horizon)
-        widths = interval_widths(self, steps, coverage)
-        future = read_future(self, X_future, int(steps.max()), history)
-        found = self._forecast(history, past, future, int(steps.max()))
-        bounds = []
-        for sign in (-1, 1):
-            each = [
-                self._back(z[steps - 1] + sign * widths * s)
-                for z, s in zip(found, self._scales(history))
-            ]
-            bounds.append(history.wrap(each, steps))
-        return tuple(bounds)
+        return tuple(self._bands(horizon, X_future, y, X, [-coverage, coverage]))
 
     def score(self, y, X=None):
         """Return how good forecasts of the values after the fitted series are.
@@ -217,7 +190,7 @@ class Forecaster(Estimator):
         if self.panel_:
             raise ValueError(f"{owner}.score: y is one series, but fit had a panel")
         steps = np.arange(1, len(history.values[0]) + 1)
-        line = self.history_["timelines"][0]
+        line = self.history_.timelines[0]
         if line["kind"] and hasattr(y, "index"):
             found = steps_after(line, y.index)
             if found is None:
@@ -232,20 +205,16 @@ class Forecaster(Estimator):
         return -float((error / self.naive_error_).mean())
 
     def _score_panel(self, history: History, X: Any) -> float:
-        exogenous = read_exogenous(self, X, history, reset=False)
-        h, n = self.horizon_, range(len(history))
-        ends = [len(v) - h for v in history.values]
-        past = history.only(list(n), ends)
-        before = after = None
-        if exogenous is not None:
-            before = [e[:end] for e, end in zip(exogenous, ends)]
-            after = [e[end:] for e, end in zip(exogenous, ends)]
-        self._check_length(past)
-        found = self._forecast(past, before, after, h)
+        read_exogenous(self, X, history, reset=False)
+        rows, h = list(range(len(history))), self.horizon_
+        ends = [len(values) - h for values in history.values]
+        past = history.only(rows, ends)
+        self._check_history(past)
+        found = self._forecast(past, history.after(rows, ends, h), h)
         scores = []
         for z, values, end in zip(found, history.values, ends):
             naive = np.abs(np.diff(values[:end], axis=0)).mean(0)
-            error = np.abs(self._back(z) - values[end:]).mean(0)
+            error = np.abs(self.treatment_.inverse(z) - values[end:]).mean(0)
             scores.append((error / np.where(naive > 0, naive, 1)).mean())
         return -float(np.mean(scores))
 
@@ -298,121 +267,99 @@ class Forecaster(Estimator):
 
     # -- for the engine ------------------------------------------------------------
 
-    def _train_members(self, how: str, y: Any, X: Any) -> None:
-        """Train the other members as this one was, on copies: a failure leaves them."""
-        members = deepcopy(self.members_)
-        for member in members:
-            own = {name: getattr(member, name) for name in _OF_MEMBERS}
-            member.set_params(**{**self.get_params(deep=False), **own})
-            getattr(member, how)(y, X)
-        self.members_: list[Any] = members
-
     @property
-    def _direct(self) -> bool:
-        return self.strategy_ == "direct"
+    def treatment_(self) -> Treatment:
+        """How the series is treated by ``net_``."""
+        return Treatment(
+            *(getattr(self, f"{each.name}_") for each in fields(Treatment))
+        )
 
-    @property
-    def _differencing(self) -> Differencing:
-        lags = {None: (), "first": (1,), "seasonal": (self.season_,)}
-        return Differencing(lags.get(self.difference_, (1, self.season_)))
+    def _train_all(self, how: str, y: Any, X: Any, goes_on: bool) -> Any:
+        with AllOrNothing(self) as attempt:
+            if goes_on and self.__sklearn_is_fitted__():
+                attempt.snapshot()
+            getattr(self, how)(y, X)
+            # On copies: a failure leaves the members as they were.
+            members = deepcopy(self.members_)
+            for member in members:
+                own = {name: getattr(member, name) for name in _OF_MEMBERS}
+                member.set_params(**{**self.get_params(deep=False), **own})
+                getattr(member, how)(y, X)
+            self.members_: list[Any] = members
+        return self
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         device = resolve_device(self.device, type(self).__name__)
         history = self._check_input(X, reset=reset)
-        exogenous = read_exogenous(self, y, history, reset=reset)
+        read_exogenous(self, y, history, reset=reset)
         if reset:
             self.horizon_, self.panel_ = self.horizon, bool(history.panel)
-            choose(self, history, exogenous)
-        self._check_length(history, training=True)
-        windows = self._windows(history, exogenous, reset)
-        self._remember(history, exogenous)
+            used, self.selection_, self.held_out_errors_ = choose(self, history)
+            for name, value in asdict(used[0]).items():
+                setattr(self, f"{name}_", value)
+            self.members_ = [twin(self, each, i) for i, each in enumerate(used[1:], 1)]
+        self._check_history(history, training=True)
+        windows = self._windows(history, reset)
         dtype = compute_dtype(self.precision, torch.float32, device)
         samples = windows.samples(device, dtype if reset else self.net_.dtype)
         samples.windows = windows
         return samples
 
-    def _check_length(self, history: History, training: bool = False) -> None:
-        need = self.window_ + self._differencing.reach + int(training)
+    def _check_history(self, history: History, training: bool = False) -> None:
+        """Refuse what this treatment cannot go on from, or not learn from."""
+        treatment, owner = self.treatment_, type(self).__name__
+        need = treatment.length + int(training)
         for i, values in enumerate(history.values):
+            name = f"y[{history.keys[i]!r}]" if history.panel else "y"
             if len(values) < need:
-                name = f"y[{history.keys[i]!r}]" if history.panel else "y"
                 raise ValueError(
-                    f"{type(self).__name__}: {name} has {len(values)} values, but a "
-                    f"window of {self.window_} with difference={self.difference_!r} "
+                    f"{owner}: {name} has {len(values)} values, but a window of "
+                    f"{treatment.window} with difference={treatment.difference!r} "
                     f"needs at least {need}: give more of it or a smaller window"
                 )
+            if not treatment.holds(values):
+                raise ValueError(
+                    f"{owner}: {name} has values as low as {values.min():g}, of which "
+                    f"there is no {treatment.transformation}: set transformation=None"
+                )
 
-    def _there(self, values: np.ndarray) -> np.ndarray:
-        function, _, holds = TRANSFORMS[self.transformation_]
-        if not holds(values).all():
-            raise ValueError(
-                f"{type(self).__name__}: y has values as low as {values.min():g}, of "
-                f"which there is no {self.transformation_}: set transformation=None"
-            )
-        return function(values)
-
-    def _back(self, z: np.ndarray) -> np.ndarray:
-        return TRANSFORMS[self.transformation_][1](z)
-
-    def _windows(self, history: History, exogenous: Any, reset: bool) -> Windows:
-        differencing = self._differencing
-        differences = [differencing(self._there(v)) for v in history.values]
+    def _windows(self, history: History, reset: bool) -> Windows:
+        treatment, exogenous = self.treatment_, history.exogenous
+        differences = [treatment.differences(values) for values in history.values]
+        if reset or self.panel_:
+            self.moments_ = [(d.mean(0), _scale(d)) for d in differences]
         if reset:
-            joined = np.concatenate(differences)
-            self.y_mean_, self.y_scale_ = joined.mean(0), _scale(joined)
             naive = [np.abs(np.diff(v, axis=0)) for v in history.values]
             error = np.concatenate(naive).mean(0)
             self.naive_error_ = np.where(error > 0, error, 1.0)
             if exogenous is not None:
-                joined = np.concatenate([differencing(e) for e in exogenous])
+                joined = np.concatenate([*map(treatment.differencing, exogenous)])
                 self.x_mean_, self.x_scale_ = joined.mean(0), _scale(joined)
-        if exogenous is not None:
-            exogenous = [self._exogenous(e) for e in exogenous]
         windows = cut_windows(
-            [
-                (d - m) / s
-                for d, (m, s) in zip(differences, map(self._own, differences))
-            ],
-            exogenous,
-            self.window_,
+            treatment,
+            [(d - m) / s for d, (m, s) in zip(differences, self.moments_)],
+            None if exogenous is None else [*map(self._exogenous, exogenous)],
             self.horizon_,
-            not self._direct,
-            differencing,
             self.validation_fraction if self.early_stopping else 0.0,
         )
         if reset:
             size = np.sqrt(np.nanmean(np.square(windows.y.numpy()), axis=(0, 1)))
             self.target_scale_ = np.where(size > 0, size, 1.0)
         windows.y = windows.y / as_tensor(self.target_scale_)
+        self.history_ = history.last(treatment.length)
         return windows
 
     def _exogenous(self, e: np.ndarray) -> np.ndarray:
-        return (self._differencing(e) - self.x_mean_) / self.x_scale_
+        return (self.treatment_.differencing(e) - self.x_mean_) / self.x_scale_
 
-    def _own(self, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What a series is centred and scaled by: in a panel, its own past."""
-        if self.panel_:
-            return d.mean(0), _scale(d)
-        return self.y_mean_, self.y_scale_
+    def _moments(self, history: History) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What differences are centred and scaled by: in a panel, each's own past."""
+        if not self.panel_ or history is self.history_:
+            return self.moments_
+        differences = map(self.treatment_.differences, history.values)
+        return [(d.mean(0), _scale(d)) for d in differences]
 
-    def _scales(self, history: History) -> list[np.ndarray]:
-        differencing = self._differencing
-        if history.values is self.history_["values"]:
-            return [s for _, s in self.statistics_]
-        return [self._own(differencing(self._there(v)))[1] for v in history.values]
-
-    def _remember(self, history: History, exogenous: Any) -> None:
-        """The ends of the series, from which forecasts go on."""
-        differencing = self._differencing
-        differences = [differencing(self._there(v)) for v in history.values]
-        self.statistics_ = [self._own(d) for d in differences]
-        n = self.window_ + differencing.reach
-        self.history_ = {**vars(history), "values": [v[-n:] for v in history.values]}
-        self.past_exogenous_ = None
-        if exogenous is not None:
-            self.past_exogenous_ = [e[-n:] for e in exogenous]
-
-    def _start(self, y: Any, X: Any) -> tuple[History, Any]:
+    def _start(self, y: Any, X: Any) -> History:
         """The series to go on from."""
         if y is None:
             if X is not None:
@@ -420,89 +367,87 @@ class Forecaster(Estimator):
                     f"{type(self).__name__}: X belongs to a y to go on from; of the "
                     "future it is X_future"
                 )
-            return History(**self.history_), self.past_exogenous_
+            return self.history_
         history = self._check_input(y, reset=False)
         if bool(history.panel) != self.panel_:
             kinds = "a panel", "one series"
             given, had = kinds if history.panel else kinds[::-1]
             raise ValueError(f"{type(self).__name__}: y is {given}, but fit had {had}")
         for each in (self, *self.members_):
-            each._check_length(history)
-        return history, read_exogenous(self, X, history, reset=False)
+            each._check_history(history)
+        read_exogenous(self, X, history, reset=False)
+        return history
 
-    def _forecast(
-        self, history: History, past: Any, future: Any, n_steps: int
-    ) -> np.ndarray:
+    def _bands(
+        self, horizon: Any, X_future: Any, y: Any, X: Any, levels: list[float]
+    ) -> list[Any]:
+        """Forecasts, each so far off that this share of errors is smaller.
+
+        Below the forecast where a level is negative; of 0 it is the forecast itself.
+        """
+        check_is_fitted(self)
+        history = self._start(y, X)
+        steps = read_steps(self, horizon)
+        future = read_future(self, X_future, int(steps.max()), history)
+        widths = [interval_widths(self, steps, level) for level in levels]
+        found = self._forecast(history, future, int(steps.max()))[:, steps - 1]
+        scales = np.stack([scale for _, scale in self._moments(history)])[:, None]
+        each = [self.treatment_.inverse(found + width * scales) for width in widths]
+        return [history.wrap(list(one), steps) for one in each]
+
+    def _forecast(self, history: History, future: Any, n_steps: int) -> np.ndarray:
         """Transformed forecasts (n_series, n_steps, n_channels): the members' mean."""
-        found = [self._forecast_alone(history, past, future, n_steps)]
-        for member in self.members_:
-            given = history, past
-            if history.values is self.history_["values"]:
-                given = member._start(None, None)
-            found.append(member._forecast_alone(*given, future, n_steps))
+        found = [
+            each._paths(
+                each.history_ if history is self.history_ else history, future, n_steps
+            )
+            for each in (self, *self.members_)
+        ]
         return np.mean(found, axis=0)
 
-    def _forecast_alone(
-        self, history: History, past: Any, future: Any, n_steps: int
-    ) -> np.ndarray:
-        differencing = self._differencing
-        n = self.window_ + differencing.reach
-        z = [self._there(v) for v in history.values]
-        if history.values is self.history_["values"]:
-            statistics = self.statistics_
-        else:
-            statistics = [self._own(differencing(each)) for each in z]
-        exogenous = None
-        if past is not None:
-            both = [np.concatenate([p[-n:], f]) for p, f in zip(past, future)]
-            exogenous = np.stack([self._exogenous(e) for e in both])
-        mean, scale = (np.stack(each)[:, None] for each in zip(*statistics))
-        return self._paths(
-            np.stack([each[-n:] for each in z]), exogenous, mean, scale, n_steps
+    def _paths(self, history: History, future: Any, n_steps: int) -> np.ndarray:
+        """What this network alone forecasts."""
+        treatment, module = self.treatment_, self.net_.module_
+        window, differencing = treatment.window, treatment.differencing
+        moments = zip(*self._moments(history))
+        mean, scale = (np.stack(each)[:, None] for each in moments)
+        z = np.stack(
+            [treatment.transform(v[-treatment.length :]) for v in history.values]
         )
-
-    def _paths(
-        self,
-        z: np.ndarray,
-        exogenous: np.ndarray | None,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        n_steps: int,
-    ) -> np.ndarray:
-        """What follows z (B, window + reach, C), as (B, n_steps, C)."""
-        differencing, module = self._differencing, self.net_.module_
-        start, window = z.shape[1], self.window_
-        block = self.horizon_ if self._direct else n_steps
+        known = None
+        if future is not None:
+            past = [e[-treatment.length :] for e in history.exogenous or []]
+            joined = [np.concatenate(both) for both in zip(past, future)]
+            known = np.stack([*map(self._exogenous, joined)])
+        start, direct = z.shape[1], treatment.strategy == "direct"
+        block = self.horizon_ if direct else n_steps
         while (done := z.shape[1] - start) < n_steps:
-            x = (differencing(z[:, z.shape[1] - start :]) - mean) / scale
-            ahead = block - 1 if exogenous is not None else 0
-            if exogenous is not None:
-                x = np.pad(x, ((0, 0), (0, ahead), (0, 0)))
-                e = exogenous[:, done + 1 : done + 1 + window + ahead]
-                e = np.pad(e, ((0, 0), (0, window + ahead - e.shape[1]), (0, 0)))
+            x = (differencing(z[:, -start:]) - mean) / scale
+            if known is not None:
+                n = window + block - 1
+                x = np.pad(x, ((0, 0), (0, block - 1), (0, 0)))
+                e = known[:, done + 1 : done + 1 + n]
+                e = np.pad(e, ((0, 0), (0, n - e.shape[1]), (0, 0)))
                 x = np.concatenate([x, e], 2)
-            steps = Steps(as_tensor(x))
-            if self._direct:
-                out = self.net_.outputs(steps).view(len(z), block, -1)
-                d = out.double().numpy() * self.target_scale_
-                d = differencing.of_levels(d)
-            else:
-                out = self.net_.outputs(steps, lambda b: module.roll(b, n_steps))
-                d = out.double().numpy() * self.target_scale_
+            run = None if direct else lambda batch: module.roll(batch, n_steps)
+            out = self.net_.outputs(Steps(as_tensor(x)), run).view(len(z), block, -1)
+            d = out.double().numpy() * self.target_scale_
+            d = differencing.of_levels(d) if direct else d
             z = np.concatenate([z, differencing.integrate(z, d * scale + mean)], 1)
         return z[:, start : start + n_steps]
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        if "members_" in state:
+        if "net_state_" in state:
             state["members_"] = [each.__getstate__() for each in self.members_]
+            state["history_"] = dict(vars(self.history_))
         return state
 
     def _restore(self, net_state: dict[str, Any]) -> None:
         members = [type(self)() for _ in self.members_]
         for member, state in zip(members, self.members_):
             member.__setstate__(state)
-        self.members_ = members
+        self.members_, self.history_ = members, History(**vars(self)["history_"])
         super()._restore(net_state)
 
     def _split(self, samples, random):

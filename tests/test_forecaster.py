@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_val_sco
 
 import sknets
 from sknets import RNNForecaster
-from sknets._inputs.windows import Differencing, cut_windows
+from sknets._inputs.windows import Differencing, Treatment, cut_windows
+from sknets._rolling import Trial, select
 
 torch.set_num_threads(1)
 
@@ -52,7 +54,9 @@ def test_differences_lead_back(lags):
 def test_windows_are_those_of_a_loop():
     series = [np.arange(20.0)[:, None], 100 + np.arange(9.0)[:, None]]
     for one_step in (True, False):
-        windows = cut_windows(series, None, 4, 3, one_step, Differencing(()), 0.0)
+        strategy = "recursive" if one_step else "direct"
+        treatment = Treatment(strategy, None, None, None, 4)
+        windows = cut_windows(treatment, series, None, 3, 0.0)
         samples = windows.samples(torch.device("cpu"), torch.float64)
         x = samples.x.batch(samples.rows)[:, :, 0].numpy()
         y = samples.targets.numpy()
@@ -71,7 +75,8 @@ def test_windows_are_those_of_a_loop():
 
 def test_the_validation_set_is_the_end():
     series = [np.arange(40.0)[:, None]]
-    windows = cut_windows(series, None, 5, 3, False, Differencing(()), 0.25)
+    treatment = Treatment("direct", None, None, None, 5)
+    windows = cut_windows(treatment, series, None, 3, 0.25)
     cpu, double = torch.device("cpu"), torch.float64
     early, late = (windows.samples(cpu, double, part) for part in (False, True))
     assert np.nanmax(early.targets) == 29 and np.nanmin(late.targets) == 30
@@ -126,7 +131,10 @@ def test_differencing_is_chosen_by_the_past():
     t = np.arange(110)
     y = np.exp(0.02 * t + 0.3 * np.sin(2 * np.pi * t / 12))
     rnn = RNNForecaster(strategy="direct", horizon=12, max_epochs=5, random_state=0)
-    rnn.set_params(n_combined=1).fit(y[:98])
+    rnn.set_params(n_ensemble=1).fit(y[:98])
+    assert rnn.treatment_ == Treatment(
+        *(rnn.strategy_, rnn.transformation_, rnn.difference_, rnn.season_, rnn.window_)
+    )
     assert rnn.season_ == 12 and rnn.difference_ == "seasonal"
     assert rnn.members_ == []
     rows = rnn.selection_
@@ -134,6 +142,34 @@ def test_differencing_is_chosen_by_the_past():
     assert {r["transformation"] for r in rows} == {None, "log"}
     assert rows[0]["fits"] == 3 and len(rows) == 3 + 1
     assert np.abs(rnn.predict() - y[98:]).mean() < np.abs(y[86:98] - y[98:]).mean() / 2
+
+
+def test_what_is_selected_depends_on_trials_alone():
+    names = [None, "first", "seasonal"]
+    every = [
+        Treatment(strategy, transform, difference, 12, 24)
+        for transform in ("log", None)
+        for strategy in ("direct", "recursive")
+        for difference in names
+    ]
+
+    def trial(treatment, number, factor):
+        if treatment.difference is None:
+            return None  # diverged
+        error = {"direct": 0, "recursive": 0.01}[treatment.strategy]
+        error += names.index(treatment.difference) + 0.02 * number
+        error *= factor if treatment.transformation else 1
+        return Trial(error, np.zeros(0), np.zeros(0))
+
+    for factor, transform in ((0.85, None), (0.7, "log")):
+        tries = partial(trial, factor=factor)
+        used, tried = select(every, tries, 2)
+        expected = [(s, transform, "first") for s in ("direct", "recursive")]
+        found = [(t.strategy, t.transformation, t.difference) for t in used]
+        assert found == expected
+        assert [len(tried[each]) for each in used] == [3, 3]
+        again = select(every, tries, 2)
+        assert again[0] == used and again[1].keys() == tried.keys()
 
 
 def combining(**settings):
@@ -148,13 +184,14 @@ def test_the_best_ways_forecast_together():
     used = [row for row in rnn.selection_ if row["used"]]
     assert len(used) == 2 and used[0] is rnn.selection_[0]
     ways = {(row["strategy"], row["difference"]) for row in used}
-    assert ways == {(m.strategy_, m.difference_) for m in (rnn, other)}
+    found = [each.treatment_ for each in (rnn, other)]
+    assert ways == {(each.strategy, each.difference) for each in found}
     alone = other.predict()
     np.testing.assert_allclose(rnn.predict(), (_alone(rnn) + alone) / 2, rtol=1e-6)
     np.testing.assert_allclose(rnn.predict(), rnn.predict(y=y), rtol=1e-6)
     lower, upper = rnn.predict_interval(coverage=0.5)
     np.testing.assert_allclose((lower + upper) / 2, rnn.predict(), rtol=1e-6)
-    assert len(combining(n_combined=8).fit(y).members_) == 3
+    assert len(combining(n_ensemble=8).fit(y).members_) == 3
     assert combining(strategy="direct", difference=None).fit(y).members_ == []
 
 

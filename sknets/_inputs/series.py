@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -30,6 +30,8 @@ class History:
         Whether a series came without an axis of channels.
     columns : list or None
         Names of the channels.
+    exogenous : list of float64 arrays (n_times, n_exogenous) or None
+        Of the same times as the values.
     """
 
     values: list[np.ndarray]
@@ -38,6 +40,7 @@ class History:
     keys: list[Any] = field(default_factory=list)
     flat: bool = True
     columns: list[Any] | None = None
+    exogenous: list[np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -47,8 +50,25 @@ class History:
         values = [self.values[i][:end] for i, end in zip(chosen, ends)]
         keys = [self.keys[i] for i in chosen] if self.keys else []
         lines: list[dict[str, Any]] = [{"kind": ""}] * len(chosen)
+        known = self.exogenous
+        if known is not None:
+            known = [known[i][:end] for i, end in zip(chosen, ends)]
         panel = "list" if self.panel else ""
-        return History(values, lines, panel, keys, self.flat, self.columns)
+        return History(values, lines, panel, keys, self.flat, self.columns, known)
+
+    def after(self, chosen: list[int], ends: list[int], n: int) -> Any:
+        """The exogenous values of n steps after those ends, 0 where unknown."""
+        if self.exogenous is None:
+            return None
+        parts = [self.exogenous[i][end : end + n] for i, end in zip(chosen, ends)]
+        return [np.pad(part, ((0, n - len(part)), (0, 0))) for part in parts]
+
+    def last(self, n: int) -> History:
+        """The ends of the series."""
+        known = self.exogenous
+        known = None if known is None else [each[-n:] for each in known]
+        values = [each[-n:] for each in self.values]
+        return replace(self, values=values, exogenous=known)
 
     def wrap(self, forecasts: list[np.ndarray], steps: np.ndarray) -> Any:
         """Forecasts (n_steps, n_channels) in the containers that the series came in."""
@@ -255,24 +275,23 @@ def read_series(X: Any, owner: str, what: str) -> History:
     return History(values, lines, panel, keys, flats == {True}, columns)
 
 
-def read_exogenous(
-    estimator: Any, X: Any, history: History, *, reset: bool
-) -> list[np.ndarray] | None:
-    """Exogenous columns at the times of ``history``, an array a series."""
+def read_exogenous(estimator: Any, X: Any, history: History, *, reset: bool) -> None:
+    """Put the exogenous columns at the times of ``history`` beside its values."""
     owner = type(estimator).__name__
-    if reset:
-        estimator.n_exogenous_ = 0
-    if X is None:
-        if not reset and estimator.n_exogenous_:
-            raise ValueError(
-                f"{owner}: fit had {estimator.n_exogenous_} exogenous columns: give X, "
-                "those at the times of y"
-            )
-        return None
-    given = read_series(X, owner, "X")
-    if reset:
-        estimator.n_exogenous_ = given.values[0].shape[1]
-    return _aligned(estimator, given, "X", history, [len(v) for v in history.values])
+    if X is not None:
+        given = read_series(X, owner, "X")
+        if reset:
+            estimator.n_exogenous_ = given.values[0].shape[1]
+        lengths = [len(values) for values in history.values]
+        history.exogenous = _aligned(estimator, given, "X", history, lengths)
+    elif reset:
+        known = history.exogenous
+        estimator.n_exogenous_ = 0 if known is None else known[0].shape[1]
+    elif estimator.n_exogenous_ and history.exogenous is None:
+        raise ValueError(
+            f"{owner}: fit had {estimator.n_exogenous_} exogenous columns: give X, "
+            "those at the times of y"
+        )
 
 
 def read_future(

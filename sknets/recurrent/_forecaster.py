@@ -112,7 +112,7 @@ class RNNForecaster(Forecaster):
     season : int, "auto" or None, default="auto"
         Steps of a season. "auto" proposes the highest peak in the autocorrelation of
         the changes; None rules a season out.
-    n_combined : int, default=2
+    n_ensemble : int, default=2
         How many ways of "auto" forecast together, each by its own network: the best
         ones, and the forecast is their mean [5]_. 1 forecasts by the best alone.
     intervals : bool, default=True
@@ -142,6 +142,8 @@ class RNNForecaster(Forecaster):
     ----------
     strategy_, transformation_, difference_, season_, window_
         What was chosen, for ``net_``.
+    treatment_ : Treatment
+        The same in one, whose fields are named as the parameters are.
     members_ : list of RNNForecaster
         The others whose forecasts are averaged with those of ``net_``.
     selection_ : list of dict
@@ -158,9 +160,8 @@ class RNNForecaster(Forecaster):
         Columns of y, if it was a DataFrame.
     panel_ : bool
         Whether several series were learned from.
-    y_mean_, y_scale_ : ndarray of shape (n_channels_,)
-        What the transformed differences are centred and scaled by; those of a panel by
-        each series' own figures.
+    moments_ : list of (ndarray, ndarray), each of shape (n_channels_,)
+        What the transformed differences of each series are centred and scaled by.
     naive_error_ : ndarray of shape (n_channels_,)
         The mean absolute change from a value to the next: the unit of `score`.
 
@@ -248,7 +249,7 @@ class RNNForecaster(Forecaster):
             self.n_channels_,
             self.n_exogenous_,
             self.window_,
-            self.horizon_ if self._direct else None,
+            self.horizon_ if self.strategy_ == "direct" else None,
             self.cell,
             self.hidden_size,
             self.n_layers,
