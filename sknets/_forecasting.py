@@ -17,17 +17,11 @@ from sknets._backtest import Backtest, backtest
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
 from sknets._inputs.sequences import Steps
-from sknets._inputs.series import (
-    History,
-    Series,
-    read_exogenous,
-    read_future,
-    read_steps,
-    steps_after,
-)
-from sknets._inputs.windows import Treatment, Windows, cut_windows
+from sknets._inputs.series import History, Series, read_exogenous, read_future
+from sknets._inputs.timelines import read_steps, steps_after
+from sknets._inputs.windows import TRANSFORMS, Treatment, Windows, cut_windows
 from sknets._params import param
-from sknets._rolling import choose, interval_widths, twin
+from sknets._rolling import check_share, choose, interval_widths, twin
 
 # What a member does not share with the one it belongs to.
 _OF_MEMBERS = (
@@ -58,6 +52,7 @@ class Forecaster(Estimator):
     season: int | Literal["auto"] | None = param(default="auto", at_least=2)
     n_ensemble: int = param(default=2, at_least=1)
     intervals: bool = param(default=True)
+    exogenous: list[Any] | None = param(default=None)
 
     @with_callbacks
     def fit(self, y, X=None):
@@ -68,7 +63,9 @@ class Forecaster(Estimator):
         y : array-like of shape (n_times,) or (n_times, n_channels), or a panel
             The values in the order of time. See the notes of the class.
         X : array-like of shape (n_times, n_exogenous), or a panel, default=None
-            Exogenous columns, known in the future too, at the same times.
+            Exogenous columns of y (n_times,), known in the future too: at the times of
+            y, by the index if both have one. Columns of y itself are named by the
+            parameter ``exogenous``, as several channels and cross-validation need it.
 
         Returns
         -------
@@ -78,7 +75,8 @@ class Forecaster(Estimator):
         ------
         ValueError
             For a parameter out of bounds, for NaN, for too short a series, for an index
-            that is not in the order of time or has gaps.
+            that is not in the order of time or has gaps, for an X with one axis or
+            beside a y with two.
         DivergenceError
             When the training loss is no longer finite.
         """
@@ -106,13 +104,14 @@ class Forecaster(Estimator):
 
         Parameters
         ----------
-        horizon : int or list of int, default=None
-            How many steps, or which ones (1 is the first after the end); None stands
-            for the parameter ``horizon``. Beyond it, "direct" goes on block by block,
-            each from the forecasts before.
+        horizon : int, list of int or dates, default=None
+            How many steps, or which ones (1 is the first after the end), or the dates
+            of these (a DatetimeIndex, a PeriodIndex, a list of timestamps or strings);
+            None stands for the parameter ``horizon``. Beyond it, "direct" goes on block
+            by block, each from the forecasts before.
         X_future : array-like of shape (n_steps, n_exogenous), default=None
-            The exogenous columns of all steps up to the last one asked for; if `fit`
-            had some.
+            The exogenous columns of all steps up to the last one asked for, if `fit`
+            had some. By its index a frame may be longer.
         y : like that of `fit`, default=None
             The series to go on from, without learning from it; None stands for that of
             `fit`.
@@ -130,10 +129,11 @@ class Forecaster(Estimator):
         NotFittedError
             Before `fit`.
         ValueError
-            For a horizon below 1, for exogenous columns that are missing or of the
-            wrong length, for a series too short to read.
+            For a horizon below 1 or dates that are no steps, for exogenous columns that
+            are missing, of other names or order, or lack a row, for a series too short
+            to read.
         """
-        return self._bands(horizon, X_future, y, X, [0.0])[0]
+        return self._bands(*self._ask(horizon, X_future, y, X), [0.0])[0]
 
     def predict_interval(
         self, horizon=None, X_future=None, *, coverage=0.9, y=None, X=None
@@ -144,13 +144,13 @@ class Forecaster(Estimator):
         ----------
         horizon, X_future, y, X
             As in `predict`; no step beyond the parameter ``horizon``.
-        coverage : float, default=0.9
+        coverage : float or sequence of float, default=0.9
             The share of future values that shall be in between, step by step.
 
         Returns
         -------
         lower, upper : like y
-            As `predict` returns them.
+            As `predict` returns them; of several shares a dict of such pairs.
 
         Raises
         ------
@@ -160,7 +160,43 @@ class Forecaster(Estimator):
             As `predict`; for a step beyond ``horizon``; after a fit without
             ``intervals``.
         """
-        return tuple(self._bands(horizon, X_future, y, X, [-coverage, coverage]))
+        asked = self._ask(horizon, X_future, y, X)
+        found = {}
+        for share in [coverage] if np.ndim(coverage) == 0 else coverage:
+            check_share(f"{type(self).__name__}.predict_interval", "coverage", share)
+            found[share] = tuple(self._bands(*asked, [-share, share]))
+        return found if np.ndim(coverage) else found[coverage]
+
+    def predict_quantiles(
+        self, horizon=None, X_future=None, *, quantiles=(0.1, 0.5, 0.9), y=None, X=None
+    ):
+        """Forecast the values below which the future will be, so often.
+
+        Parameters
+        ----------
+        horizon, X_future, y, X
+            As in `predict_interval`.
+        quantiles : sequence of float, default=(0.1, 0.5, 0.9)
+            0.5 is the forecast itself, two that add up to 1 are the ends of an
+            interval: errors above and below it are taken to be alike.
+
+        Returns
+        -------
+        forecasts : dict
+            For each quantile what `predict` would return.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            As `predict_interval`.
+        """
+        asked = self._ask(horizon, X_future, y, X)
+        for share in quantiles:
+            check_share(f"{type(self).__name__}.predict_quantiles", "quantiles", share)
+        bands = self._bands(*asked, [2 * share - 1 for share in quantiles])
+        return dict(zip(quantiles, bands))
 
     def score(self, y, X=None):
         """Return how good forecasts of the values after the fitted series are.
@@ -185,27 +221,34 @@ class Forecaster(Estimator):
         check_is_fitted(self)
         owner = type(self).__name__
         history = self._check_input(y, reset=False)
+        read_exogenous(self, X, history, reset=False)
         if history.panel:
-            return self._score_panel(history, X)
+            return self._score_panel(history)
         if self.panel_:
             raise ValueError(f"{owner}.score: y is one series, but fit had a panel")
         steps = np.arange(1, len(history.values[0]) + 1)
         line = self.history_.timelines[0]
-        if line["kind"] and hasattr(y, "index"):
-            found = steps_after(line, y.index)
+        if line["kind"] and history.timelines[0]["kind"]:
+            index = history.index(0)
+            found = steps_after(line, index)
             if found is None:
                 raise ValueError(
-                    f"{owner}.score: y begins at {y.index[0]}, but it must follow the "
+                    f"{owner}.score: y begins at {index[0]}, but it must follow the "
                     f"fitted series, which ends at {line['last']}: split in the order "
                     "of time, as TimeSeriesSplit does"
                 )
             steps = found
-        forecast = np.asarray(self.predict(steps, X)).reshape(len(steps), -1)
+        if history.exogenous is not None and steps[0] > 1:
+            raise ValueError(
+                f"{owner}.score: y begins {steps[0]} steps after the end of the fitted "
+                "series, but exogenous columns are needed from the first step on"
+            )
+        z = self._forecast(self.history_, history.exogenous, int(steps.max()))[0]
+        forecast = self.treatment_.inverse(z)[steps - 1]
         error = np.abs(forecast - history.values[0]).mean(0)
         return -float((error / self.naive_error_).mean())
 
-    def _score_panel(self, history: History, X: Any) -> float:
-        read_exogenous(self, X, history, reset=False)
+    def _score_panel(self, history: History) -> float:
         rows, h = list(range(len(history))), self.horizon_
         ends = [len(values) - h for values in history.values]
         past = history.only(rows, ends)
@@ -213,9 +256,8 @@ class Forecaster(Estimator):
         found = self._forecast(past, history.after(rows, ends, h), h)
         scores = []
         for z, values, end in zip(found, history.values, ends):
-            naive = np.abs(np.diff(values[:end], axis=0)).mean(0)
             error = np.abs(self.treatment_.inverse(z) - values[end:]).mean(0)
-            scores.append((error / np.where(naive > 0, naive, 1)).mean())
+            scores.append((error / _naive_error([values[:end]])).mean())
         return -float(np.mean(scores))
 
     def backtest(
@@ -227,7 +269,7 @@ class Forecaster(Estimator):
         n_origins=5,
         step=None,
         initial=None,
-        refit=False,
+        refit=True,
         coverage=None,
     ):
         """Forecast the past, from one origin after the other, never looking ahead.
@@ -243,14 +285,16 @@ class Forecaster(Estimator):
         n_origins : int, default=5
             How many origins; the last one is ``horizon`` steps before the end.
         step : int, default=None
-            Steps from one origin to the next; None stands for ``horizon``, or for what
-            ``initial`` and ``n_origins`` leave.
+            Steps from one origin to the next; None stands for what ``initial`` and
+            ``n_origins`` leave, without ``initial`` for ``horizon`` or as many as leave
+            half of the series before the first origin.
         initial : int, default=None
             How many values the first origin has before it; with ``step`` it decides how
             many origins there are.
-        refit : bool, default=False
-            Whether a clone learns anew at each origin; else one learns at the first and
-            forecasts from all of them.
+        refit : bool, default=True
+            Whether a clone learns anew at each origin, its choices included; else one
+            learns at the first and forecasts from all of them, in a fraction of the
+            time.
         coverage : float, default=None
             Of intervals to forecast and count too.
 
@@ -259,6 +303,12 @@ class Forecaster(Estimator):
         result : Backtest
             ``result.table`` is a DataFrame with a row for each origin and step,
             ``result.metrics`` and ``result.by_step`` say how good they are.
+
+        Warns
+        -----
+        UserWarning
+            Where the first origin has little before it: less than two horizons, or
+            without ``refit`` less than half of the series.
         """
         return backtest(
             self,
@@ -294,50 +344,55 @@ class Forecaster(Estimator):
         read_exogenous(self, y, history, reset=reset)
         if reset:
             self.horizon_, self.panel_ = self.horizon, bool(history.panel)
+            if self.transformation != "auto":
+                self._check_values(history, self.transformation)
             used, self.selection_, self.held_out_errors_ = choose(self, history)
             for name, value in asdict(used[0]).items():
                 setattr(self, f"{name}_", value)
             self.members_ = [twin(self, each, i) for i, each in enumerate(used[1:], 1)]
-        self._check_history(history, training=True)
+        self._check_history(history, more=1)
         windows = self._windows(history, reset)
         dtype = compute_dtype(self.precision, torch.float32, device)
         samples = windows.samples(device, dtype if reset else self.net_.dtype)
         samples.windows = windows
         return samples
 
-    def _check_history(self, history: History, training: bool = False) -> None:
-        """Refuse what this treatment cannot go on from, or not learn from."""
-        treatment, owner = self.treatment_, type(self).__name__
-        need = treatment.length + int(training)
+    def _check_history(self, history: History, more: int = 0) -> None:
+        """Refuse what this treatment cannot go on from; ``more`` is there to learn."""
+        treatment = self.treatment_
+        need = treatment.length + more
+        self._check_values(history, treatment.transformation)
         for i, values in enumerate(history.values):
-            name = f"y[{history.keys[i]!r}]" if history.panel else "y"
             if len(values) < need:
                 raise ValueError(
-                    f"{owner}: {name} has {len(values)} values, but a window of "
-                    f"{treatment.window} with difference={treatment.difference!r} "
-                    f"needs at least {need}: give more of it or a smaller window"
+                    f"{type(self).__name__}: {history.name(i)} has {len(values)} "
+                    f"values, but a window of {treatment.window} with difference="
+                    f"{treatment.difference!r} needs at least {need}: give more of it "
+                    "or a smaller window"
                 )
-            if not treatment.holds(values):
+
+    def _check_values(self, history: History, transformation: str | None) -> None:
+        for i, values in enumerate(history.values):
+            if not TRANSFORMS[transformation][2](values).all():
                 raise ValueError(
-                    f"{owner}: {name} has values as low as {values.min():g}, of which "
-                    f"there is no {treatment.transformation}: set transformation=None"
+                    f"{type(self).__name__}: {history.name(i)} has values as low as "
+                    f"{values.min():g}, of which there is no {transformation}: set "
+                    "transformation=None"
                 )
 
     def _windows(self, history: History, reset: bool) -> Windows:
         treatment, exogenous = self.treatment_, history.exogenous
         differences = [treatment.differences(values) for values in history.values]
         if reset or self.panel_:
-            self.moments_ = [(d.mean(0), _scale(d)) for d in differences]
+            self.moments_ = [*map(_moments, differences)]
         if reset:
-            naive = [np.abs(np.diff(v, axis=0)) for v in history.values]
-            error = np.concatenate(naive).mean(0)
-            self.naive_error_ = np.where(error > 0, error, 1.0)
+            self.naive_error_ = _naive_error(history.values)
             if exogenous is not None:
                 joined = np.concatenate([*map(treatment.differencing, exogenous)])
-                self.x_mean_, self.x_scale_ = joined.mean(0), _scale(joined)
+                self.x_mean_, self.x_scale_ = _moments(joined)
         windows = cut_windows(
             treatment,
-            [(d - m) / s for d, (m, s) in zip(differences, self.moments_)],
+            [_scaled(d, *own) for d, own in zip(differences, self.moments_)],
             None if exogenous is None else [*map(self._exogenous, exogenous)],
             self.horizon_,
             self.validation_fraction if self.early_stopping else 0.0,
@@ -350,14 +405,20 @@ class Forecaster(Estimator):
         return windows
 
     def _exogenous(self, e: np.ndarray) -> np.ndarray:
-        return (self.treatment_.differencing(e) - self.x_mean_) / self.x_scale_
+        return _scaled(self.treatment_.differencing(e), self.x_mean_, self.x_scale_)
 
     def _moments(self, history: History) -> list[tuple[np.ndarray, np.ndarray]]:
         """What differences are centred and scaled by: in a panel, each's own past."""
         if not self.panel_ or history is self.history_:
             return self.moments_
-        differences = map(self.treatment_.differences, history.values)
-        return [(d.mean(0), _scale(d)) for d in differences]
+        return [_moments(self.treatment_.differences(v)) for v in history.values]
+
+    def _units(self, history: History) -> Any:
+        """What errors of different series are compared in: (n_series, 1, C)."""
+        if not self.panel_:
+            return np.ones((1, 1, self.n_channels_))
+        scales = np.stack([scale for _, scale in self._moments(history)])[:, None]
+        return np.where(scales > 0, scales, 1.0)
 
     def _start(self, y: Any, X: Any) -> History:
         """The series to go on from."""
@@ -378,21 +439,26 @@ class Forecaster(Estimator):
         read_exogenous(self, X, history, reset=False)
         return history
 
+    def _ask(self, horizon: Any, X_future: Any, y: Any, X: Any) -> tuple:
+        """The series to go on from, the exogenous values to come, and the steps."""
+        check_is_fitted(self)
+        history = self._start(y, X)
+        horizon = self.horizon_ if horizon is None else horizon
+        steps = read_steps(type(self).__name__, horizon, history.timelines)
+        future = read_future(self, X_future, int(steps.max()), history)
+        return history, future, steps
+
     def _bands(
-        self, horizon: Any, X_future: Any, y: Any, X: Any, levels: list[float]
+        self, history: History, future: Any, steps: np.ndarray, levels: list[float]
     ) -> list[Any]:
         """Forecasts, each so far off that this share of errors is smaller.
 
         Below the forecast where a level is negative; of 0 it is the forecast itself.
         """
-        check_is_fitted(self)
-        history = self._start(y, X)
-        steps = read_steps(self, horizon)
-        future = read_future(self, X_future, int(steps.max()), history)
         widths = [interval_widths(self, steps, level) for level in levels]
         found = self._forecast(history, future, int(steps.max()))[:, steps - 1]
-        scales = np.stack([scale for _, scale in self._moments(history)])[:, None]
-        each = [self.treatment_.inverse(found + width * scales) for width in widths]
+        units = self._units(history)
+        each = [self.treatment_.inverse(found + width * units) for width in widths]
         return [history.wrap(list(one), steps) for one in each]
 
     def _forecast(self, history: History, future: Any, n_steps: int) -> np.ndarray:
@@ -422,7 +488,7 @@ class Forecaster(Estimator):
         start, direct = z.shape[1], treatment.strategy == "direct"
         block = self.horizon_ if direct else n_steps
         while (done := z.shape[1] - start) < n_steps:
-            x = (differencing(z[:, -start:]) - mean) / scale
+            x = _scaled(differencing(z[:, -start:]), mean, scale)
             if known is not None:
                 n = window + block - 1
                 x = np.pad(x, ((0, 0), (0, block - 1), (0, 0)))
@@ -489,9 +555,26 @@ class KnownSquaredError(nn.Module):
         return error.sum() / known.sum()
 
 
-def _scale(values: np.ndarray) -> np.ndarray:
-    scale = values.std(0)
-    return np.where(scale > 1e-9 * np.abs(values).max(0, initial=0), scale, 1.0)
+def _moments(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale; where all is the same but for rounding, that and 0."""
+    largest = np.abs(d).max(0)
+    unit = np.where(largest > 0, largest, 1.0)  # squares of tiny values are 0
+    scale = (d / unit).std(0) * unit
+    scale = np.where(scale > 1e-12 * largest, scale, 0.0)
+    return np.where(scale > 0, d.mean(0), d[-1]), scale
+
+
+def _scaled(d: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """0 where nothing ever changed, and so nothing could be learned."""
+    return np.where(scale > 0, (d - mean) / np.where(scale > 0, scale, 1.0), 0.0)
+
+
+def _naive_error(series: list[np.ndarray]) -> np.ndarray:
+    """The mean change to the next value, or what there is where nothing changes."""
+    steps = [np.abs(np.diff(values, axis=0)) for values in series]
+    error = np.concatenate(steps).mean(0)
+    size = np.abs(np.concatenate(series)).mean(0)
+    return np.where(error > 0, error, np.where(size > 0, size, 1.0))
 
 
 __all__ = ["Backtest", "Forecaster"]

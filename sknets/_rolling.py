@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,13 @@ class Trial:
         The mean absolute error in units of that of taking each value for the next.
     transformed : ndarray of shape (n_origins, horizon, n_channels)
         Errors of the transformed values, NaN where there is no forecast or no value.
-    scales : ndarray of shape (n_origins, 1, n_channels)
-        What the differences of each origin's series are scaled by.
+    units : ndarray of shape (n_origins, 1, n_channels)
+        What the errors of different series are compared in.
     """
 
     error: float
     transformed: np.ndarray
-    scales: np.ndarray
+    units: np.ndarray
 
 
 def select(
@@ -119,7 +120,9 @@ def choose(
     if several and not math.isfinite(mean_error(tried[used[0]])):
         _refuse(estimator, history, f"choosing {' and '.join(several)}")
     errors = None
-    if estimator.intervals:
+    if estimator.intervals and constant(history):
+        errors = np.zeros((1, estimator.horizon, estimator.n_channels_))
+    elif estimator.intervals:
         if not several:
             tried[used[0]] = [trial(used[0], 0)]
         found = _of_the_mean([tried[each] for each in used])
@@ -138,6 +141,11 @@ def choose(
     return used, sorted(selection, key=lambda row: row["error"]), errors
 
 
+def constant(history: History) -> bool:
+    """Whether no series ever changes."""
+    return all((values == values[0]).all() for values in history.values)
+
+
 def mean_error(done: list[Trial | None]) -> float:
     return float(np.mean([math.inf if one is None else one.error for one in done]))
 
@@ -149,7 +157,7 @@ def _of_the_mean(trials: list[list[Trial | None]]) -> list[np.ndarray]:
         done = [trial for trial in one_round if trial is not None]
         if len(done) == len(one_round):
             errors = np.mean([trial.transformed for trial in done], axis=0)
-            found.append(errors / done[0].scales)
+            found.append(errors / done[0].units)
     return found
 
 
@@ -167,16 +175,14 @@ def _refuse(estimator: Any, history: History, what: str) -> None:
 
 def _treatments(estimator: Any, history: History) -> list[Treatment]:
     """Every treatment that the parameters leave open."""
-    season = estimator.season
-    season = _season(history) if season == "auto" else season
+    if (season := estimator.season) == "auto":
+        season = _season(history)
     shortest = min(map(len, history.values))
-    window = estimator.window
-    if window == "auto":
+    if (window := estimator.window) == "auto":
         window = max(1, min(max(_WINDOW, 2 * (season or 0)), shortest // 5))
     transforms: list[str | None] = [estimator.transformation]
     if estimator.transformation == "auto":
-        log = Treatment("direct", "log", None, None, window)
-        positive = all(map(log.holds, history.values))
+        positive = all((values > 0).all() for values in history.values)
         transforms = ["log", None] if positive else [None]
     differences = [estimator.difference]
     if estimator.difference == "auto":
@@ -190,6 +196,9 @@ def _treatments(estimator: Any, history: History) -> list[Treatment]:
     strategies = [estimator.strategy]
     if estimator.strategy == "auto":
         strategies = ["direct", "recursive"] if estimator.horizon > 1 else ["recursive"]
+    if constant(history):  # all do the same
+        transforms, differences = transforms[-1:], differences[:1]
+        strategies = strategies[:1]
     return [
         Treatment(strategy, transform, difference, season, window)
         for transform in transforms
@@ -206,6 +215,7 @@ def _season(history: History) -> int | None:
     longest = max(history.values, key=len)
     d = np.diff(longest, axis=0)
     d = d - d.mean(0)
+    d /= max(np.abs(d).max(), np.finfo(float).tiny)  # squares of tiny values are 0
     n = len(d)
     most = min(n // 3, 400)
     power = np.abs(np.fft.rfft(d, 2 * n, axis=0)) ** 2
@@ -292,34 +302,36 @@ def _errors(model: Any, history: History, n_held_out: int) -> Trial | None:
     z = np.where(known, treatment.transform(np.where(known, true, 1.0)), np.nan)
     transformed = np.full((n * len(history), *found.shape[1:]), np.nan)
     transformed[places] = z - found
-    scales = np.ones((n * len(history), 1, found.shape[2]))
-    scales[places] = np.stack([scale for _, scale in model._moments(past)])[:, None]
+    units = np.ones((n * len(history), 1, found.shape[2]))
+    units[places] = model._units(past)
     errors = np.abs(true - treatment.inverse(found)).swapaxes(0, 1)
     by_step = [e[np.isfinite(e).all(1)] for e in errors]
     error = np.mean([e.mean(0) / model.naive_error_ for e in by_step if len(e)])
-    return Trial(float(error), transformed, scales) if np.isfinite(error) else None
+    return Trial(float(error), transformed, units) if np.isfinite(error) else None
 
 
 # -- intervals -------------------------------------------------------------------------
 
 
+def check_share(call: str, name: str, share: Any) -> None:
+    if not isinstance(share, Real) or not 0 < float(share) < 1:
+        raise ValueError(f"{call}({name}={share!r}): must be between 0 and 1")
+
+
 def interval_widths(model: Any, steps: np.ndarray, level: float) -> np.ndarray | float:
     """How far from the forecast of each step this share of the values is at most.
 
-    (n_steps, n_channels) in units of what a series is scaled by, after the transform;
-    negative where the level is.
+    (n_steps, n_channels), transformed, in `_units`; negative where the level is.
     """
-    owner = f"{type(model).__name__}.predict_interval"
+    owner = type(model).__name__
     if level == 0:
         return 0.0
-    if not 0 < abs(level) < 1:
-        raise ValueError(f"{owner}(coverage={level!r}): must be between 0 and 1")
     if model.held_out_errors_ is None:
-        raise ValueError(f"{owner}: fit had intervals=False")
+        raise ValueError(f"{owner}.predict_interval: fit had intervals=False")
     if steps.max() > model.horizon_:
         raise ValueError(
-            f"{owner}: intervals reach to step {model.horizon_}, not to "
-            f"{steps.max()}: fit with a larger horizon"
+            f"{owner}.predict_interval: intervals reach to step {model.horizon_}, not "
+            f"to {steps.max()}: fit with a larger horizon"
         )
     widths = _quantiles(model.held_out_errors_, abs(level))[steps - 1]
     return np.copysign(widths, level)
@@ -339,4 +351,4 @@ def _quantiles(errors: np.ndarray, coverage: float) -> np.ndarray:
     return np.maximum.accumulate(widths, axis=0)
 
 
-__all__ = ["Trial", "choose", "interval_widths", "select", "twin"]
+__all__ = ["Trial", "check_share", "choose", "interval_widths", "select", "twin"]

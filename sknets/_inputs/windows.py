@@ -113,10 +113,6 @@ class Treatment:
     def length(self) -> int:
         return self.window + self.differencing.reach
 
-    def holds(self, values: np.ndarray) -> bool:
-        """Whether there is a transform of all the values."""
-        return bool(TRANSFORMS[self.transformation][2](values).all())
-
     def transform(self, values: np.ndarray) -> np.ndarray:
         return TRANSFORMS[self.transformation][0](values)
 

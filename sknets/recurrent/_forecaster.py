@@ -118,6 +118,10 @@ class RNNForecaster(Forecaster):
     intervals : bool, default=True
         Whether errors of forecasts of the last part of the series are kept for
         `predict_interval`. False saves a fit where there is nothing else to choose.
+    exogenous : list, default=None
+        Names (of an array, positions) of columns of y that are not forecast but known
+        in the future too. ``predict`` takes them as ``X_future``; `score`, searches
+        and cross-validation find them in y.
     cell : {"lstm", "gru", "rnn"}, default="lstm"
         Long short-term memory [1]_, gated recurrent units, or Elman's plain cell.
     hidden_size : int, default=32
@@ -155,9 +159,9 @@ class RNNForecaster(Forecaster):
     horizon_ : int
         The horizon of the fit.
     n_channels_, n_exogenous_ : int
-        Columns of y and of X.
-    channel_names_ : list or None
-        Columns of y, if it was a DataFrame.
+        Columns that are forecast, and exogenous ones.
+    channel_names_, exogenous_names_ : list or None
+        Their names, if y or X was a DataFrame.
     panel_ : bool
         Whether several series were learned from.
     moments_ : list of (ndarray, ndarray), each of shape (n_channels_,)
