@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
+from tqdm.auto import tqdm
 
 from sknets._engine.net import DivergenceError
 from sknets._inputs.series import History
@@ -111,24 +112,31 @@ def choose(
         For intervals.
     """
     treatments = _treatments(estimator, history)
-
-    def trial(treatment: Treatment, number: int) -> Trial | None:
-        return _trial(estimator, treatment, history, number)
-
-    used, tried = select(treatments, trial, estimator.n_ensemble)
+    owner = type(estimator).__name__
     several = [c for c in _CHOICES if len({getattr(t, c) for t in treatments}) > 1]
-    if several and not math.isfinite(mean_error(tried[used[0]])):
-        _refuse(estimator, history, f"choosing {' and '.join(several)}")
     errors = None
-    if estimator.intervals and constant(history):
-        errors = np.zeros((1, estimator.horizon, estimator.n_channels_))
-    elif estimator.intervals:
-        if not several:
-            tried[used[0]] = [trial(used[0], 0)]
-        found = _of_the_mean([tried[each] for each in used])
-        if not found:
-            _refuse(estimator, history, "intervals")
-        errors = np.concatenate(found)
+    with tqdm(
+        desc=f"{owner}: trials", disable=not estimator.verbose, unit="fit"
+    ) as bar:
+
+        def trial(treatment: Treatment, number: int) -> Trial | None:
+            bar.set_postfix_str(" ".join(filter(None, astuple(treatment)[:3])))
+            done = _trial(estimator, treatment, history, number)
+            bar.update()
+            return done
+
+        used, tried = select(treatments, trial, estimator.n_ensemble)
+        if several and not math.isfinite(mean_error(tried[used[0]])):
+            _refuse(estimator, history, f"choosing {' and '.join(several)}")
+        if estimator.intervals and constant(history):
+            errors = np.zeros((1, estimator.horizon, estimator.n_channels_))
+        elif estimator.intervals:
+            if not several:
+                tried[used[0]] = [trial(used[0], 0)]
+            found = _of_the_mean([tried[each] for each in used])
+            if not found:
+                _refuse(estimator, history, "intervals")
+            errors = np.concatenate(found)
     selection = [
         {
             **{name: getattr(treatment, name) for name in _CHOICES},

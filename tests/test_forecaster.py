@@ -673,3 +673,23 @@ def test_short_series_work_or_are_refused_in_one_sentence(difference):
                 fits += 1
                 assert np.isfinite(rnn.predict()).all()
     assert fits == 2
+
+
+def test_a_bar_covers_the_trials(capsys):
+    y = wave(40)
+    combining(verbose=1, max_epochs=1, window=3).fit(y)
+    assert re.search(r"RNNForecaster: trials: \d+fit", capsys.readouterr().err)
+    rnn = combining(max_epochs=1, window=3).fit(y)
+    assert capsys.readouterr() == ("", "")
+    rnn.set_params(verbose=1, **FIXED).backtest(y, n_origins=2)
+    assert "RNNForecaster.backtest: 100%" in capsys.readouterr().err
+
+
+def test_saved_forecasters_remember_exogenous_columns(dated, tmp_path):
+    _, y, known = dated
+    frame = known.assign(load=y)
+    rnn = quick(exogenous=["temp", "holiday"]).fit(frame[:80])
+    rnn.save(tmp_path / "rnn")
+    twin = sknets.load(tmp_path / "rnn")
+    pd.testing.assert_frame_equal(twin.predict(4, known), rnn.predict(4, known))
+    assert twin.exogenous_names_ == ["temp", "holiday"]
