@@ -25,7 +25,11 @@ from sknets._inputs.windows import Treatment
 _ORIGINS = 64
 _WINDOW = 24
 _AGAIN, _ROUNDS = 4, 3  # so many of the best are tried so often
+# What errs so much more than the best in its first trials is not tried again.
+_HOPELESS = (1.3, 1.15)
 _MARGIN = 0.8  # of the error without a transform: less may be luck
+# Longer training hardly changes which treatment is better.
+_STEPS = 300
 _CHOICES = ("strategy", "transformation", "difference")
 
 
@@ -79,20 +83,21 @@ def select(
         done += [trial(treatment, i) for i in range(len(done), rounds)]
         return mean_error(done)
 
-    def handicapped(treatment: Treatment) -> float:
-        return error(treatment) / (1 if treatment.transformation is None else _MARGIN)
-
     # How the series is differenced decides most; the transform is looked for last. The
     # best ones are tried again: one fit of a small net is luck.
     transforms = list(dict.fromkeys(each.transformation for each in treatments))
     ranked = [each for each in treatments if each.transformation == transforms[-1]]
     if len(ranked) > 1:
-        ranked = sorted(ranked, key=lambda each: error(each, 1))[:_AGAIN]
+        for rounds, factor in enumerate(_HOPELESS, 1):
+            ranked.sort(key=lambda each: error(each, rounds))
+            limit = factor * error(ranked[0], rounds)
+            hopeful = sum(error(each, rounds) <= limit for each in ranked)
+            ranked = ranked[: min(_AGAIN, max(n_best, hopeful))]
         ranked.sort(key=error)
-    if len(transforms) > 1:
-        grid = [replace(ranked[0], transformation=each) for each in transforms]
-        best = min(grid, key=handicapped).transformation
-        ranked = [replace(each, transformation=best) for each in ranked]
+    for transform in transforms[:-1]:
+        best, other = ranked[0], replace(ranked[0], transformation=transform)
+        if error(other, 1) < error(best, 1) and error(other) < _MARGIN * error(best):
+            ranked = [replace(each, transformation=transform) for each in ranked]
     others = [each for each in ranked[1:n_best] if math.isfinite(error(each))]
     return [ranked[0], *others], tried
 
@@ -256,8 +261,10 @@ def _trial(
     if not rows:
         return None
     part = history.only(rows, [len(history.values[i]) - n_held_out for i in rows])
+    model = twin(estimator, treatment, number)
+    epochs = math.ceil(_STEPS * model.batch_size / sum(map(len, part.values)))
     try:
-        model = twin(estimator, treatment, number)._fit(part)
+        model.set_params(max_epochs=min(epochs, model.max_epochs))._fit(part)
     except DivergenceError:
         return None
     return _errors(model, history, n_held_out)

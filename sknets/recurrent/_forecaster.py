@@ -39,11 +39,8 @@ class ForecastNet(nn.Module):
         dropout: float,
     ):
         super().__init__()
-        bias = cell != "rnn"  # Elman's figure has none
         widths = [n_channels + n_exogenous] + [hidden_size] * (n_layers - 1)
-        self.layers = nn.ModuleList(
-            CELLS[cell](width, hidden_size, bias=bias) for width in widths
-        )
+        self.layers = nn.ModuleList(CELLS[cell](width, hidden_size) for width in widths)
         self.dropout = Dropout(dropout)
         self.head = nn.Linear(hidden_size, n_channels * (horizon or 1))
         self.ahead: nn.Module | None = None
@@ -179,9 +176,11 @@ class RNNForecaster(Forecaster):
 
     How a series is differenced decides more than the network does, and no rule knows.
     So "auto" trains on the beginning of the series and forecasts its last part from
-    rolling origins: every strategy and difference once, the best four twice more with
-    other seeds and shorter beginnings, then the logarithm likewise. Whatever is
-    fixed is not tried. Nothing looks ahead; scales, too, are those of the beginning.
+    rolling origins: every strategy and difference once, the best ones (at most four
+    that err hardly more than the first) twice more with other seeds and shorter
+    beginnings, then the logarithm likewise. A trial takes at most about 300 steps.
+    Whatever is fixed is not tried, nor is a series that never changes. Nothing looks
+    ahead; scales, too, are those of the beginning.
     The best two forecast together: which one is better is hardly known, and their mean
     is often better than either.
 
@@ -191,6 +190,10 @@ class RNNForecaster(Forecaster):
     the coverage is measured (``benchmarks/forecasting.py``), not guaranteed.
 
     Exogenous columns are differenced as y is; each step reads those of the next one.
+    They are ``fit(y, X)`` and ``predict(12, X_future)``, matched by the names of the
+    columns and, where both have an index, by date. scikit-learn's order, ``fit(X, y)``,
+    is refused; in searches and cross-validation they are columns of y, see
+    ``exogenous``.
     With ``early_stopping`` the end of each series is the validation set. A checkpoint
     keeps the training, not the choosing, which is repeated.
 
