@@ -176,14 +176,14 @@ class Forecaster(Estimator):
         ----------
         horizon, X_future, y, X
             As in `predict_interval`.
-        quantiles : sequence of float, default=(0.1, 0.5, 0.9)
+        quantiles : float or sequence of float, default=(0.1, 0.5, 0.9)
             0.5 is the forecast itself, two that add up to 1 are the ends of an
             interval: errors above and below it are taken to be alike.
 
         Returns
         -------
         forecasts : dict
-            For each quantile what `predict` would return.
+            For each quantile what `predict` would return; that alone of a single one.
 
         Raises
         ------
@@ -193,10 +193,11 @@ class Forecaster(Estimator):
             As `predict_interval`.
         """
         asked = self._ask(horizon, X_future, y, X)
-        for share in quantiles:
+        shares = [quantiles] if np.ndim(quantiles) == 0 else list(quantiles)
+        for share in shares:
             check_share(f"{type(self).__name__}.predict_quantiles", "quantiles", share)
-        bands = self._bands(*asked, [2 * share - 1 for share in quantiles])
-        return dict(zip(quantiles, bands))
+        bands = self._bands(*asked, [2 * share - 1 for share in shares])
+        return dict(zip(shares, bands)) if np.ndim(quantiles) else bands[0]
 
     def score(self, y, X=None):
         """Return how good forecasts of the values after the fitted series are.

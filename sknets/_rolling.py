@@ -228,7 +228,8 @@ def _season(history: History) -> int | None:
     longest = max(history.values, key=len)
     d = np.diff(longest, axis=0)
     d = d - d.mean(0)
-    d /= max(np.abs(d).max(), np.finfo(float).tiny)  # squares of tiny values are 0
+    # Squares of tiny values are 0.
+    d /= np.maximum(np.abs(d).max(0), np.finfo(np.float64).tiny)
     n = len(d)
     most = min(n // 3, 400)
     power = np.abs(np.fft.rfft(d, 2 * n, axis=0)) ** 2

@@ -629,6 +629,8 @@ def test_several_intervals_and_quantiles():
         np.testing.assert_array_equal(bounds, rnn.predict_interval(coverage=coverage))
     by_share = rnn.predict_quantiles(quantiles=[0.25, 0.5, 0.75])
     np.testing.assert_array_equal(by_share[0.5], rnn.predict())
+    alone = rnn.predict_quantiles(quantiles=0.25)
+    np.testing.assert_array_equal(by_share[0.25], alone)
     np.testing.assert_array_equal([by_share[0.25], by_share[0.75]], found[0.5])
     values = np.stack(list(rnn.predict_quantiles().values()))
     assert (np.diff(values, axis=0) >= 0).all()
