@@ -96,7 +96,8 @@ def test_the_validation_set_is_the_end():
 def test_a_season_is_learned(strategy, cell):
     y = wave(130)
     rnn = quick(strategy=strategy, cell=cell, difference=None, horizon=6, max_epochs=30)
-    forecast = rnn.set_params(intervals=False, n_layers=2).fit(y[:118]).predict(12)
+    rnn.set_params(intervals=False, n_layers=2, window=13)
+    forecast = rnn.fit(y[:118]).predict(12)
     assert np.abs(forecast - y[118:]).mean() < 0.9  # the mean would be wrong by 1.9
 
 
@@ -340,7 +341,7 @@ def test_intervals_cover_what_they_say():
     y = noise.copy()
     for t in range(1, 200):
         y[:, t] += 0.7 * y[:, t - 1]
-    rnn = quick(difference=None, max_epochs=8).fit(list(y[:, :130]))
+    rnn = quick(difference=None, window=8, max_epochs=8).fit(list(y[:, :130]))
     inside = {0.6: [], 0.9: []}
     for origin in range(130, 196, 4):
         for coverage, found in inside.items():
