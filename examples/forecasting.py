@@ -4,6 +4,7 @@ Twelve years of a generated monthly series. Saves forecasting.png; `--quick` is 
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import matplotlib
@@ -40,9 +41,8 @@ naive = np.tile(train[-12:], 2)
 print(f"MAE: {np.abs(forecast - test).mean():.1f}", end=", ")
 print(f"of the year before: {np.abs(naive - test).mean():.1f}")
 print(f"within the band: {test.between(lower, upper).mean():.0%}")
-quick = rnn.set_params(strategy=rnn.strategy_, transformation=rnn.transformation_)
-quick = quick.set_params(difference=rnn.difference_, season=rnn.season_)
-print(quick.backtest(y, horizon=12, n_origins=3, coverage=0.9))
+rnn.set_params(**asdict(rnn.treatment_))
+print(rnn.backtest(y, horizon=12, n_origins=3, coverage=0.9))
 
 # 4. The picture.
 figure, ax = plt.subplots(figsize=(9, 4), layout="constrained")

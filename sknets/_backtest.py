@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
+from tqdm.auto import tqdm
 
-from sknets._inputs.series import History, read_series
+from sknets._inputs.series import History, read_exogenous
+from sknets._rolling import check_share
 
 
 @dataclass(repr=False)
@@ -53,29 +56,33 @@ def backtest(
     """`Forecaster.backtest`."""
     owner = type(estimator).__name__
     estimator._check_params()
-    history = read_series(y, owner, "y")
-    exogenous = None if X is None else read_series(X, owner, "X").values
+    reader = clone(estimator)
+    history = reader._check_input(y, reset=True)
+    read_exogenous(reader, X, history, reset=True)
     h = estimator.horizon if horizon is None else horizon
     lengths = np.array([len(v) for v in history.values])
-    back = _origins(f"{owner}.backtest", lengths.min(), h, n_origins, step, initial)
-    names = [_times(y, i, history) for i in range(len(history))]
+    back = _origins(
+        f"{owner}.backtest", int(lengths.min()), h, n_origins, step, initial, refit
+    )
+    names = [history.index(i) for i in range(len(history))]
+    rows, levels = list(range(len(history))), [0.0]
+    if coverage is not None:
+        check_share(f"{owner}.backtest", "coverage", coverage)
+        levels += [-coverage, coverage]
     frames: list[pd.DataFrame] = []
     model: Any = None
-    for distance in back:
+    naive: Any = None
+    bar = tqdm(back, f"{owner}.backtest", disable=not estimator.verbose, unit="origin")
+    for distance in bar:
         ends = (lengths - distance).tolist()
-        past = history.only(list(range(len(history))), ends)
-        before = _cut(exogenous, past, [0] * len(ends), ends)
+        past = history.only(rows, ends)
         if model is None or refit:
-            model = clone(estimator).fit(past, before)
-        if model is not None and len(frames) == 0:
-            naive = model.naive_error_
-        after = _cut(exogenous, past, ends, [end + h for end in ends])
-        given = {"y": past, "X": before}
-        found = {"prediction": model.predict(h, after, **given)}
-        if coverage is not None:
-            bounds = model.predict_interval(h, after, coverage=coverage, **given)
-            found |= dict(zip(("lower", "upper"), bounds))
-        frames += _rows(found, history, ends, h, names)
+            model = clone(estimator).fit(past)
+            naive = model.naive_error_ if naive is None else naive
+        past, future = model._start(past, None), history.after(rows, ends, h)
+        found = model._bands(past, future, np.arange(1, h + 1), levels)
+        columns = dict(zip(("prediction", "lower", "upper"), found))
+        frames += _rows(columns, history, ends, h, names)
     table = pd.concat(frames, ignore_index=True)
     if not history.panel:
         table = table.drop(columns="series")
@@ -92,7 +99,7 @@ def backtest(
 
 
 def _origins(
-    call: str, n: int, h: Any, n_origins: Any, step: Any, initial: Any
+    call: str, n: int, h: Any, n_origins: Any, step: Any, initial: Any, refit: bool
 ) -> list[int]:
     """How many values before the end each origin is, the first one first."""
     given = {"horizon": h, "n_origins": n_origins, "step": step, "initial": initial}
@@ -107,7 +114,8 @@ def _origins(
             n_origins = room // step + 1
         first = n - initial
     else:
-        step = h if step is None else step
+        if step is None:  # the first origin has half of the series before it
+            step = max(1, min(h, (n // 2 - h) // max(1, n_origins - 1)))
         first = h + (n_origins - 1) * step
         room = n - first - 1
     if room < 0:
@@ -115,24 +123,15 @@ def _origins(
             f"{call}: {n} values are too few for {n_origins} origins with {h} steps "
             "after each: ask for fewer, or a smaller horizon"
         )
+    if n - first < (2 * h if refit else n / 2):
+        warnings.warn(
+            f"{call}: the first origin has only {n - first} of {n} values before it: "
+            "give initial, fewer origins, a smaller step, "
+            + ("or a smaller horizon" if refit else "or refit=True"),
+            UserWarning,
+            stacklevel=4,
+        )
     return [first - i * step for i in range(n_origins) if first - i * step >= h]
-
-
-def _cut(exogenous: Any, past: History, starts: list[int], ends: list[int]) -> Any:
-    if exogenous is None:
-        return None
-    values = [e[a:b] for e, a, b in zip(exogenous, starts, ends)]
-    return History(values, past.timelines, past.panel, past.keys, flat=False)
-
-
-def _times(y: Any, i: int, history: History) -> Any:
-    """The index of one series, or positions."""
-    line, n = history.timelines[i], len(history.values[i])
-    if line["kind"] == "":
-        return np.arange(n)
-    if history.panel == "frame":
-        return y.loc[history.keys[i]].index
-    return (y if not history.panel else y[history.keys[i]]).index
 
 
 def _rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import asdict, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,23 +17,17 @@ from sknets._backtest import Backtest, backtest
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
 from sknets._inputs.sequences import SequenceData
-from sknets._inputs.series import (
-    History,
-    Series,
-    read_exogenous,
-    read_future,
-    read_steps,
-    steps_after,
-)
-from sknets._inputs.windows import TRANSFORMS, Differencing, Windows, cut_windows
+from sknets._inputs.series import History, Series, read_exogenous, read_future
+from sknets._inputs.timelines import read_steps, steps_after
+from sknets._inputs.windows import TRANSFORMS, Treatment, Windows, cut_windows
 from sknets._params import param
-from sknets._rolling import choose, interval_widths
+from sknets._rolling import check_share, choose, interval_widths, twin
 from sknets._scores import R2
 
 # What a member does not share with the one it belongs to.
 _OF_MEMBERS = (
-    *("strategy", "transformation", "difference", "season", "window", "n_combined"),
-    *("intervals", "callbacks", "checkpoint", "verbose", "random_state"),
+    *(field.name for field in fields(Treatment)),
+    *("n_ensemble", "intervals", "callbacks", "checkpoint", "verbose", "random_state"),
 )
 
 
@@ -56,8 +51,9 @@ class Forecaster(Estimator):
         default="auto"
     )
     season: int | Literal["auto"] | None = param(default="auto", at_least=2)
-    n_combined: int = param(default=2, at_least=1)
+    n_ensemble: int = param(default=2, at_least=1)
     intervals: bool = param(default=True)
+    exogenous: list[Any] | None = param(default=None)
 
     @with_callbacks
     def fit(self, y, X=None):
@@ -68,7 +64,9 @@ class Forecaster(Estimator):
         y : array-like of shape (n_times,) or (n_times, n_channels), or a panel
             The values in the order of time. See the notes of the class.
         X : array-like of shape (n_times, n_exogenous), or a panel, default=None
-            Exogenous columns, known in the future too, at the same times.
+            Exogenous columns of y (n_times,), known in the future too: at the times of
+            y, by the index if both have one. Columns of y itself are named by the
+            parameter ``exogenous``, as several channels and cross-validation need it.
 
         Returns
         -------
@@ -78,16 +76,12 @@ class Forecaster(Estimator):
         ------
         ValueError
             For a parameter out of bounds, for NaN, for too short a series, for an index
-            that is not in the order of time or has gaps.
+            that is not in the order of time or has gaps, for an X with one axis or
+            beside a y with two.
         DivergenceError
             When the training loss is no longer finite.
         """
-        with AllOrNothing(self) as attempt:
-            if self.warm_start and self.__sklearn_is_fitted__():
-                attempt.snapshot()
-            self._fit(y, X)
-            self._train_members("_fit", y, X)
-        return self
+        return self._train_all("_fit", y, X, goes_on=self.warm_start)
 
     def partial_fit(self, y, X=None):
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
@@ -104,25 +98,21 @@ class Forecaster(Estimator):
         -------
         self : object
         """
-        with AllOrNothing(self) as attempt:
-            if self.__sklearn_is_fitted__():
-                attempt.snapshot()
-            self._partial_fit(y, X)
-            self._train_members("_partial_fit", y, X)
-        return self
+        return self._train_all("_partial_fit", y, X, goes_on=True)
 
     def predict(self, horizon=None, X_future=None, *, y=None, X=None):
         """Forecast what follows.
 
         Parameters
         ----------
-        horizon : int or list of int, default=None
-            How many steps, or which ones (1 is the first after the end); None stands
-            for the parameter ``horizon``. Beyond it, "direct" goes on block by block,
-            each from the forecasts before.
+        horizon : int, list of int or dates, default=None
+            How many steps, or which ones (1 is the first after the end), or the dates
+            of these (a DatetimeIndex, a PeriodIndex, a list of timestamps or strings);
+            None stands for the parameter ``horizon``. Beyond it, "direct" goes on block
+            by block, each from the forecasts before.
         X_future : array-like of shape (n_steps, n_exogenous), default=None
-            The exogenous columns of all steps up to the last one asked for; if `fit`
-            had some.
+            The exogenous columns of all steps up to the last one asked for, if `fit`
+            had some. By its index a frame may be longer.
         y : like that of `fit`, default=None
             The series to go on from, without learning from it; None stands for that of
             `fit`.
@@ -140,15 +130,11 @@ class Forecaster(Estimator):
         NotFittedError
             Before `fit`.
         ValueError
-            For a horizon below 1, for exogenous columns that are missing or of the
-            wrong length, for a series too short to read.
+            For a horizon below 1 or dates that are no steps, for exogenous columns that
+            are missing, of other names or order, or lack a row, for a series too short
+            to read.
         """
-        check_is_fitted(self)
-        history, past = self._start(y, X)
-        steps = read_steps(self, horizon)
-        future = read_future(self, X_future, int(steps.max()), history)
-        found = self._forecast(history, past, future, int(steps.max()))
-        return history.wrap([self._back(z)[steps - 1] for z in found], steps)
+        return self._bands(*self._ask(horizon, X_future, y, X), [0.0])[0]
 
     def predict_interval(
         self, horizon=None, X_future=None, *, coverage=0.9, y=None, X=None
@@ -159,13 +145,13 @@ class Forecaster(Estimator):
         ----------
         horizon, X_future, y, X
             As in `predict`; no step beyond the parameter ``horizon``.
-        coverage : float, default=0.9
+        coverage : float or sequence of float, default=0.9
             The share of future values that shall be in between, step by step.
 
         Returns
         -------
         lower, upper : like y
-            As `predict` returns them.
+            As `predict` returns them; of several shares a dict of such pairs.
 
         Raises
         ------
@@ -175,20 +161,44 @@ class Forecaster(Estimator):
             As `predict`; for a step beyond ``horizon``; after a fit without
             ``intervals``.
         """
-        check_is_fitted(self)
-        history, past = self._start(y, X)
-        steps = read_steps(self, horizon)
-        widths = interval_widths(self, steps, coverage)
-        future = read_future(self, X_future, int(steps.max()), history)
-        found = self._forecast(history, past, future, int(steps.max()))
-        bounds = []
-        for sign in (-1, 1):
-            each = [
-                self._back(z[steps - 1] + sign * widths * s)
-                for z, s in zip(found, self._scales(history))
-            ]
-            bounds.append(history.wrap(each, steps))
-        return tuple(bounds)
+        asked = self._ask(horizon, X_future, y, X)
+        found = {}
+        for share in [coverage] if np.ndim(coverage) == 0 else coverage:
+            check_share(f"{type(self).__name__}.predict_interval", "coverage", share)
+            found[share] = tuple(self._bands(*asked, [-share, share]))
+        return found if np.ndim(coverage) else found[coverage]
+
+    def predict_quantiles(
+        self, horizon=None, X_future=None, *, quantiles=(0.1, 0.5, 0.9), y=None, X=None
+    ):
+        """Forecast the values below which the future will be, so often.
+
+        Parameters
+        ----------
+        horizon, X_future, y, X
+            As in `predict_interval`.
+        quantiles : float or sequence of float, default=(0.1, 0.5, 0.9)
+            0.5 is the forecast itself, two that add up to 1 are the ends of an
+            interval: errors above and below it are taken to be alike.
+
+        Returns
+        -------
+        forecasts : dict
+            For each quantile what `predict` would return; that alone of a single one.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            As `predict_interval`.
+        """
+        asked = self._ask(horizon, X_future, y, X)
+        shares = [quantiles] if np.ndim(quantiles) == 0 else list(quantiles)
+        for share in shares:
+            check_share(f"{type(self).__name__}.predict_quantiles", "quantiles", share)
+        bands = self._bands(*asked, [2 * share - 1 for share in shares])
+        return dict(zip(shares, bands)) if np.ndim(quantiles) else bands[0]
 
     def score(self, y, X=None):
         """Return how good forecasts of the values after the fitted series are.
@@ -213,41 +223,43 @@ class Forecaster(Estimator):
         check_is_fitted(self)
         owner = type(self).__name__
         history = self._check_input(y, reset=False)
+        read_exogenous(self, X, history, reset=False)
         if history.panel:
-            return self._score_panel(history, X)
+            return self._score_panel(history)
         if self.panel_:
             raise ValueError(f"{owner}.score: y is one series, but fit had a panel")
         steps = np.arange(1, len(history.values[0]) + 1)
-        line = self.history_["timelines"][0]
-        if line["kind"] and hasattr(y, "index"):
-            found = steps_after(line, y.index)
+        line = self.history_.timelines[0]
+        if line["kind"] and history.timelines[0]["kind"]:
+            index = history.index(0)
+            found = steps_after(line, index)
             if found is None:
                 raise ValueError(
-                    f"{owner}.score: y begins at {y.index[0]}, but it must follow the "
+                    f"{owner}.score: y begins at {index[0]}, but it must follow the "
                     f"fitted series, which ends at {line['last']}: split in the order "
                     "of time, as TimeSeriesSplit does"
                 )
             steps = found
-        forecast = np.asarray(self.predict(steps, X)).reshape(len(steps), -1)
+        if history.exogenous is not None and steps[0] > 1:
+            raise ValueError(
+                f"{owner}.score: y begins {steps[0]} steps after the end of the fitted "
+                "series, but exogenous columns are needed from the first step on"
+            )
+        z = self._forecast(self.history_, history.exogenous, int(steps.max()))[0]
+        forecast = self.treatment_.inverse(z)[steps - 1]
         error = np.abs(forecast - history.values[0]).mean(0)
         return -float((error / self.naive_error_).mean())
 
-    def _score_panel(self, history: History, X: Any) -> float:
-        exogenous = read_exogenous(self, X, history, reset=False)
-        h, n = self.horizon_, range(len(history))
-        ends = [len(v) - h for v in history.values]
-        past = history.only(list(n), ends)
-        before = after = None
-        if exogenous is not None:
-            before = [e[:end] for e, end in zip(exogenous, ends)]
-            after = [e[end:] for e, end in zip(exogenous, ends)]
-        self._check_length(past)
-        found = self._forecast(past, before, after, h)
+    def _score_panel(self, history: History) -> float:
+        rows, h = list(range(len(history))), self.horizon_
+        ends = [len(values) - h for values in history.values]
+        past = history.only(rows, ends)
+        self._check_history(past)
+        found = self._forecast(past, history.after(rows, ends, h), h)
         scores = []
         for z, values, end in zip(found, history.values, ends):
-            naive = np.abs(np.diff(values[:end], axis=0)).mean(0)
-            error = np.abs(self._back(z) - values[end:]).mean(0)
-            scores.append((error / np.where(naive > 0, naive, 1)).mean())
+            error = np.abs(self.treatment_.inverse(z) - values[end:]).mean(0)
+            scores.append((error / _naive_error([values[:end]])).mean())
         return -float(np.mean(scores))
 
     def backtest(
@@ -259,7 +271,7 @@ class Forecaster(Estimator):
         n_origins=5,
         step=None,
         initial=None,
-        refit=False,
+        refit=True,
         coverage=None,
     ):
         """Forecast the past, from one origin after the other, never looking ahead.
@@ -275,14 +287,16 @@ class Forecaster(Estimator):
         n_origins : int, default=5
             How many origins; the last one is ``horizon`` steps before the end.
         step : int, default=None
-            Steps from one origin to the next; None stands for ``horizon``, or for what
-            ``initial`` and ``n_origins`` leave.
+            Steps from one origin to the next; None stands for what ``initial`` and
+            ``n_origins`` leave, without ``initial`` for ``horizon`` or as many as leave
+            half of the series before the first origin.
         initial : int, default=None
             How many values the first origin has before it; with ``step`` it decides how
             many origins there are.
-        refit : bool, default=False
-            Whether a clone learns anew at each origin; else one learns at the first and
-            forecasts from all of them.
+        refit : bool, default=True
+            Whether a clone learns anew at each origin, its choices included; else one
+            learns at the first and forecasts from all of them, in a fraction of the
+            time.
         coverage : float, default=None
             Of intervals to forecast and count too.
 
@@ -291,6 +305,12 @@ class Forecaster(Estimator):
         result : Backtest
             ``result.table`` is a DataFrame with a row for each origin and step,
             ``result.metrics`` and ``result.by_step`` say how good they are.
+
+        Warns
+        -----
+        UserWarning
+            Where the first origin has little before it: less than two horizons, or
+            without ``refit`` less than half of the series.
         """
         return backtest(
             self,
@@ -299,121 +319,110 @@ class Forecaster(Estimator):
 
     # -- for the engine ------------------------------------------------------------
 
-    def _train_members(self, how: str, y: Any, X: Any) -> None:
-        """Train the other members as this one was, on copies: a failure leaves them."""
-        members = deepcopy(self.members_)
-        for member in members:
-            own = {name: getattr(member, name) for name in _OF_MEMBERS}
-            member.set_params(**{**self.get_params(deep=False), **own})
-            getattr(member, how)(y, X)
-        self.members_: list[Any] = members
-
     @property
-    def _direct(self) -> bool:
-        return self.strategy_ == "direct"
+    def treatment_(self) -> Treatment:
+        """How the series is treated by ``net_``."""
+        return Treatment(
+            *(getattr(self, f"{each.name}_") for each in fields(Treatment))
+        )
 
-    @property
-    def _differencing(self) -> Differencing:
-        lags = {None: (), "first": (1,), "seasonal": (self.season_,)}
-        return Differencing(lags.get(self.difference_, (1, self.season_)))
+    def _train_all(self, how: str, y: Any, X: Any, goes_on: bool) -> Any:
+        with AllOrNothing(self) as attempt:
+            if goes_on and self.__sklearn_is_fitted__():
+                attempt.snapshot()
+            getattr(self, how)(y, X)
+            # On copies: a failure leaves the members as they were.
+            members = deepcopy(self.members_)
+            for member in members:
+                own = {name: getattr(member, name) for name in _OF_MEMBERS}
+                member.set_params(**{**self.get_params(deep=False), **own})
+                getattr(member, how)(y, X)
+            self.members_: list[Any] = members
+        return self
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         device = resolve_device(self.device, type(self).__name__)
         history = self._check_input(X, reset=reset)
-        exogenous = read_exogenous(self, y, history, reset=reset)
+        read_exogenous(self, y, history, reset=reset)
         if reset:
             self.horizon_, self.panel_ = self.horizon, bool(history.panel)
-            choose(self, history, exogenous)
-        self._check_length(history, training=True)
-        windows = self._windows(history, exogenous, reset)
-        self._remember(history, exogenous)
+            if self.transformation != "auto":
+                self._check_values(history, self.transformation)
+            used, self.selection_, self.held_out_errors_ = choose(self, history)
+            for name, value in asdict(used[0]).items():
+                setattr(self, f"{name}_", value)
+            self.members_ = [twin(self, each, i) for i, each in enumerate(used[1:], 1)]
+        self._check_history(history, more=1)
+        windows = self._windows(history, reset)
         dtype = compute_dtype(self.precision, torch.float32, device)
         samples = windows.samples(device, dtype if reset else self.net_.dtype)
         samples.windows = windows
         return samples
 
-    def _check_length(self, history: History, training: bool = False) -> None:
-        need = self.window_ + self._differencing.reach + int(training)
+    def _check_history(self, history: History, more: int = 0) -> None:
+        """Refuse what this treatment cannot go on from; ``more`` is there to learn."""
+        treatment = self.treatment_
+        need = treatment.length + more
+        self._check_values(history, treatment.transformation)
         for i, values in enumerate(history.values):
             if len(values) < need:
-                name = f"y[{history.keys[i]!r}]" if history.panel else "y"
                 raise ValueError(
-                    f"{type(self).__name__}: {name} has {len(values)} values, but a "
-                    f"window of {self.window_} with difference={self.difference_!r} "
-                    f"needs at least {need}: give more of it or a smaller window"
+                    f"{type(self).__name__}: {history.name(i)} has {len(values)} "
+                    f"values, but a window of {treatment.window} with difference="
+                    f"{treatment.difference!r} needs at least {need}: give more of it "
+                    "or a smaller window"
                 )
 
-    def _there(self, values: np.ndarray) -> np.ndarray:
-        function, _, holds = TRANSFORMS[self.transformation_]
-        if not holds(values).all():
-            raise ValueError(
-                f"{type(self).__name__}: y has values as low as {values.min():g}, of "
-                f"which there is no {self.transformation_}: set transformation=None"
-            )
-        return function(values)
+    def _check_values(self, history: History, transformation: str | None) -> None:
+        for i, values in enumerate(history.values):
+            if not TRANSFORMS[transformation][2](values).all():
+                raise ValueError(
+                    f"{type(self).__name__}: {history.name(i)} has values as low as "
+                    f"{values.min():g}, of which there is no {transformation}: set "
+                    "transformation=None"
+                )
 
-    def _back(self, z: np.ndarray) -> np.ndarray:
-        return TRANSFORMS[self.transformation_][1](z)
-
-    def _windows(self, history: History, exogenous: Any, reset: bool) -> Windows:
-        differencing = self._differencing
-        differences = [differencing(self._there(v)) for v in history.values]
+    def _windows(self, history: History, reset: bool) -> Windows:
+        treatment, exogenous = self.treatment_, history.exogenous
+        differences = [treatment.differences(values) for values in history.values]
+        if reset or self.panel_:
+            self.moments_ = [*map(_moments, differences)]
         if reset:
-            joined = np.concatenate(differences)
-            self.y_mean_, self.y_scale_ = joined.mean(0), _scale(joined)
-            naive = [np.abs(np.diff(v, axis=0)) for v in history.values]
-            error = np.concatenate(naive).mean(0)
-            self.naive_error_ = np.where(error > 0, error, 1.0)
+            self.naive_error_ = _naive_error(history.values)
             if exogenous is not None:
-                joined = np.concatenate([differencing(e) for e in exogenous])
-                self.x_mean_, self.x_scale_ = joined.mean(0), _scale(joined)
-        if exogenous is not None:
-            exogenous = [self._exogenous(e) for e in exogenous]
+                joined = np.concatenate([*map(treatment.differencing, exogenous)])
+                self.x_mean_, self.x_scale_ = _moments(joined)
         windows = cut_windows(
-            [
-                (d - m) / s
-                for d, (m, s) in zip(differences, map(self._own, differences))
-            ],
-            exogenous,
-            self.window_,
+            treatment,
+            [_scaled(d, *own) for d, own in zip(differences, self.moments_)],
+            None if exogenous is None else [*map(self._exogenous, exogenous)],
             self.horizon_,
-            not self._direct,
-            differencing,
             self.validation_fraction if self.early_stopping else 0.0,
         )
         if reset:
             size = np.sqrt(np.nanmean(np.square(windows.y.numpy()), axis=(0, 1)))
             self.target_scale_ = np.where(size > 0, size, 1.0)
         windows.y = windows.y / as_tensor(self.target_scale_)
+        self.history_ = history.last(treatment.length)
         return windows
 
     def _exogenous(self, e: np.ndarray) -> np.ndarray:
-        return (self._differencing(e) - self.x_mean_) / self.x_scale_
+        return _scaled(self.treatment_.differencing(e), self.x_mean_, self.x_scale_)
 
-    def _own(self, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What a series is centred and scaled by: in a panel, its own past."""
-        if self.panel_:
-            return d.mean(0), _scale(d)
-        return self.y_mean_, self.y_scale_
+    def _moments(self, history: History) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What differences are centred and scaled by: in a panel, each's own past."""
+        if not self.panel_ or history is self.history_:
+            return self.moments_
+        return [_moments(self.treatment_.differences(v)) for v in history.values]
 
-    def _scales(self, history: History) -> list[np.ndarray]:
-        differencing = self._differencing
-        if history.values is self.history_["values"]:
-            return [s for _, s in self.statistics_]
-        return [self._own(differencing(self._there(v)))[1] for v in history.values]
+    def _units(self, history: History) -> Any:
+        """What errors of different series are compared in: (n_series, 1, C)."""
+        if not self.panel_:
+            return np.ones((1, 1, self.n_channels_))
+        scales = np.stack([scale for _, scale in self._moments(history)])[:, None]
+        return np.where(scales > 0, scales, 1.0)
 
-    def _remember(self, history: History, exogenous: Any) -> None:
-        """The ends of the series, from which forecasts go on."""
-        differencing = self._differencing
-        differences = [differencing(self._there(v)) for v in history.values]
-        self.statistics_ = [self._own(d) for d in differences]
-        n = self.window_ + differencing.reach
-        self.history_ = {**vars(history), "values": [v[-n:] for v in history.values]}
-        self.past_exogenous_ = None
-        if exogenous is not None:
-            self.past_exogenous_ = [e[-n:] for e in exogenous]
-
-    def _start(self, y: Any, X: Any) -> tuple[History, Any]:
+    def _start(self, y: Any, X: Any) -> History:
         """The series to go on from."""
         if y is None:
             if X is not None:
@@ -421,89 +430,92 @@ class Forecaster(Estimator):
                     f"{type(self).__name__}: X belongs to a y to go on from; of the "
                     "future it is X_future"
                 )
-            return History(**self.history_), self.past_exogenous_
+            return self.history_
         history = self._check_input(y, reset=False)
         if bool(history.panel) != self.panel_:
             kinds = "a panel", "one series"
             given, had = kinds if history.panel else kinds[::-1]
             raise ValueError(f"{type(self).__name__}: y is {given}, but fit had {had}")
         for each in (self, *self.members_):
-            each._check_length(history)
-        return history, read_exogenous(self, X, history, reset=False)
+            each._check_history(history)
+        read_exogenous(self, X, history, reset=False)
+        return history
 
-    def _forecast(
-        self, history: History, past: Any, future: Any, n_steps: int
-    ) -> np.ndarray:
+    def _ask(self, horizon: Any, X_future: Any, y: Any, X: Any) -> tuple:
+        """The series to go on from, the exogenous values to come, and the steps."""
+        check_is_fitted(self)
+        history = self._start(y, X)
+        horizon = self.horizon_ if horizon is None else horizon
+        steps = read_steps(type(self).__name__, horizon, history.timelines)
+        future = read_future(self, X_future, int(steps.max()), history)
+        return history, future, steps
+
+    def _bands(
+        self, history: History, future: Any, steps: np.ndarray, levels: list[float]
+    ) -> list[Any]:
+        """Forecasts, each so far off that this share of errors is smaller.
+
+        Below the forecast where a level is negative; of 0 it is the forecast itself.
+        """
+        widths = [interval_widths(self, steps, level) for level in levels]
+        found = self._forecast(history, future, int(steps.max()))[:, steps - 1]
+        units = self._units(history)
+        each = [self.treatment_.inverse(found + width * units) for width in widths]
+        return [history.wrap(list(one), steps) for one in each]
+
+    def _forecast(self, history: History, future: Any, n_steps: int) -> np.ndarray:
         """Transformed forecasts (n_series, n_steps, n_channels): the members' mean."""
-        found = [self._forecast_alone(history, past, future, n_steps)]
-        for member in self.members_:
-            given = history, past
-            if history.values is self.history_["values"]:
-                given = member._start(None, None)
-            found.append(member._forecast_alone(*given, future, n_steps))
+        found = [
+            each._paths(
+                each.history_ if history is self.history_ else history, future, n_steps
+            )
+            for each in (self, *self.members_)
+        ]
         return np.mean(found, axis=0)
 
-    def _forecast_alone(
-        self, history: History, past: Any, future: Any, n_steps: int
-    ) -> np.ndarray:
-        differencing = self._differencing
-        n = self.window_ + differencing.reach
-        z = [self._there(v) for v in history.values]
-        if history.values is self.history_["values"]:
-            statistics = self.statistics_
-        else:
-            statistics = [self._own(differencing(each)) for each in z]
-        exogenous = None
-        if past is not None:
-            both = [np.concatenate([p[-n:], f]) for p, f in zip(past, future)]
-            exogenous = np.stack([self._exogenous(e) for e in both])
-        mean, scale = (np.stack(each)[:, None] for each in zip(*statistics))
-        return self._paths(
-            np.stack([each[-n:] for each in z]), exogenous, mean, scale, n_steps
+    def _paths(self, history: History, future: Any, n_steps: int) -> np.ndarray:
+        """What this network alone forecasts."""
+        treatment, module = self.treatment_, self.net_.module_
+        window, differencing = treatment.window, treatment.differencing
+        moments = zip(*self._moments(history))
+        mean, scale = (np.stack(each)[:, None] for each in moments)
+        z = np.stack(
+            [treatment.transform(v[-treatment.length :]) for v in history.values]
         )
-
-    def _paths(
-        self,
-        z: np.ndarray,
-        exogenous: np.ndarray | None,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        n_steps: int,
-    ) -> np.ndarray:
-        """What follows z (B, window + reach, C), as (B, n_steps, C)."""
-        differencing, module = self._differencing, self.net_.module_
-        start, window = z.shape[1], self.window_
-        block = self.horizon_ if self._direct else n_steps
+        known = None
+        if future is not None:
+            past = [e[-treatment.length :] for e in history.exogenous or []]
+            joined = [np.concatenate(both) for both in zip(past, future)]
+            known = np.stack([*map(self._exogenous, joined)])
+        start, direct = z.shape[1], treatment.strategy == "direct"
+        block = self.horizon_ if direct else n_steps
         while (done := z.shape[1] - start) < n_steps:
-            x = (differencing(z[:, z.shape[1] - start :]) - mean) / scale
-            ahead = block - 1 if exogenous is not None else 0
-            if exogenous is not None:
-                x = np.pad(x, ((0, 0), (0, ahead), (0, 0)))
-                e = exogenous[:, done + 1 : done + 1 + window + ahead]
-                e = np.pad(e, ((0, 0), (0, window + ahead - e.shape[1]), (0, 0)))
+            x = _scaled(differencing(z[:, -start:]), mean, scale)
+            if known is not None:
+                n = window + block - 1
+                x = np.pad(x, ((0, 0), (0, block - 1), (0, 0)))
+                e = known[:, done + 1 : done + 1 + n]
+                e = np.pad(e, ((0, 0), (0, n - e.shape[1]), (0, 0)))
                 x = np.concatenate([x, e], 2)
-            steps = SequenceData(as_tensor(x))
-            if self._direct:
-                out = self._collect(steps, module).reshape(len(z), block, -1)
-                d = out.astype(np.float64) * self.target_scale_
-                d = differencing.of_levels(d)
-            else:
-                out = self._collect(steps, lambda b: module.roll(b.values, n_steps))
-                d = out.astype(np.float64) * self.target_scale_
+            run = module if direct else lambda b: module.roll(b.values, n_steps)
+            out = self._collect(SequenceData(as_tensor(x)), run)
+            d = out.reshape(len(z), block, -1).astype(np.float64) * self.target_scale_
+            d = differencing.of_levels(d) if direct else d
             z = np.concatenate([z, differencing.integrate(z, d * scale + mean)], 1)
         return z[:, start : start + n_steps]
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        if "members_" in state:
+        if "net_state_" in state:
             state["members_"] = [each.__getstate__() for each in self.members_]
+            state["history_"] = dict(vars(self.history_))
         return state
 
     def _restore(self, net_state: dict[str, Any]) -> None:
         members = [type(self)() for _ in self.members_]
         for member, state in zip(members, self.members_):
             member.__setstate__(state)
-        self.members_ = members
+        self.members_, self.history_ = members, History(**vars(self)["history_"])
         super()._restore(net_state)
 
     def _split(self, samples, random):
@@ -549,9 +561,26 @@ class KnownR2(R2):
         super().update(output[known][:, None], y[known][:, None], None)
 
 
-def _scale(values: np.ndarray) -> np.ndarray:
-    scale = values.std(0)
-    return np.where(scale > 1e-9 * np.abs(values).max(0, initial=0), scale, 1.0)
+def _moments(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale; where all is the same but for rounding, that and 0."""
+    largest = np.abs(d).max(0)
+    unit = np.where(largest > 0, largest, 1.0)  # squares of tiny values are 0
+    scale = (d / unit).std(0) * unit
+    scale = np.where(scale > 1e-12 * largest, scale, 0.0)
+    return np.where(scale > 0, d.mean(0), d[-1]), scale
+
+
+def _scaled(d: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """0 where nothing ever changed, and so nothing could be learned."""
+    return np.where(scale > 0, (d - mean) / np.where(scale > 0, scale, 1.0), 0.0)
+
+
+def _naive_error(series: list[np.ndarray]) -> np.ndarray:
+    """The mean change to the next value, or what there is where nothing changes."""
+    steps = [np.abs(np.diff(values, axis=0)) for values in series]
+    error = np.concatenate(steps).mean(0)
+    size = np.abs(np.concatenate(series)).mean(0)
+    return np.where(error > 0, error, np.where(size > 0, size, 1.0))
 
 
 __all__ = ["Backtest", "Forecaster"]

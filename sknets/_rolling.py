@@ -6,23 +6,30 @@ Everything here is seen by a model that was trained on what came before.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
+from tqdm.auto import tqdm
 
 from sknets._engine.net import DivergenceError
 from sknets._inputs.series import History
-from sknets._inputs.windows import TRANSFORMS
+from sknets._inputs.windows import Treatment
 
 # Origins of the held-out part that are forecast from: more say hardly more.
 _ORIGINS = 64
 _WINDOW = 24
 _AGAIN, _ROUNDS = 4, 3  # so many of the best are tried so often
+# What errs so much more than the best in its first trials is not tried again.
+_HOPELESS = (1.3, 1.15)
 _MARGIN = 0.8  # of the error without a transform: less may be luck
+# Longer training hardly changes which treatment is better.
+_STEPS = 300
 _CHOICES = ("strategy", "transformation", "difference")
 
 
@@ -36,88 +43,123 @@ class Trial:
         The mean absolute error in units of that of taking each value for the next.
     transformed : ndarray of shape (n_origins, horizon, n_channels)
         Errors of the transformed values, NaN where there is no forecast or no value.
-    scales : ndarray of shape (n_origins, 1, n_channels)
-        What the differences of each origin's series are scaled by.
+    units : ndarray of shape (n_origins, 1, n_channels)
+        What the errors of different series are compared in.
     """
 
     error: float
     transformed: np.ndarray
-    scales: np.ndarray
+    units: np.ndarray
 
 
-def choose(estimator: Any, history: History, exogenous: Any) -> None:
-    """Set how the series is treated, by forecasts of its own last part.
+def select(
+    treatments: list[Treatment],
+    trial: Callable[[Treatment, int], Trial | None],
+    n_best: int = 1,
+) -> tuple[list[Treatment], dict[Treatment, list[Trial | None]]]:
+    """The best treatments, by nothing but what ``trial`` says of them.
 
-    Learned: ``season_``, ``window_``, ``strategy_``, ``transformation_``,
-    ``difference_``, ``members_`` (the next best, not yet trained), ``selection_`` (what
-    was tried) and ``held_out_errors_`` (for intervals).
+    Parameters
+    ----------
+    treatments : list of Treatment
+        All there is to choose from. Their transformation is looked for last, starting
+        from the last one's.
+    trial : callable
+        ``trial(treatment, number)``, None where there is nothing to learn.
+    n_best : int
+        How many are wanted.
+
+    Returns
+    -------
+    used : list of Treatment
+        The best first; more than one only as far as they were found to be of use.
+    tried : dict
+        All trials of each treatment.
     """
-    options = _options(estimator, history)
-    tried: dict[tuple, list[Trial | None]] = {}
+    tried: dict[Treatment, list[Trial | None]] = {}
 
-    def attempts(candidate: dict[str, Any], rounds: int) -> list[Trial | None]:
-        done = tried.setdefault(_key(candidate), [])
-        while len(done) < rounds:
-            cut = _held_out(estimator, history, len(done))
-            trial = _trial(estimator, candidate, history, exogenous, cut, len(done))
-            done.append(_errors(trial, history, exogenous, cut))
-        return done
-
-    def error(candidate: dict[str, Any], rounds: int = 1) -> float:
-        return _mean(attempts(candidate, rounds))
-
-    def handicapped(candidate: dict[str, Any]) -> float:
-        margin = 1 if candidate["transformation"] is None else _MARGIN
-        return error(candidate, _ROUNDS) / margin
+    def error(treatment: Treatment, rounds: int = _ROUNDS) -> float:
+        done = tried.setdefault(treatment, [])
+        done += [trial(treatment, i) for i in range(len(done), rounds)]
+        return mean_error(done)
 
     # How the series is differenced decides most; the transform is looked for last. The
     # best ones are tried again: one fit of a small net is luck.
-    transforms = options["transformation"]
-    ranked = [
-        {"strategy": strategy, "transformation": transforms[-1], "difference": each}
-        for strategy in options["strategy"]
-        for each in options["difference"]
-    ]
+    transforms = list(dict.fromkeys(each.transformation for each in treatments))
+    ranked = [each for each in treatments if each.transformation == transforms[-1]]
     if len(ranked) > 1:
-        ranked = sorted(ranked, key=error)[:_AGAIN]
-        ranked.sort(key=lambda candidate: error(candidate, _ROUNDS))
-    if len(transforms) > 1:
-        grid = [{**ranked[0], "transformation": each} for each in transforms]
-        best = min(grid, key=handicapped)
-        ranked = [{**each, "transformation": best["transformation"]} for each in ranked]
-    several = [name for name in _CHOICES if len(options[name]) > 1]
-    if several and not math.isfinite(error(ranked[0])):
-        _refuse(estimator, history, f"choosing {' and '.join(several)}")
-    others = ranked[1 : estimator.n_combined]
-    used = [*ranked[:1], *(c for c in others if math.isfinite(error(c, _ROUNDS)))]
-    for name in _CHOICES:
-        setattr(estimator, f"{name}_", used[0][name])
-    estimator.members_ = [_twin(estimator, c, i) for i, c in enumerate(used[1:], 1)]
-    keys = [_key(candidate) for candidate in used]
-    estimator.held_out_errors_ = None
-    if estimator.intervals:
-        attempts(used[0], 1)
-        found = _of_the_mean([tried[key] for key in keys])
-        if not found:
-            _refuse(estimator, history, "intervals")
-        estimator.held_out_errors_ = np.concatenate(found)
-    rows = [
+        for rounds, factor in enumerate(_HOPELESS, 1):
+            ranked.sort(key=lambda each: error(each, rounds))
+            limit = factor * error(ranked[0], rounds)
+            hopeful = sum(error(each, rounds) <= limit for each in ranked)
+            ranked = ranked[: min(_AGAIN, max(n_best, hopeful))]
+        ranked.sort(key=error)
+    for transform in transforms[:-1]:
+        best, other = ranked[0], replace(ranked[0], transformation=transform)
+        if error(other, 1) < error(best, 1) and error(other) < _MARGIN * error(best):
+            ranked = [replace(each, transformation=transform) for each in ranked]
+    others = [each for each in ranked[1:n_best] if math.isfinite(error(each))]
+    return [ranked[0], *others], tried
+
+
+def choose(
+    estimator: Any, history: History
+) -> tuple[list[Treatment], list[dict[str, Any]], np.ndarray | None]:
+    """How the series is treated, by forecasts of its own last part.
+
+    Returns
+    -------
+    used : list of Treatment
+        Those that forecast together, the best first.
+    selection : list of dict
+        What was tried, the best first.
+    held_out_errors : ndarray or None
+        For intervals.
+    """
+    treatments = _treatments(estimator, history)
+    owner = type(estimator).__name__
+    several = [c for c in _CHOICES if len({getattr(t, c) for t in treatments}) > 1]
+    errors = None
+    with tqdm(
+        desc=f"{owner}: trials", disable=not estimator.verbose, unit="fit"
+    ) as bar:
+
+        def trial(treatment: Treatment, number: int) -> Trial | None:
+            bar.set_postfix_str(" ".join(filter(None, astuple(treatment)[:3])))
+            done = _trial(estimator, treatment, history, number)
+            bar.update()
+            return done
+
+        used, tried = select(treatments, trial, estimator.n_ensemble)
+        if several and not math.isfinite(mean_error(tried[used[0]])):
+            _refuse(estimator, history, f"choosing {' and '.join(several)}")
+        if estimator.intervals and constant(history):
+            errors = np.zeros((1, estimator.horizon, estimator.n_channels_))
+        elif estimator.intervals:
+            if not several:
+                tried[used[0]] = [trial(used[0], 0)]
+            found = _of_the_mean([tried[each] for each in used])
+            if not found:
+                _refuse(estimator, history, "intervals")
+            errors = np.concatenate(found)
+    selection = [
         {
-            **dict(zip(_CHOICES, key)),
-            "error": _mean(done),
+            **{name: getattr(treatment, name) for name in _CHOICES},
+            "error": mean_error(done),
             "fits": len(done),
-            "used": key in keys,
+            "used": treatment in used,
         }
-        for key, done in tried.items()
+        for treatment, done in tried.items()
     ]
-    estimator.selection_ = sorted(rows, key=lambda row: row["error"])
+    return used, sorted(selection, key=lambda row: row["error"]), errors
 
 
-def _key(candidate: dict[str, Any]) -> tuple:
-    return tuple(candidate[name] for name in _CHOICES)
+def constant(history: History) -> bool:
+    """Whether no series ever changes."""
+    return all((values == values[0]).all() for values in history.values)
 
 
-def _mean(done: list[Trial | None]) -> float:
+def mean_error(done: list[Trial | None]) -> float:
     return float(np.mean([math.inf if one is None else one.error for one in done]))
 
 
@@ -128,7 +170,7 @@ def _of_the_mean(trials: list[list[Trial | None]]) -> list[np.ndarray]:
         done = [trial for trial in one_round if trial is not None]
         if len(done) == len(one_round):
             errors = np.mean([trial.transformed for trial in done], axis=0)
-            found.append(errors / done[0].scales)
+            found.append(errors / done[0].units)
     return found
 
 
@@ -144,41 +186,38 @@ def _refuse(estimator: Any, history: History, what: str) -> None:
 # -- what there is to choose from -----------------------------------------------------
 
 
-def _options(estimator: Any, history: History) -> dict[str, list[Any]]:
-    season = estimator.season
-    estimator.season_ = _season(history) if season == "auto" else season
+def _treatments(estimator: Any, history: History) -> list[Treatment]:
+    """Every treatment that the parameters leave open."""
+    if (season := estimator.season) == "auto":
+        season = _season(history)
     shortest = min(map(len, history.values))
-    window = estimator.window
-    if window == "auto":
-        window = max(1, min(max(_WINDOW, 2 * (estimator.season_ or 0)), shortest // 5))
-    estimator.window_ = window
+    if (window := estimator.window) == "auto":
+        window = max(1, min(max(_WINDOW, 2 * (season or 0)), shortest // 5))
     transforms: list[str | None] = [estimator.transformation]
     if estimator.transformation == "auto":
-        *_, holds = TRANSFORMS["log"]
-        positive = all(holds(values).all() for values in history.values)
+        positive = all((values > 0).all() for values in history.values)
         transforms = ["log", None] if positive else [None]
     differences = [estimator.difference]
     if estimator.difference == "auto":
         differences = [None, "first"]
-        if estimator.season_ is not None and shortest > window + estimator.season_:
+        if season is not None and shortest > window + season:
             # Not "both": what is differenced twice is mostly noise.
             differences.append("seasonal")
-    elif estimator.difference in ("seasonal", "both") and estimator.season_ is None:
-        raise ValueError(
-            estimator._refusal(
-                "difference", "the series has no season to be seen: give season"
-            )
-        )
+    elif estimator.difference in ("seasonal", "both") and season is None:
+        sentence = "the series has no season to be seen: give season"
+        raise ValueError(estimator._refusal("difference", sentence))
     strategies = [estimator.strategy]
     if estimator.strategy == "auto":
-        strategies = ["direct", "recursive"]
-        if estimator.horizon == 1:
-            strategies = ["recursive"]
-    return {
-        "strategy": strategies,
-        "transformation": transforms,
-        "difference": differences,
-    }
+        strategies = ["direct", "recursive"] if estimator.horizon > 1 else ["recursive"]
+    if constant(history):  # all do the same
+        transforms, differences = transforms[-1:], differences[:1]
+        strategies = strategies[:1]
+    return [
+        Treatment(strategy, transform, difference, season, window)
+        for transform in transforms
+        for strategy in strategies
+        for difference in differences
+    ]
 
 
 def _season(history: History) -> int | None:
@@ -189,6 +228,8 @@ def _season(history: History) -> int | None:
     longest = max(history.values, key=len)
     d = np.diff(longest, axis=0)
     d = d - d.mean(0)
+    # Squares of tiny values are 0.
+    d /= np.maximum(np.abs(d).max(0), np.finfo(np.float64).tiny)
     n = len(d)
     most = min(n // 3, 400)
     power = np.abs(np.fft.rfft(d, 2 * n, axis=0)) ** 2
@@ -206,50 +247,36 @@ def _season(history: History) -> int | None:
 # -- trials ----------------------------------------------------------------------------
 
 
-def _held_out(estimator: Any, history: History, attempt: int) -> int:
-    """How many values at the end of each series are held out; each time more."""
-    middle = int(np.median([len(v) for v in history.values]))
-    n = (estimator.horizon + middle // 8) * (4 + attempt) // 4
-    return max(1, min(n, middle // 2))
-
-
 def _trial(
-    estimator: Any,
-    candidate: dict[str, Any],
-    history: History,
-    exogenous: Any,
-    n_held_out: int,
-    attempt: int,
-) -> Any:
-    """The estimator with these choices, trained on what came before the end.
+    estimator: Any, treatment: Treatment, history: History, number: int
+) -> Trial | None:
+    """Train on what came before the last part of each series, and forecast that.
 
-    Each ``attempt`` has a seed of its own.
+    Each number has a seed of its own and a longer last part.
     """
-    trial = _twin(estimator, candidate, attempt)
-    reach = {None: 0, "first": 1, "seasonal": estimator.season_ or 0}
-    need = reach.get(candidate["difference"], 1 + (estimator.season_ or 0))
-    need += estimator.window_ + 4 + n_held_out
+    middle = int(np.median([len(values) for values in history.values]))
+    n_held_out = (estimator.horizon + middle // 8) * (4 + number) // 4
+    n_held_out = max(1, min(n_held_out, middle // 2))
+    need = treatment.length + 4 + n_held_out
     rows = [i for i, values in enumerate(history.values) if len(values) >= need]
     if not rows:
         return None
     part = history.only(rows, [len(history.values[i]) - n_held_out for i in rows])
-    if exogenous is not None:
-        exogenous = [exogenous[i][: len(v)] for i, v in zip(rows, part.values)]
-        exogenous = History(exogenous, part.timelines, part.panel, part.keys)
+    model = twin(estimator, treatment, number)
+    epochs = math.ceil(_STEPS * model.batch_size / sum(map(len, part.values)))
     try:
-        return trial._fit(part, exogenous)
+        model.set_params(max_epochs=min(epochs, model.max_epochs))._fit(part)
     except DivergenceError:
         return None
+    return _errors(model, history, n_held_out)
 
 
-def _twin(estimator: Any, candidate: dict[str, Any], number: int) -> Any:
+def twin(estimator: Any, treatment: Treatment, number: int) -> Any:
     """The estimator with everything chosen, and a seed of its own."""
     twin = type(estimator)(**estimator.get_params(deep=False))
     return twin.set_params(
-        **candidate,
-        season=estimator.season_,
-        window=estimator.window_,
-        n_combined=1,
+        **asdict(treatment),
+        n_ensemble=1,
         intervals=False,
         callbacks=None,
         checkpoint=None,
@@ -266,69 +293,64 @@ def _seed(random_state: Any) -> int:
     return int(seed)
 
 
-def _errors(
-    trial: Any, history: History, exogenous: Any, n_held_out: int
-) -> Trial | None:
+def _errors(model: Any, history: History, n_held_out: int) -> Trial | None:
     """Errors of forecasts from rolling origins in the last part of each series."""
-    if trial is None:
-        return None
-    h = trial.horizon_
-    per_series = max(1, 4 * _ORIGINS // len(history))
-    n = min(_ORIGINS, n_held_out, per_series)
+    h, treatment = model.horizon_, model.treatment_
+    n = min(_ORIGINS, n_held_out, max(1, 4 * _ORIGINS // len(history)))
     # A series may begin too late for this way of differencing; it keeps its rows.
-    least = trial.window_ + trial._differencing.reach + n_held_out
     rows: list[int] = []
     ends: list[int] = []
     places: list[int] = []
     for i, values in enumerate(history.values):
-        if len(values) >= least:
-            first = len(values) - n_held_out
+        first = len(values) - n_held_out
+        if first >= treatment.length:
             chosen = np.linspace(first, len(values) - 1, n).round().astype(int)
             rows += [i] * n
             ends += chosen.tolist()
             places += range(i * n, (i + 1) * n)
     past = history.only(rows, ends)
-    before = after = None
-    if exogenous is not None:
-        before = [exogenous[i][:end] for i, end in zip(rows, ends)]
-        after = [exogenous[i][end : end + h] for i, end in zip(rows, ends)]
-        after = [np.pad(e, ((0, h - len(e)), (0, 0))) for e in after]
-    found = trial._forecast(past, before, after, h)
+    found = model._forecast(past, history.after(rows, ends, h), h)
     true = np.full_like(found, np.nan)
     for k, (i, end) in enumerate(zip(rows, ends)):
         following = history.values[i][end : end + h]
         true[k, : len(following)] = following
     known = np.isfinite(true)
-    z = np.where(known, trial._there(np.where(known, true, 1.0)), np.nan)
+    z = np.where(known, treatment.transform(np.where(known, true, 1.0)), np.nan)
     transformed = np.full((n * len(history), *found.shape[1:]), np.nan)
     transformed[places] = z - found
-    scales = np.ones((n * len(history), 1, found.shape[2]))
-    scales[places] = np.stack(trial._scales(past))[:, None]
-    errors = np.abs(true - trial._back(found)).swapaxes(0, 1)
+    units = np.ones((n * len(history), 1, found.shape[2]))
+    units[places] = model._units(past)
+    errors = np.abs(true - treatment.inverse(found)).swapaxes(0, 1)
     by_step = [e[np.isfinite(e).all(1)] for e in errors]
-    error = np.mean([e.mean(0) / trial.naive_error_ for e in by_step if len(e)])
-    return Trial(float(error), transformed, scales) if np.isfinite(error) else None
+    error = np.mean([e.mean(0) / model.naive_error_ for e in by_step if len(e)])
+    return Trial(float(error), transformed, units) if np.isfinite(error) else None
 
 
 # -- intervals -------------------------------------------------------------------------
 
 
-def interval_widths(estimator: Any, steps: np.ndarray, coverage: float) -> np.ndarray:
-    """Half the width of the interval of each step, (n_steps, n_channels).
+def check_share(call: str, name: str, share: Any) -> None:
+    if not isinstance(share, Real) or not 0 < float(share) < 1:
+        raise ValueError(f"{call}({name}={share!r}): must be between 0 and 1")
 
-    In units of what a series is scaled by, after the transform.
+
+def interval_widths(model: Any, steps: np.ndarray, level: float) -> np.ndarray | float:
+    """How far from the forecast of each step this share of the values is at most.
+
+    (n_steps, n_channels), transformed, in `_units`; negative where the level is.
     """
-    owner = f"{type(estimator).__name__}.predict_interval"
-    if not 0 < coverage < 1:
-        raise ValueError(f"{owner}(coverage={coverage!r}): must be between 0 and 1")
-    if estimator.held_out_errors_ is None:
-        raise ValueError(f"{owner}: fit had intervals=False")
-    if steps.max() > estimator.horizon_:
+    owner = type(model).__name__
+    if level == 0:
+        return 0.0
+    if model.held_out_errors_ is None:
+        raise ValueError(f"{owner}.predict_interval: fit had intervals=False")
+    if steps.max() > model.horizon_:
         raise ValueError(
-            f"{owner}: intervals reach to step {estimator.horizon_}, not to "
-            f"{steps.max()}: fit with a larger horizon"
+            f"{owner}.predict_interval: intervals reach to step {model.horizon_}, not "
+            f"to {steps.max()}: fit with a larger horizon"
         )
-    return _quantiles(estimator.held_out_errors_, coverage)[steps - 1]
+    widths = _quantiles(model.held_out_errors_, abs(level))[steps - 1]
+    return np.copysign(widths, level)
 
 
 def _quantiles(errors: np.ndarray, coverage: float) -> np.ndarray:
@@ -345,4 +367,4 @@ def _quantiles(errors: np.ndarray, coverage: float) -> np.ndarray:
     return np.maximum.accumulate(widths, axis=0)
 
 
-__all__ = ["choose", "interval_widths"]
+__all__ = ["Trial", "check_share", "choose", "interval_widths", "select", "twin"]

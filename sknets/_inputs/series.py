@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
-from numbers import Integral
+import warnings
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
+
+from sknets._inputs.timelines import index_at, timeline
+
+_LARGEST = 1e150  # whose square is finite
+_NAMED = ("dict", "frame")  # panels whose series are found by their keys
 
 
 @dataclass
@@ -29,7 +34,9 @@ class History:
     flat : bool
         Whether a series came without an axis of channels.
     columns : list or None
-        Names of the channels.
+        Names of the channels, or of exogenous columns.
+    exogenous : list of float64 arrays (n_times, n_exogenous) or None
+        Of the same times as the values.
     """
 
     values: list[np.ndarray]
@@ -38,6 +45,7 @@ class History:
     keys: list[Any] = field(default_factory=list)
     flat: bool = True
     columns: list[Any] | None = None
+    exogenous: list[np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -47,8 +55,54 @@ class History:
         values = [self.values[i][:end] for i, end in zip(chosen, ends)]
         keys = [self.keys[i] for i in chosen] if self.keys else []
         lines: list[dict[str, Any]] = [{"kind": ""}] * len(chosen)
+        known = self.exogenous
+        if known is not None:
+            known = [known[i][:end] for i, end in zip(chosen, ends)]
         panel = "list" if self.panel else ""
-        return History(values, lines, panel, keys, self.flat, self.columns)
+        return History(values, lines, panel, keys, self.flat, self.columns, known)
+
+    def after(self, chosen: list[int], ends: list[int], n: int) -> Any:
+        """The exogenous values of n steps after those ends, 0 where unknown."""
+        if self.exogenous is None:
+            return None
+        parts = [self.exogenous[i][end : end + n] for i, end in zip(chosen, ends)]
+        return [np.pad(part, ((0, n - len(part)), (0, 0))) for part in parts]
+
+    def last(self, n: int) -> History:
+        """The ends of the series."""
+        known = self.exogenous
+        known = None if known is None else [each[-n:] for each in known]
+        values = [each[-n:] for each in self.values]
+        return replace(self, values=values, exogenous=known)
+
+    def name(self, i: int) -> str:
+        """What a series is called in errors."""
+        return f"y[{self.keys[i]!r}]" if self.panel else "y"
+
+    def index(self, i: int) -> pd.Index:
+        """The times of one series, or positions."""
+        n = len(self.values[i])
+        if not self.timelines[i]["kind"]:
+            return pd.RangeIndex(n)
+        return index_at(self.timelines[i], np.arange(1 - n, 1))
+
+    def split(self, names: list[Any], owner: str) -> History:
+        """The columns of these names (of an array, positions) as exogenous ones."""
+        columns = self.columns or list(range(self.values[0].shape[1]))
+        call = f"{owner}(exogenous={names!r:.60})"
+        for name in names:
+            if columns.count(name) != 1:
+                raise ValueError(f"{call}: y has no column {name!r}, it has {columns}")
+        at = [columns.index(name) for name in names]
+        rest = [i for i in range(len(columns)) if i not in at]
+        if not rest:
+            raise ValueError(f"{call}: y has no other column that could be forecast")
+        return replace(
+            self,
+            values=[each[:, rest] for each in self.values],
+            columns=self.columns and [columns[i] for i in rest],
+            exogenous=[each[:, at] for each in self.values],
+        )
 
     def wrap(self, forecasts: list[np.ndarray], steps: np.ndarray) -> Any:
         """Forecasts (n_steps, n_channels) in the containers that the series came in."""
@@ -80,101 +134,10 @@ def _framed(
     values = values[:, 0] if flat else values
     if line["kind"] == "":
         return values
-    index = index_after(line, steps)
+    index = index_at(line, steps)
     if flat:
         return pd.Series(values, index, name=line["name"])
     return pd.DataFrame(values, index, columns=columns)
-
-
-# -- the index ---------------------------------------------------------------------
-
-
-def timeline(index: Any, what: str, name: Any = None) -> dict[str, Any]:
-    """How an index ends and goes on, in numbers and strings.
-
-    Raises
-    ------
-    ValueError
-        For an index that goes back, repeats itself or has gaps.
-    """
-    if index is None:
-        return {"kind": ""}
-    line: dict[str, Any] = {"name": name, "index_name": index.name}
-    if not index.is_unique:
-        twice = index[index.duplicated()][0]
-        raise ValueError(f"{what} has {twice} twice in its index: keep one row of each")
-    if not index.is_monotonic_increasing:
-        raise ValueError(f"{what} is not in the order of time: call sort_index() first")
-    if isinstance(index, pd.PeriodIndex):
-        gaps = np.diff(index.asi8) != 1
-        line |= {"kind": "periods", "last": str(index[-1]), "freq": index.freqstr}
-    elif isinstance(index, pd.DatetimeIndex):
-        freq = index.freqstr or _inferred(index)
-        gaps = np.array([freq is None])
-        line |= {"kind": "dates", "last": index[-1].isoformat(), "freq": freq}
-        line["tz"] = None if index.tz is None else str(index.tz)
-    elif pd.api.types.is_numeric_dtype(index.dtype):
-        steps = np.diff(index.to_numpy())
-        step = steps[0] if len(steps) else np.int64(1)
-        gaps = ~np.isclose(steps, step)
-        line |= {"kind": "numbers", "last": index.to_numpy()[-1].item()}
-        line["freq"] = step.item()
-    else:
-        raise ValueError(
-            f"{what} must be indexed by dates, periods or numbers, got {index.dtype}"
-        )
-    if gaps.any():
-        where = f" after {index[gaps.argmax()]}" if line["kind"] != "dates" else ""
-        raise ValueError(
-            f"{what} has no regular frequency{where}: give each step a row, such as by "
-            "y.asfreq(...) or y.resample(...)"
-        )
-    return line
-
-
-def _inferred(index: pd.DatetimeIndex) -> str | None:
-    if len(index) > 2:
-        # infer_freq announces that it will return something else.
-        return pd.DatetimeIndex(index, freq="infer").freqstr
-    if len(index) == 2:
-        return pd.tseries.frequencies.to_offset(index[1] - index[0]).freqstr
-    return "D"
-
-
-def index_after(line: dict[str, Any], steps: np.ndarray) -> pd.Index:
-    """The index of the steps 1, 2, ... after a series has ended."""
-    n, last = int(max(steps)) + 1, line["last"]
-    index: pd.Index
-    if line["kind"] == "periods":
-        index = pd.period_range(pd.Period(last, line["freq"]), periods=n)
-    elif line["kind"] == "dates":
-        start = pd.Timestamp(last)
-        if line["tz"] is not None:
-            start = start.tz_convert(line["tz"])
-        index = pd.date_range(start, periods=n, freq=line["freq"])
-    elif isinstance(last, int) and isinstance(line["freq"], int):
-        index = pd.RangeIndex(last, last + n * line["freq"], line["freq"])
-    else:
-        index = pd.Index(last + np.arange(n) * line["freq"])
-    whole = np.array_equal(steps, np.arange(1, n))
-    chosen = index[1:] if whole else index[np.asarray(steps)]
-    return chosen.rename(line["index_name"])
-
-
-def steps_after(line: dict[str, Any], index: pd.Index) -> np.ndarray | None:
-    """Which steps after the end of a series the rows of an index are, None if none."""
-    n = 2 * len(index) + 64
-    while True:
-        ahead = index_after(line, np.arange(1, n))
-        try:
-            at = ahead.get_indexer(index)
-        except TypeError:
-            return None
-        if (at >= 0).all():
-            return at + 1
-        if not len(ahead) or ahead[-1] > index[-1] or n > 10**7:
-            return None
-        n *= 4
 
 
 # -- reading -----------------------------------------------------------------------
@@ -199,6 +162,12 @@ class Series:
     def check(estimator: Any, X: Any, *, reset: bool) -> History:
         owner = type(estimator).__name__
         history = read_series(X, owner, "y")
+        for i, values in enumerate(history.values):
+            if reset and len(values) < 2:
+                sentence = "has 1 value, but at least 2 are needed to learn from"
+                raise ValueError(f"{owner}: {history.name(i)} {sentence}")
+        if estimator.exogenous and history is not X:
+            history = history.split(estimator.exogenous, owner)
         n = history.values[0].shape[1]
         if reset:
             estimator.n_channels_ = n
@@ -207,12 +176,30 @@ class Series:
             raise ValueError(
                 f"{owner}: y has {n} channels, but fit had {estimator.n_channels_}"
             )
-        names = history.columns, estimator.channel_names_
-        if None not in names and names[0] != names[1]:
-            raise ValueError(
-                f"{owner}: y has the columns {names[0]}, but fit had {names[1]}"
-            )
+        _compare_names(owner, "y", history.columns, estimator.channel_names_)
         return history
+
+
+def _compare_names(owner: str, what: str, names: Any, fitted: Any) -> None:
+    """As scikit-learn does for tables: the same names in the same order."""
+    if names == fitted:
+        return
+    if names is None or fitted is None:
+        if len(names or fitted) > 1:
+            had, has = ("had", "has none") if names is None else ("had none", "has")
+            sentence = f"{owner}: fit {had} names of columns, but {what} {has}"
+            warnings.warn(sentence, UserWarning, stacklevel=2)
+        return
+    unseen = [name for name in names if name not in fitted]
+    missing = [name for name in fitted if name not in names]
+    facts = ["they are in another order"]
+    if unseen or missing:
+        facts = [f"unseen at fit time: {unseen}"] if unseen else []
+        facts += [f"now missing: {missing}"] if missing else []
+    raise ValueError(
+        f"{owner}: the columns of {what} should match those that were passed during "
+        f"fit, {', '.join(facts)}; got {names}, fit had {fitted}"
+    )
 
 
 def read_series(X: Any, owner: str, what: str) -> History:
@@ -237,7 +224,8 @@ def read_series(X: Any, owner: str, what: str) -> History:
         keys = list(range(len(items)))
     if not items:
         raise ValueError(f"{owner}: {what} holds no series")
-    values, lines, flats, columns = [], [], set(), None
+    values: list[np.ndarray] = []
+    lines, flats, columns = [], set(), None
     for key, item in zip(keys, items):
         name = f"{what}[{key!r}]" if panel else what
         array = _numbers(item, owner, name)
@@ -245,7 +233,13 @@ def read_series(X: Any, owner: str, what: str) -> History:
         lines.append(timeline(index, f"{owner}: {name}", getattr(item, "name", None)))
         flats.add(array.ndim == 1)
         if isinstance(item, pd.DataFrame):
-            columns = list(item.columns)
+            names = _names(item, f"{owner}: {name}")
+            if values and names != columns:
+                raise ValueError(
+                    f"{owner}: {name} has the columns {names}, but the series before "
+                    f"have {columns}"
+                )
+            columns = names
         values.append(array.reshape(len(array), -1))
         if values[-1].shape[1] != values[0].shape[1]:
             raise ValueError(
@@ -255,24 +249,44 @@ def read_series(X: Any, owner: str, what: str) -> History:
     return History(values, lines, panel, keys, flats == {True}, columns)
 
 
-def read_exogenous(
-    estimator: Any, X: Any, history: History, *, reset: bool
-) -> list[np.ndarray] | None:
-    """Exogenous columns at the times of ``history``, an array a series."""
-    owner = type(estimator).__name__
-    if reset:
-        estimator.n_exogenous_ = 0
-    if X is None:
-        if not reset and estimator.n_exogenous_:
-            raise ValueError(
-                f"{owner}: fit had {estimator.n_exogenous_} exogenous columns: give X, "
-                "those at the times of y"
-            )
+def _names(frame: pd.DataFrame, what: str) -> list[Any] | None:
+    """The names of columns, None where nobody gave them any."""
+    if frame.columns.equals(pd.RangeIndex(frame.shape[1])):
         return None
-    given = read_series(X, owner, "X")
-    if reset:
-        estimator.n_exogenous_ = given.values[0].shape[1]
-    return _aligned(estimator, given, "X", history, [len(v) for v in history.values])
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"{what} has the column {twice!r} twice")
+    return list(frame.columns)
+
+
+def read_exogenous(estimator: Any, X: Any, history: History, *, reset: bool) -> None:
+    """Put the exogenous columns at the times of ``history`` beside its values."""
+    owner = type(estimator).__name__
+    if X is not None:
+        if estimator.exogenous:
+            raise ValueError(f"{owner}: X is given, but exogenous names columns of y")
+        given = read_series(X, owner, "X")
+        if given.flat or not history.flat:
+            raise ValueError(
+                f"{owner}: y must have one axis and X two, the series comes first; got "
+                f"y {_shape(history)} and X {_shape(given)}: give exogenous columns of "
+                "several channels, and in cross-validation, as columns of y that "
+                "exogenous=[...] names"
+            )
+        if reset:
+            estimator.n_exogenous_ = given.values[0].shape[1]
+            estimator.exogenous_names_ = given.columns
+        history.exogenous = _aligned(estimator, given, "X", history, None)
+    elif reset:
+        known = history.exogenous
+        estimator.n_exogenous_ = 0 if known is None else known[0].shape[1]
+        named = estimator.exogenous and history.columns is not None
+        estimator.exogenous_names_ = list(estimator.exogenous) if named else None
+    elif estimator.n_exogenous_ and history.exogenous is None:
+        raise ValueError(
+            f"{owner}: fit had {estimator.n_exogenous_} exogenous columns: give X, "
+            "those at the times of y"
+        )
 
 
 def read_future(
@@ -288,62 +302,56 @@ def read_future(
             )
         return None
     given = read_series(X_future, owner, "X_future")
-    lengths = [n_steps] * len(history)
-    return _aligned(estimator, given, "X_future", history, lengths)
+    return _aligned(estimator, given, "X_future", history, n_steps)
 
 
 def _aligned(
-    estimator: Any, given: History, what: str, history: History, lengths: list[int]
+    estimator: Any, given: History, what: str, history: History, n_steps: int | None
 ) -> list[np.ndarray]:
+    """The rows at the times of ``history`` or of n steps after it, by index if any."""
     owner, n = type(estimator).__name__, estimator.n_exogenous_
     if not n:
         raise ValueError(f"{owner}: {what} is given, but fit had no exogenous columns")
-    if len(given) != len(history):
+    order = list(range(len(given)))
+    if given.panel in _NAMED and history.panel in _NAMED:
+        for key in history.keys:
+            if key not in given.keys:
+                raise ValueError(f"{owner}: {what} has no series {key!r}, but y has")
+        order = [given.keys.index(key) for key in history.keys]
+    if len(order) != len(history):
         raise ValueError(
             f"{owner}: {what} is of {len(given)} series, but y of {len(history)}"
         )
-    if given.values[0].shape[1] != n:
+    if given.values[0].shape[1] != n and given.columns is None:
         raise ValueError(
             f"{owner}: {what} has {given.values[0].shape[1]} columns, but fit had {n}"
         )
-    for i, (values, length) in enumerate(zip(given.values, lengths)):
-        if len(values) != length:
+    _compare_names(owner, what, given.columns, estimator.exogenous_names_)
+    found = []
+    for i, j in enumerate(order):
+        values, line = given.values[j], history.timelines[i]
+        length = len(history.values[i]) if n_steps is None else n_steps
+        if line["kind"] and given.timelines[j]["kind"]:
+            first = 1 - length if n_steps is None else 1
+            due = index_at(line, np.arange(first, first + length))
+            at = given.index(j).get_indexer(due)
+            if (at < 0).any():
+                raise ValueError(
+                    f"{owner}: {what} has no row of {due[(at < 0).argmax()]}, y "
+                    + ("has" if n_steps is None else f"ends at {line['last']}")
+                )
+            values = values[at]
+        elif len(values) != length:
             raise ValueError(
                 f"{owner}: {what} has {len(values)} rows, but "
-                + (f"y has {length}" if what == "X" else f"{length} steps are asked")
-            )
-        line, end = history.timelines[i], given.timelines[i].get("last")
-        if line["kind"] and end is not None:
-            due = line["last"]
-            if what == "X_future":
-                due = timeline(index_after(line, np.array([length])), what)["last"]
-            if end != due:
-                raise ValueError(
-                    f"{owner}: {what} ends at {end}, but its last row must be of {due}"
+                + (
+                    f"y has {length}"
+                    if n_steps is None
+                    else f"{length} steps are asked"
                 )
-    return given.values
-
-
-def read_steps(estimator: Any, horizon: Any) -> np.ndarray:
-    """Which steps after the end are asked for, 1 being the first."""
-    call = f"{type(estimator).__name__}(horizon={horizon!r:.40})"
-    if horizon is None:
-        horizon = estimator.horizon_
-    if isinstance(horizon, Integral) and not isinstance(horizon, bool):
-        if horizon < 1:
-            raise ValueError(f"{call}: horizon must be at least 1")
-        return np.arange(1, int(horizon) + 1)
-    steps = np.asarray(horizon)
-    if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
-        raise ValueError(
-            f"{call}: horizon must be a number of steps or a list of steps; to go on "
-            "from another series, call predict(y=series)"
-        )
-    if steps.min() < 1:
-        raise ValueError(
-            f"{call}: each step must be at least 1, the first after the end"
-        )
-    return steps.astype(np.int64)
+            )
+        found.append(values)
+    return found
 
 
 def _holds_series(X: Any) -> bool:
@@ -373,7 +381,16 @@ def _numbers(item: Any, owner: str, name: str) -> np.ndarray:
             f"{owner}: {name} contains NaN or infinity at position {at}{when}: fill "
             "the gaps first, such as by y.interpolate()"
         )
+    if (largest := np.abs(array).max()) > _LARGEST:
+        raise ValueError(
+            f"{owner}: {name} has values as large as {largest:g}, above {_LARGEST:g}: "
+            "give it in larger units"
+        )
     return array
+
+
+def _shape(history: History) -> tuple[int, ...]:
+    return history.values[0].shape[: 1 if history.flat else 2]
 
 
 def _what_is(item: Any) -> str:
@@ -385,13 +402,4 @@ def _dtype(item: Any) -> Any:
     return getattr(item, "dtype", "mixed")
 
 
-__all__ = [
-    "History",
-    "Series",
-    "index_after",
-    "read_exogenous",
-    "read_future",
-    "read_series",
-    "read_steps",
-    "steps_after",
-]
+__all__ = ["History", "Series", "read_exogenous", "read_future", "read_series"]

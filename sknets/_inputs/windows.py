@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -77,6 +78,52 @@ class Differencing:
         return self(np.concatenate([nothing, levels], axis=-2))
 
 
+@dataclass(frozen=True)
+class Treatment:
+    """How a series is read and forecast; the fields are named as the parameters are.
+
+    Parameters
+    ----------
+    strategy : {"direct", "recursive"}
+    transformation : {"log", "sqrt"} or None
+    difference : {"first", "seasonal", "both"} or None
+    season : int or None
+    window : int
+
+    Attributes
+    ----------
+    differencing : Differencing
+    length : int
+        How many values before it a forecast needs.
+    """
+
+    strategy: str
+    transformation: str | None
+    difference: str | None
+    season: int | None
+    window: int
+
+    @cached_property
+    def differencing(self) -> Differencing:
+        seasonal = () if self.season is None else (self.season,)
+        lags = {None: (), "first": (1,), "seasonal": seasonal, "both": (1, *seasonal)}
+        return Differencing(lags[self.difference])
+
+    @property
+    def length(self) -> int:
+        return self.window + self.differencing.reach
+
+    def transform(self, values: np.ndarray) -> np.ndarray:
+        return TRANSFORMS[self.transformation][0](values)
+
+    def inverse(self, z: np.ndarray) -> np.ndarray:
+        return TRANSFORMS[self.transformation][1](z)
+
+    def differences(self, values: np.ndarray) -> np.ndarray:
+        """Of the transformed values (n_times, n_channels): what the network sees."""
+        return self.differencing(self.transform(values))
+
+
 @dataclass
 class Windows:
     """All windows of series, as views of one tensor.
@@ -107,30 +154,29 @@ class Windows:
 
 
 def cut_windows(
+    treatment: Treatment,
     differences: list[np.ndarray],
     exogenous: list[np.ndarray] | None,
-    window: int,
     horizon: int,
-    one_step: bool,
-    differencing: Differencing,
     last_share: float,
 ) -> Windows:
     """Windows of all series.
 
+    The target of each step of a "recursive" window is the next one, that of a "direct"
+    one is the levels of ``horizon`` steps after it.
+
     Parameters
     ----------
+    treatment : Treatment
     differences : list of arrays (n_times, n_channels)
         Centred and scaled.
     exogenous : list of arrays (n_times, n_exogenous) or None
         Of the same times.
-    window, horizon : int
-    one_step : bool
-        Whether the target of each step of a window is the next one; else it is the
-        levels of ``horizon`` steps after the window.
-    differencing : Differencing
+    horizon : int
     last_share : float
         The share of each series that counts as its last part.
     """
+    window, one_step = treatment.window, treatment.strategy == "recursive"
     n_channels = differences[0].shape[1]
     gap = np.full((horizon, n_channels), np.nan)
     values = np.concatenate([part for d in differences for part in (d, gap)])
@@ -155,9 +201,9 @@ def cut_windows(
     # A window across a gap reads another series: it is no window.
     across = as_tensor(values)[:, 0].isnan().unfold(0, window, 1)[:n].any(1)
     if not one_step:
-        y = as_tensor(differencing.levels(y.numpy()))
+        y = as_tensor(treatment.differencing.levels(y.numpy()))
     y = y.masked_fill(across[:, None, None], torch.nan)
     return Windows(x, y, is_late)
 
 
-__all__ = ["TRANSFORMS", "Differencing", "Windows", "cut_windows"]
+__all__ = ["TRANSFORMS", "Differencing", "Treatment", "Windows", "cut_windows"]

@@ -40,11 +40,8 @@ class ForecastNet(nn.Module):
         dropout: float,
     ):
         super().__init__()
-        bias = cell != "rnn"  # Elman's figure has none
         widths = [n_channels + n_exogenous] + [hidden_size] * (n_layers - 1)
-        self.layers = nn.ModuleList(
-            CELLS[cell](width, hidden_size, bias=bias) for width in widths
-        )
+        self.layers = nn.ModuleList(CELLS[cell](width, hidden_size) for width in widths)
         self.dropout = Dropout(dropout)
         self.head = nn.Linear(hidden_size, n_channels * (horizon or 1))
         self.ahead: nn.Module | None = None
@@ -114,12 +111,16 @@ class RNNForecaster(Forecaster):
     season : int, "auto" or None, default="auto"
         Steps of a season. "auto" proposes the highest peak in the autocorrelation of
         the changes; None rules a season out.
-    n_combined : int, default=2
+    n_ensemble : int, default=2
         How many ways of "auto" forecast together, each by its own network: the best
         ones, and the forecast is their mean [5]_. 1 forecasts by the best alone.
     intervals : bool, default=True
         Whether errors of forecasts of the last part of the series are kept for
         `predict_interval`. False saves a fit where there is nothing else to choose.
+    exogenous : list, default=None
+        Names (of an array, positions) of columns of y that are not forecast but known
+        in the future too. ``predict`` takes them as ``X_future``; `score`, searches
+        and cross-validation find them in y.
     cell : {"lstm", "gru", "rnn"}, default="lstm"
         Long short-term memory [1]_, gated recurrent units, or Elman's plain cell.
     hidden_size : int, default=32
@@ -144,6 +145,8 @@ class RNNForecaster(Forecaster):
     ----------
     strategy_, transformation_, difference_, season_, window_
         What was chosen, for ``net_``.
+    treatment_ : Treatment
+        The same in one, whose fields are named as the parameters are.
     members_ : list of RNNForecaster
         The others whose forecasts are averaged with those of ``net_``.
     selection_ : list of dict
@@ -155,14 +158,13 @@ class RNNForecaster(Forecaster):
     horizon_ : int
         The horizon of the fit.
     n_channels_, n_exogenous_ : int
-        Columns of y and of X.
-    channel_names_ : list or None
-        Columns of y, if it was a DataFrame.
+        Columns that are forecast, and exogenous ones.
+    channel_names_, exogenous_names_ : list or None
+        Their names, if y or X was a DataFrame.
     panel_ : bool
         Whether several series were learned from.
-    y_mean_, y_scale_ : ndarray of shape (n_channels_,)
-        What the transformed differences are centred and scaled by; those of a panel by
-        each series' own figures.
+    moments_ : list of (ndarray, ndarray), each of shape (n_channels_,)
+        What the transformed differences of each series are centred and scaled by.
     naive_error_ : ndarray of shape (n_channels_,)
         The mean absolute change from a value to the next: the unit of `score`.
 
@@ -176,9 +178,11 @@ class RNNForecaster(Forecaster):
 
     How a series is differenced decides more than the network does, and no rule knows.
     So "auto" trains on the beginning of the series and forecasts its last part from
-    rolling origins: every strategy and difference once, the best four twice more with
-    other seeds and shorter beginnings, then the logarithm likewise. Whatever is
-    fixed is not tried. Nothing looks ahead; scales, too, are those of the beginning.
+    rolling origins: every strategy and difference once, the best ones (at most four
+    that err hardly more than the first) twice more with other seeds and shorter
+    beginnings, then the logarithm likewise. A trial takes at most about 300 steps.
+    Whatever is fixed is not tried, nor is a series that never changes. Nothing looks
+    ahead; scales, too, are those of the beginning.
     The best two forecast together: which one is better is hardly known, and their mean
     is often better than either.
 
@@ -188,6 +192,10 @@ class RNNForecaster(Forecaster):
     the coverage is measured (``benchmarks/forecasting.py``), not guaranteed.
 
     Exogenous columns are differenced as y is; each step reads those of the next one.
+    They are ``fit(y, X)`` and ``predict(12, X_future)``, matched by the names of the
+    columns and, where both have an index, by date. scikit-learn's order, ``fit(X, y)``,
+    is refused; in searches and cross-validation they are columns of y, see
+    ``exogenous``.
     With ``early_stopping`` the end of each series is the validation set. A checkpoint
     keeps the training, not the choosing, which is repeated.
 
@@ -250,7 +258,7 @@ class RNNForecaster(Forecaster):
             self.n_channels_,
             self.n_exogenous_,
             self.window_,
-            self.horizon_ if self._direct else None,
+            self.horizon_ if self.strategy_ == "direct" else None,
             self.cell,
             self.hidden_size,
             self.n_layers,
