@@ -1,6 +1,7 @@
 """Every estimator of the library keeps scikit-learn's contract and our own."""
 
 import logging
+import os
 from unittest import SkipTest
 
 import joblib
@@ -172,35 +173,76 @@ CHOSEN = {
 }
 
 
+# What depends on how long is trained is asked of the defaults: how well is learned and
+# whether rounding adds up. All else is the same after two epochs.
+OF_DEFAULTS = {
+    "check_class_weight_classifiers",
+    "check_classifiers_train",
+    "check_regressors_train",
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weight_equivalence_on_sparse_data",
+}
+WHOLE = "WHOLE" in os.environ  # `WHOLE=1 make test`: all of it with default parameters
+
+
 def scikit_learn_checks():
     for cls in TABULAR:
+        quick = cls(**epochs(cls, 2))
         for estimator, check in estimator_checks_generator(cls()):
-            yield pytest.param(estimator, check, id=f"{cls.__name__}-{_name(check)}")
+            name = getattr(check, "func", check).__name__
+            if not WHOLE and name not in OF_DEFAULTS:
+                estimator = quick
+            yield pytest.param(estimator, check, id=f"{cls.__name__}-{name}")
 
 
-def _name(check):
-    return getattr(check, "func", check).__name__
+def epochs(cls, number):
+    """Parameters for so many epochs, in pretraining too."""
+    return {name: number for name in cls().get_params() if name.endswith("_epochs")}
 
 
 @pytest.mark.filterwarnings("ignore")  # scikit-learn's checks provoke warnings
 @pytest.mark.parametrize(("estimator", "check"), list(scikit_learn_checks()))
-def test_scikit_learn_check_with_default_parameters(estimator, check):
+def test_scikit_learn_check(estimator, check):
     try:
         check(estimator)
     except SkipTest as skipped:
         pytest.fail(f"skipped: {skipped}")
 
 
+# What is the same whatever the kind of X is asked once a class.
+OF_A_CLASS = {
+    "a_misspelt_parameter_names_the_right_one",
+    "a_missing_device_falls_back_to_the_cpu",
+    "an_interrupted_fit_is_unfitted",
+    "parameters_are_stored_and_cloned",
+    "scikit_learn_callbacks_see_every_epoch",
+    "skorch_callbacks_are_cloned_and_called",
+    "wrong_parameters_lose_nothing",
+}
+# And this once a kind, which may come in several forms ("images of unequal size").
+OF_A_KIND = {"threads_do_not_disturb_each_other"}
+
+
 def own_checks():
     for cls in ESTIMATORS:
-        estimator = cls(max_epochs=4, lr=1e-2, **CHOSEN.get(cls._task, {}))
+        cases = {}
         if cls in TABULAR:
-            for name, check in checks_on(estimator, *CASES[cls._task]):
-                yield pytest.param(check, id=f"{cls.__name__}-{name}")
-        for kind, cases in KINDS.items():
+            cases["table"] = CASES[cls._task]
+        for kind, given in KINDS.items():
             takes = kind.partition(" ")[0] in {kind.name for kind in cls._inputs}
-            if takes and cls._task in cases:
-                for name, check in checks_on(estimator, *cases[cls._task]):
+            if takes and cls._task in given:
+                cases[kind] = given[cls._task]
+        estimator = cls(**epochs(cls, 2), lr=1e-2, **CHOSEN.get(cls._task, {}))
+        longer = clone(estimator).set_params(**epochs(cls, 4))
+        for kind, case in cases.items():
+            checks = dict(checks_on(estimator, *case))
+            learns = "learns_more_than_a_dummy"
+            checks[learns] = dict(checks_on(longer, *case))[learns]
+            for name, check in checks.items():
+                asked_before = (kind != next(iter(cases)) and name in OF_A_CLASS) or (
+                    " " in kind and name in OF_A_KIND
+                )
+                if not asked_before:
                     yield pytest.param(check, id=f"{cls.__name__}-{kind}-{name}")
 
 
