@@ -11,7 +11,7 @@ import torch
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import make_classification, make_regression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
@@ -285,12 +285,14 @@ def test_other_workers_compute_the_same_bits(backend):
     X, y = make_classification(80, 5, random_state=0)
     nets = [sknets.FeedforwardClassifier(max_epochs=3, random_state=s) for s in (0, 1)]
     expected = [clone(net).fit(X, y).predict_proba(X) for net in nets]
+    gnn, friends_of = sknets.GNNClassifier(max_epochs=2, random_state=0), widths // 2
+    scores = cross_val_score(gnn, nodes, friends_of, cv=3)
 
     if backend == "dask":
         distributed = pytest.importorskip("dask.distributed")
         with (
             distributed.LocalCluster(
-                n_workers=2,
+                n_workers=1,
                 threads_per_worker=1,
                 dashboard_address=None,
                 silence_logs=logging.ERROR,
@@ -299,6 +301,9 @@ def test_other_workers_compute_the_same_bits(backend):
         ):
             futures = [client.submit(net.fit, X, y, pure=False) for net in nets]
             found = [future.result(timeout=120) for future in futures]
+            with joblib.parallel_backend("dask", client=client):
+                there = cross_val_score(gnn, nodes, friends_of, cv=3)
+            np.testing.assert_array_equal(there, scores)
     else:
         with joblib.parallel_backend(backend, n_jobs=2):
             found = joblib.Parallel()(joblib.delayed(net.fit)(X, y) for net in nets)
