@@ -365,7 +365,7 @@ def test_several_labels():
 
 
 def test_deep_samples_look_more_like_digits_than_independent_pixels():
-    dbn = DBNFeatures(max_epochs=60, **DREAMS).fit(DIGITS[:900])
+    dbn = DBNFeatures(max_epochs=25, **DREAMS).fit(DIGITS)
     X = dbn.sample(200, random_state=0)
     coins = np.random.RandomState(0).rand(200, 64) < DIGITS.mean(0)
 
