@@ -11,7 +11,7 @@ demo: .venv/demo
 	$(BIN)/python examples/compare.py
 
 test: .venv/test
-	$(BIN)/python -m pytest -n auto -q
+	$(BIN)/python -m pytest -n auto --dist worksteal -q
 
 lint: .venv/lint
 	$(BIN)/ruff check .

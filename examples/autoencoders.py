@@ -35,7 +35,7 @@ vae = sknets.VAETransformer(likelihood="bernoulli", conditional=True, max_epochs
 drawn = vae.fit(X, y).sample(y=np.arange(10), random_state=0)
 
 # 3. Which images are unlike all others?
-finder = sknets.AutoencoderOutlierDetector(random_state=0).fit(X)
+finder = sknets.AutoencoderOutlierDetector(max_epochs=epochs, random_state=0).fit(X)
 odd = X_test[finder.score_samples(X_test).argsort()[:10]]
 
 rows = [X_test[:10], coder.reconstruct(X_test[:10]), restored[:10], drawn, odd]

@@ -47,7 +47,7 @@ print(f"Accuracy on 100 new texts: {net.score(X[500:], y[500:]):.3f}")
 save(AttentionDisplay.from_estimator(net, X[500]), "text")
 
 # 3. Images: a token for each patch of 2 x 2 pixels.
-digits = load_digits()
+digits = load_digits(n_class=3 if options.quick else 10)
 X, X_test, y, y_test = train_test_split(
     digits.images / 16, digits.target, random_state=0
 )

@@ -219,7 +219,7 @@ def test_images_come_back_as_they_were_given(form):
 def test_convolutions_restore_better_than_pca():
     pixels = IMAGES / 16.0
     coder = ConvolutionalAutoencoderTransformer(
-        n_components=6, max_epochs=20, random_state=0
+        n_components=6, max_epochs=15, random_state=0
     ).fit(pixels[:1400])
     pca = PCA(6).fit(X[:1400])
     error = np.mean((coder.reconstruct(pixels[1400:]) - pixels[1400:]) ** 2)

@@ -330,7 +330,7 @@ def test_labelled_machine_draws_given_and_free_labels():
 
 def test_clamped_samples_carry_their_label():
     names = np.array(list("abcdefghij"))[LABELS]
-    dbn = DBNClassifier(pretraining_epochs=30, **DREAMS).fit(DIGITS, names)
+    dbn = DBNClassifier(pretraining_epochs=30, **DREAMS).fit(DIGITS[:900], names[:900])
     wanted = np.repeat(np.unique(names), 20)
     X = dbn.sample(200, y=wanted, random_state=0)
     judge = LogisticRegression(max_iter=2000).fit(DIGITS > 0.5, names)
@@ -353,7 +353,7 @@ def test_unclamped_samples_have_the_classes_of_the_data():
 
 def test_several_labels():
     y = np.column_stack([LABELS % 2, LABELS > 4]).astype(int)
-    dbn = DBNClassifier(pretraining_epochs=30, **DREAMS).fit(DIGITS, y)
+    dbn = DBNClassifier(pretraining_epochs=30, **DREAMS).fit(DIGITS[:1300], y[:1300])
     assert dbn.score(DIGITS, y) > 0.9
     wanted = np.tile([[0, 1], [1, 0]], (50, 1))
     X = dbn.sample(y=wanted, random_state=0)
@@ -365,7 +365,7 @@ def test_several_labels():
 
 
 def test_deep_samples_look_more_like_digits_than_independent_pixels():
-    dbn = DBNFeatures(max_epochs=60, **DREAMS).fit(DIGITS)
+    dbn = DBNFeatures(max_epochs=25, **DREAMS).fit(DIGITS)
     X = dbn.sample(200, random_state=0)
     coins = np.random.RandomState(0).rand(200, 64) < DIGITS.mean(0)
 
@@ -438,7 +438,8 @@ def test_greedy_layers_learn_in_turn():
 
 def test_pretraining_gives_the_layers_their_weights():
     still = {"lr": 1e-30, "optimizer": "sgd", "max_epochs": 1, "random_state": 0}
-    dbn = DBNClassifier(hidden_layer_sizes=(30, 20), **still).fit(DIGITS, LABELS)
+    X, y = DIGITS[:600], LABELS[:600]
+    dbn = DBNClassifier(hidden_layer_sizes=(30, 20), **still).fit(X, y)
     net = dbn.net_.module_
     first, top = net.stack.machines
     linear = [layer for layer in net.layers if isinstance(layer, torch.nn.Linear)]
@@ -448,7 +449,7 @@ def test_pretraining_gives_the_layers_their_weights():
     # The machines alone tell the digits already, and fine-tuning leaves them alone.
     assert dbn.score(DIGITS, LABELS) > 0.5
     tuned = DBNClassifier(hidden_layer_sizes=(30, 20), random_state=0)
-    tuned.fit(DIGITS, LABELS)
+    tuned.fit(X, y)
     assert torch.equal(tuned.net_.module_.stack.machines[0].weight, first.weight)
 
 
@@ -471,7 +472,7 @@ def test_a_search_tunes_by_the_score():
 
 def test_reconstructions_are_near_the_data():
     for scale, units in ((1, "bernoulli"), (16, "gaussian")):
-        X = DIGITS * scale
+        X = DIGITS[:900] * scale
         for model in (RBMFeatures(random_state=0), DBNFeatures(random_state=0)):
             back = model.fit(X).inverse_transform(model.transform(X))
             assert model.visible_units_ == units and back.shape == X.shape

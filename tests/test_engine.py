@@ -1,7 +1,6 @@
 """The lean engine against stock skorch, plain torch and numpy."""
 
 import pickle
-import sys
 import threading
 import warnings
 
@@ -483,18 +482,6 @@ def test_progress_bar_and_table(capsys):
     FeedforwardClassifier(max_epochs=3).fit(X, y)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
-
-
-def test_a_first_fit_loads_neither_torch_geometric_nor_torchs_compiler():
-    import subprocess
-
-    code = (
-        "import sys, sknets, numpy as np\n"
-        "sknets.FeedforwardRegressor(max_epochs=1).fit(np.eye(9), np.arange(9.0))\n"
-        "print([n for n in ('torch_geometric', 'torch._dynamo') if n in sys.modules])"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert out.stdout.strip() == "[]", out.stdout + out.stderr
 
 
 def test_torchs_compiler_still_finds_the_optimizers_unmarked():

@@ -297,8 +297,8 @@ def test_patches_of_digits():
 
 def test_columns_of_wine():
     X, y = load_wine(return_X_y=True)
-    net = TransformerClassifier(max_epochs=30, random_state=0)
-    assert cross_val_score(net, X, y, cv=3).mean() > 0.92
+    net = TransformerClassifier(max_epochs=20, random_state=0)
+    assert cross_val_score(net, X, y, cv=2).mean() > 0.92
 
 
 def test_a_lag_of_a_hundred_steps():
