@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from sknets import _catalogue
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -246,16 +248,16 @@ def _separator(file: Path) -> str:
 
 def run_list(options: argparse.Namespace) -> int:
     """Run `sknets list`."""
-    import sknets
-
     try:
-        found = sknets.all_estimators(data=options.data, task=options.task)
+        found = _catalogue.names(options.data, options.task)
     except ValueError as error:
         raise UserError(_plain(error)) from None
-    rows = [
-        (name, ", ".join(kind.name for kind in cls._inputs), cls._task)
-        for name, cls in found
-    ]
+    if not found:
+        raise UserError(f"no estimator takes {options.data} for {options.task}")
+    rows = []
+    for name in found:
+        task, kinds = _catalogue.ESTIMATORS[name]
+        rows.append((name, ", ".join(kinds), task))
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip())

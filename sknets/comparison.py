@@ -13,9 +13,9 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from sknets._comparison.candidates import deep_estimators
+from sknets import _catalogue
 from sknets._comparison.lineup import choose_models
-from sknets._comparison.problem import pose
+from sknets._comparison.problem import define_problem
 from sknets._comparison.run import Run
 from sknets.display import LeaderboardDisplay, leaderboard_html, leaderboard_text
 
@@ -48,21 +48,9 @@ def all_estimators(
     >>> [name for name, _ in all_estimators(data="table", task="regression")]
     ['FeedforwardRegressor'...]
     """
-    found = deep_estimators()
-    kinds = sorted({kind.name for _, cls in found for kind in cls._inputs})
-    tasks = sorted({cls._task for _, cls in found if cls._task})
-    for name, value, legal in (("data", data, kinds), ("task", task, tasks)):
-        if value is not None and value not in legal:
-            raise ValueError(
-                f"all_estimators({name}={value!r}): {name} must be one of "
-                f"{', '.join(map(repr, legal))}"
-            )
-    return [
-        (name, cls)
-        for name, cls in found
-        if (data is None or data in {kind.name for kind in cls._inputs})
-        and (task is None or task == cls._task)
-    ]
+    import sknets
+
+    return [(name, getattr(sknets, name)) for name in _catalogue.names(data, task)]
 
 
 def compare(
@@ -179,7 +167,7 @@ def compare(
     """
     _check_run(n_jobs, time_limit)
     seed = int(check_random_state(random_state).randint(2**31 - 1))
-    problem = pose(
+    problem = define_problem(
         X,
         y,
         data=data,

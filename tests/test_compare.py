@@ -32,7 +32,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sknets import all_estimators, compare, graph_nodes
 from sknets._comparison.candidates import guess_kind
-from sknets._comparison.clips import ClipStatistics
+from sknets._comparison.graphs import GraphStatistics, NodeStatistics
 from sknets._comparison.lineup import choose_models
 from sknets._comparison.measuring import (
     Measured,
@@ -41,10 +41,10 @@ from sknets._comparison.measuring import (
     count_parameters,
 )
 from sknets._comparison.preparation import column_roles, table_preparation, to_frame
-from sknets._comparison.problem import pose
-from sknets._comparison.sequential import SequenceStatistics
-from sknets._comparison.structures import GraphStatistics, NodeStatistics
+from sknets._comparison.problem import define_problem
+from sknets._comparison.sequences import SequenceStatistics
 from sknets._comparison.target import read_target
+from sknets._comparison.videos import ClipStatistics
 
 FAST = ["dummy", "logisticregression"]
 
@@ -274,7 +274,7 @@ def test_every_unset_random_state_is_the_seed(iris):
         "mine": RandomForestClassifier(),
         "kept": DecisionTreeClassifier(random_state=5),
     }
-    problem = pose(
+    problem = define_problem(
         *iris,
         data="auto",
         task="auto",
@@ -944,7 +944,7 @@ WRONG = [
         r"do not tell which axis holds the channels",
     ),
     ({"X": [*np.ones((5, 4, 4)), np.ones((4, 4, 3))]}, r"X\[5\] has shape"),
-    ({"X": [1] * 6}, r"X must be a table .*, got a list of int"),
+    ({"X": [1] * 6}, r"X must be .*, a table .*, got a list of int"),
     ({"X": ["a", *"bcde", None]}, r"X\[5\] must be a text .*, got None; make it ''"),
     ({"X": [*np.ones((5, 9)), np.ones(0)]}, r"X\[5\] is an empty sequence"),
     ({"data": "pictures"}, r"data must be one of 'auto', 'trees', 'text', 'table'"),

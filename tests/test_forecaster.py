@@ -360,7 +360,7 @@ def with_gap():
         (pd.Series(wave(), MONTHS[::-1]), "not in the order of time"),
         (pd.Series(wave(), [*MONTHS[:89], MONTHS[0]]), "twice in its index"),
         (with_gap(), "no regular frequency"),
-        (["a", "b"], "must be numbers"),
+        (["a", "b"], "takes a series, not text: use"),
         ([], "holds no series"),
         ([wave(), np.ones((90, 2))], r"y\[1\] has 2 channels"),
     ],
