@@ -30,7 +30,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from sknets import all_estimators, compare, graph_nodes
+from sknets import FeedforwardClassifier, all_estimators, compare, graph_nodes
 from sknets._comparison.candidates import guess_kind
 from sknets._comparison.graphs import GraphStatistics, NodeStatistics
 from sknets._comparison.lineup import choose_models
@@ -116,9 +116,20 @@ class Slow(Spy):
 
     now = 0.0
 
+    def __init__(self, name="a", right=False):
+        super().__init__(name)
+        self.right = right
+
     def fit(self, X, y):
         Slow.now += 1
+        self.known_ = dict(zip(np.asarray(X)[:, 0], y))
+        self.often_ = np.bincount(y).argmax()
         return super().fit(X, y)
+
+    def predict(self, X):
+        if not self.right:
+            return super().predict(X)
+        return [self.known_.get(x, self.often_) for x in np.asarray(X)[:, 0]]
 
 
 # The statistics
@@ -221,16 +232,77 @@ def test_time_limit_keeps_what_is_finished(monkeypatch):
     for module in ("sknets.comparison", "sknets._comparison.run"):
         monkeypatch.setattr(f"{module}.time", clock)
     X, y = np.arange(40.0)[:, None], np.tile([0, 1], 20)
-    models = {"quick": Spy(), "slow": Slow(), "never": Spy()}
+    models = {"quick": Spy(), "slow": Slow(), "late": Slow(), "never": Spy()}
     result = compare(X, y, models=models, cv=10, time_limit=2.5, verbose=0)
-    assert list(result.table.index) == ["quick", "slow", "never"]
+    assert list(result.table.index) == ["quick", "slow", "late", "never"]
     assert list(result.table["note"]) == [
         "",
-        "time limit: 3 of 10 folds",  # the third had begun
+        "time limit: 2 of 10 folds",  # a third would not have been done in time
+        "time limit: 1 of 10 folds",  # of which nothing told how long it takes
         "not run: time limit",
     ]
-    assert len(result.scores.loc["slow"]) == 3
+    verdicts = ["best", "unfinished", "unfinished", ""]
+    assert result.table["verdict"].fillna("").tolist() == verdicts
+    assert len(result.scores.loc["slow"]) == 2
     assert not result.interrupted
+
+
+def test_what_is_unfinished_has_no_verdict_and_is_no_winner(monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: Slow.now)
+    for module in ("sknets.comparison", "sknets._comparison.run"):
+        monkeypatch.setattr(f"{module}.time", clock)
+    X, y = np.arange(60.0)[:, None], np.tile([0, 1, 1], 20)
+    models = {"poor": Spy(), "good": Slow(right=True)}
+    result = compare(X, y, models=models, cv=5, time_limit=2.5, verbose=0)
+    assert result.best_name_ == "poor"
+    table = result.table
+    assert table.loc["good", "accuracy"] > table.loc["poor", "accuracy"]
+    assert table["verdict"].tolist() == ["best", "unfinished"]
+    assert table["p_value"].isna().all()
+    ax = result.plot().ax_
+    shapes = [line.get_marker() for line in ax.lines if line.get_marker() in "D>"]
+    assert shapes == ["D", ">"]
+    labels = [text.get_text() for text in ax.figure.legends[0].get_texts()]
+    assert "folds missing" in labels and not any("worse" in each for each in labels)
+    assert "▷" in result._repr_html_() and "◇" not in result._repr_html_()
+
+
+def test_of_unfinished_models_the_folds_in_common_count(monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: Slow.now)
+    for module in ("sknets.comparison", "sknets._comparison.run"):
+        monkeypatch.setattr(f"{module}.time", clock)
+    # Where the first test rows are the hard ones, two folds flatter who has them both.
+    X, y = np.arange(40.0)[:, None], np.repeat([1, 0], [10, 30])
+    splits = [(np.arange(40), np.arange(10)), (np.arange(40), np.arange(10, 40))]
+    models = {"zeros": Slow(), "right": Slow(right=True)}
+    splits += [splits[1]]
+    result = compare(X, y, models=models, cv=splits, time_limit=2.5, verbose=0)
+    assert [len(result.scores.loc[name]) for name in models] == [2, 1]
+    assert result.table["verdict"].tolist() == ["unfinished"] * 2
+    assert result.best_name_ == "right"
+
+
+def test_a_single_split_is_no_test(iris):
+    split = [(np.arange(0, 150, 2), np.arange(1, 150, 2))]
+    result = compare(*iris, models=FAST, cv=split, verbose=0)
+    assert result.table["verdict"].tolist() == ["best", "untested"]
+    faces = [
+        line.get_markerfacecolor()
+        for line in result.plot().ax_.lines
+        if line.get_marker() == "D"
+    ]
+    assert len(faces) == 1 or faces[1] == "0.8"
+
+
+def test_a_network_stops_when_time_is_up(iris):
+    slow = FeedforwardClassifier(max_epochs=10**6)
+    models = {"dummy": "dummy", "net": slow, "features": make_pipeline(slow)}
+    begin = time.monotonic()
+    result = compare(*iris, models=models, cv=2, time_limit=1.0, verbose=0)
+    assert time.monotonic() - begin < 3
+    assert result.best_name_ == "dummy"
+    assert result.table.loc[["net", "features"], "note"].str.contains("limit").all()
+    assert slow.callbacks is None
 
 
 def test_interrupt_keeps_what_is_finished(iris):
