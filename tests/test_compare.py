@@ -398,6 +398,29 @@ def test_every_model_takes_a_mixed_table(on_mixed_table):
     assert pd.isna(result.table.loc["RandomForestRegressor", "parameters"])
 
 
+def test_what_is_left_out_of_auto_is_noted(on_mixed_table):
+    _, _, result = on_mixed_table
+    assert "TransformerRegressor" in result.table.index  # of a text, 30 columns
+    wide = np.random.default_rng(0).normal(size=(20, 201))
+    problem = define_problem(
+        wide,
+        wide[:, 0],
+        data="auto",
+        task="auto",
+        cv=2,
+        scoring=None,
+        groups=None,
+        seed=0,
+        device="cpu",
+    )
+    assert "TransformerRegressor" not in choose_models("auto", problem)
+    assert problem.notes == [
+        "left out TransformerRegressor: 201 columns are more than 200; name it to run "
+        "it"
+    ]
+    assert "TransformerRegressor" in choose_models(["transformer"], problem)
+
+
 def test_unseen_categories_dates_and_holes_at_predict(on_mixed_table):
     X, y, result = on_mixed_table
     new = X[:4].copy()
@@ -1024,6 +1047,15 @@ WRONG = [
     ({"X": pd.DataFrame({"a": [[1]] * 6})}, r"column 'a' holds a list in each cell"),
     ({"X": pd.DataFrame({"a": ["x"] * 6})}, r"no column is usable; left out 'a'"),
     ({"X": pd.DataFrame(X3, columns=["a", "a"])}, r"more than one column named 'a'"),
+    ({"X": Y3, "y": X3}, r"seem to be swapped, .* y has 2 columns: the table"),
+    ({"X": list("ababab"), "y": X3.tolist()}, r"seem to be swapped, as X has one"),
+    ({"X": pd.Series(Y3 * 2.5), "y": pd.DataFrame(X3)}, r"seem to be swapped"),
+    (
+        {"X": pd.DataFrame({"a": [1, 2] * 3, "b": 0.5}), "y": "a"},
+        r"give X.drop\(columns='a'\) and X\['a'\]",
+    ),
+    ({"y": "price"}, r"y must hold the values to predict$"),
+    ({"X": nx.path_graph(6)}, r"graph_nodes\(graph\) gives them, got Graph"),
     ({"cv": 1}, r"cv must be at least 2"),
     ({"cv": 7}, r"at most the number of rows, 6"),
     ({"cv": "five"}, r"cv must be a number of folds, a splitter, or"),

@@ -29,7 +29,7 @@ from sknets._comparison.candidates import (
 )
 from sknets._comparison.graphs import GraphStatistics, NodeStatistics
 from sknets._comparison.images import FlatPixels
-from sknets._comparison.preparation import table_preparation
+from sknets._comparison.preparation import TEXT_COLUMNS, table_preparation
 from sknets._comparison.problem import Problem
 from sknets._comparison.sequences import SequenceStatistics, tfidf
 from sknets._comparison.trees import LeafText
@@ -114,7 +114,8 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
     for label, item in wanted:
         if isinstance(item, str) and item == "auto":
             for name in _running_order(auto, deep):
-                if _is_too_wide(deep.get(name), problem):
+                if why := _too_wide(deep.get(name), problem):
+                    problem.notes.append(f"left out {name}: {why}; name it to run it")
                     continue
                 chosen[name] = _entry(name, auto, deep, problem)
         elif isinstance(item, str):
@@ -138,15 +139,18 @@ def _takes_part(name: str, problem: Problem) -> bool:
     return not kind.only_native and problem.kind in takes
 
 
-def _is_too_wide(cls: Any, problem: Problem) -> bool:
-    """Whether a network whose time grows with the columns' square takes hours."""
+def _too_wide(cls: Any, problem: Problem) -> str:
+    """Say why a network whose time grows with the columns' square takes hours."""
     most = getattr(cls, "_most_columns", None)
     if most is None or problem.kind not in ("table", "videos"):
-        return False
-    if problem.kind == "videos":  # rows of several numbers a pixel
-        return True
-    words = "text" in (problem.roles or {}).values()
-    return problem.is_sparse or words or np.shape(problem.X)[1] > most
+        return ""
+    if problem.kind == "videos":
+        return "a clip is a row of four numbers a pixel"
+    if problem.is_sparse:
+        return "it would make a sparse table dense"
+    texts = list((problem.roles or {}).values()).count("text")
+    width = np.shape(problem.X)[1] + TEXT_COLUMNS * texts
+    return f"{width:,} columns are more than {most}" if width > most else ""
 
 
 def _running_order(auto: dict[str, Candidate], deep: dict[str, Any]) -> list[str]:

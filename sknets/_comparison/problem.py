@@ -25,7 +25,7 @@ from sklearn.utils.validation import _num_samples
 
 from sknets._comparison.candidates import CANDIDATES, guess_kind, near_names
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
-from sknets._comparison.target import read_target
+from sknets._comparison.target import read_target, refuse_swapped
 
 TASKS = ("classification", "regression")
 # One class with a larger share makes accuracy look good for a useless model.
@@ -131,6 +131,7 @@ def define_problem(
     if data not in ("auto", *CANDIDATES):
         legal = ", ".join(map(repr, ("auto", *CANDIDATES)))
         raise ValueError(f"compare(data={data!r}): data must be one of {legal}")
+    refuse_swapped(X, y)
     kind = guess_kind(X) if data == "auto" else data
     describe = CANDIDATES[kind].describe
     if describe is not None:

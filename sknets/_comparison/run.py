@@ -127,12 +127,9 @@ class Run:
         common = min(partial, default=full)
 
         def rank(name: str) -> tuple[bool, bool, float]:
-            folds = self.folds[name]
-            some = [
-                fold[self.main]
-                for fold in folds[: None if self._done(name) else common]
-            ]
-            return not self._done(name), not folds, -float(np.mean(some or [0]))
+            done, folds = self._done(name), self.folds[name]
+            scores = [fold[self.main] for fold in folds[: full if done else common]]
+            return not done, not folds, -float(np.mean(scores or [0]))
 
         order = sorted(rows, key=rank)
         best = order[0]
