@@ -57,7 +57,7 @@ def refuse_swapped(X: Any, y: Any) -> None:
         fix = f": give X.drop(columns={y!r}) and X[{y!r}]" if y in columns else ""
         raise ValueError(f"compare(y={y!r}): y must hold the values to predict{fix}")
     rows = isinstance(y, list | tuple) and len(y) and isinstance(y[0], list | tuple)
-    shape = getattr(y, "shape", ())
+    shape: tuple[int, ...] = tuple(getattr(y, "shape", ()))
     width = len(y[0]) if rows else shape[1] if len(shape) == 2 else 1
     if width < 2:
         return
