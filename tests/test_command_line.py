@@ -1,6 +1,8 @@
 """`python -m sknets`: the leaderboard from a shell, one sentence for what is wrong."""
 
 import io
+import re
+import runpy
 import subprocess
 import sys
 
@@ -68,15 +70,18 @@ def test_the_same_command_gives_the_same_table(shop, tmp_path, capsys):
     pd.testing.assert_frame_equal(*scores)
 
 
-def test_classes_and_networks_through_the_module(shop):
+def test_classes_and_networks_through_the_module(shop, capsys, monkeypatch):
     words = ["compare", shop, "--target", "paid", "--cv", 2, "--time-limit", 60]
     words += ["--models", "feedforward,logisticregression"]
-    command = [sys.executable, "-m", "sknets", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "FeedforwardClassifier" in done.stdout
-    assert "classification of 'paid' guessed" in done.stdout
-    assert "best " in done.stderr  # live progress
+    monkeypatch.setattr(sys, "argv", ["sknets", *map(str, words)])
+    monkeypatch.delitem(sys.modules, "sknets.__main__")
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("sknets", run_name="__main__")
+    out, err = capsys.readouterr()
+    assert caught.value.code == 0, err
+    assert "FeedforwardClassifier" in out
+    assert "classification of 'paid' guessed" in out
+    assert "best " in err  # live progress
 
 
 def test_version(capsys):
@@ -146,12 +151,11 @@ def test_predict_refuses_in_one_sentence(tmp_path, capsys):
 
 
 def test_list_needs_no_torch():
-    code = (
-        "import sys; from sknets.__main__ import main; main(['list'])\n"
-        "print([name for name in ('torch', 'numpy', 'sklearn') if name in sys.modules])"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert out.stdout.splitlines()[-1] == "[]", out.stdout + out.stderr
+    command = [sys.executable, "-X", "importtime", "-m", "sknets", "list"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "RNNForecaster" in done.stdout, done.stderr
+    loaded = set(re.findall(r"\| +(\w+)$", done.stderr, re.MULTILINE))
+    assert "sknets" in loaded and not loaded & {"torch", "numpy", "sklearn", "pandas"}
 
 
 def test_list(capsys):
