@@ -18,12 +18,12 @@ import pandas as pd
 import scipy.sparse as sp
 from torch import Tensor
 
-from sknets._inputs.tree_data import TreeData
 from sknets._inputs.graph_lists import is_graph, items_of
 from sknets._inputs.links import LinkView
 from sknets._inputs.nodes import NodeView
-from sknets._inputs.series import History
 from sknets._inputs.sequences import column_of, is_missing
+from sknets._inputs.series import History
+from sknets._inputs.tree_data import TreeData
 from sknets._inputs.triples import COLUMNS
 
 # Of a table without types so many rows tell what it holds.
@@ -328,7 +328,8 @@ def sequences(X: Any) -> bool | None:
     if n_axes(X) == 3:
         return True if _is_thin(X.shape[1], X.shape[2]) else None
     if n_axes(X) == 2:
-        return None if not sp.issparse(X) else False
+        # Of a table with text the reader names the column.
+        return None if not (sp.issparse(X) or is_text_column(X)) else False
     shapes = _shapes(X)
     axes = {len(shape) for shape in shapes}
     if axes == {1}:
