@@ -1,4 +1,4 @@
-"""The command line: `python -m sknets compare FILE.csv --target COLUMN`, and `list`."""
+"""The command line: `python -m sknets` with `compare`, `predict` or `list`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import argparse
 import difflib
 import re
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from sknets import __version__, _catalogue
+
 if TYPE_CHECKING:
     import pandas as pd
 
 WRONG_INPUT, INTERRUPTED = 2, 130
+MODEL_FILES = (".safetensors", ".joblib")
+SEPARATORS = "what separates columns (default: a comma, or else ; tab |)"
 
 
 class UserError(Exception):
@@ -30,6 +35,7 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="sknets", description="Deep learning as scikit-learn estimators."
     )
+    parser.add_argument("--version", action="version", version=f"sknets {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     compare = commands.add_parser(
@@ -54,9 +60,32 @@ def _parser() -> _Parser:
     add("--device", default="cpu", help="where networks train (default: cpu)")
     add("--output", type=Path, metavar="CSV", help="also write the leaderboard here")
     add("--plot", type=Path, metavar="PNG", help="also save its picture here")
-    add("--sep", help="what separates columns (default: a comma, or else ; tab |)")
+    add(
+        "--save",
+        type=Path,
+        metavar="MODEL",
+        help="also refit the best model on all rows and keep it here, for predict: a "
+        "network of this library in .safetensors, any model in .joblib",
+    )
+    add("--sep", help=SEPARATORS)
     add("--quiet", action="store_true", help="no progress")
     compare.set_defaults(run=run_compare)
+
+    predict = commands.add_parser(
+        "predict",
+        help="predict the rows of a CSV file by a saved model",
+        description="Predict the rows of a CSV file by a model that compare --save or "
+        "estimator.save kept. A .joblib file can run code when it is read: take those "
+        "only from people you trust.",
+    )
+    add = predict.add_argument
+    add("model", type=Path, help=".safetensors or .joblib file")
+    add("file", type=Path, help="CSV file with a header line")
+    add(
+        "--output", type=Path, metavar="CSV", help="where to (default: standard output)"
+    )
+    add("--sep", help=SEPARATORS)
+    predict.set_defaults(run=run_predict)
 
     listing = commands.add_parser(
         "list", help="list the estimators, by kind of data and task"
@@ -93,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return INTERRUPTED
 
 
-def _plain(error: ValueError) -> str:
+def _plain(error: Exception) -> str:
     """Take from an error the call that nobody typed: "compare(cv=1): cv must ..."."""
     words = re.match(r"^\w+\((\w+)=?(.*?)\): (.*)$", str(error), re.S)
     if words is None:
@@ -109,11 +138,15 @@ def _say(sentence: str) -> None:
 
 def run_compare(options: argparse.Namespace) -> int:
     """Run `sknets compare`."""
+    begin = time.monotonic()
     _check_outputs(options)
     X, y = read_problem(options.file, options.target, options.sep)
 
     import sknets
 
+    limit = options.time_limit
+    if limit is not None and limit > 0:  # reading the file is of that time as well
+        limit = max(limit - (time.monotonic() - begin), 1e-3)
     try:
         comparison = sknets.compare(
             X,
@@ -123,7 +156,7 @@ def run_compare(options: argparse.Namespace) -> int:
             cv=options.cv,
             scoring=_names(options.scoring),
             n_jobs=options.n_jobs,
-            time_limit=options.time_limit,
+            time_limit=limit,
             random_state=options.seed,
             device=options.device,
             verbose=0 if options.quiet else 1,
@@ -138,20 +171,98 @@ def run_compare(options: argparse.Namespace) -> int:
     if options.plot is not None and finished:
         comparison.plot().figure_.savefig(options.plot, dpi=150)
         print(f"picture saved as {options.plot}")
+    if options.save is not None and finished:
+        _save(comparison.best_name_, comparison.best_, options.save)
     return INTERRUPTED if comparison.interrupted else 0
+
+
+def _save(name: str, model: Any, path: Path) -> None:
+    """Keep a fitted model; what a .safetensors file cannot hold goes beside it."""
+    if path.suffix == ".safetensors":
+        if hasattr(model, "save"):
+            model.save(path)
+            print(f"{name} saved as {path}")
+            return
+        path = path.with_suffix(".joblib")
+        _say(
+            f"--save: {name} has steps of scikit-learn, which no .safetensors file "
+            f"holds; it goes to {path}"
+        )
+    import joblib
+
+    joblib.dump(model, path)
+    print(f"{name} saved as {path}")
+
+
+def run_predict(options: argparse.Namespace) -> int:
+    """Run `sknets predict`."""
+    _check_folder(options.output)
+    model = _load(options.model)
+    kind = type(model).__name__
+    verb = next((v for v in ("predict", "transform") if hasattr(model, v)), None)
+    task, _ = _catalogue.ESTIMATORS.get(kind, ("", ()))
+    if verb is None or task == "forecasting":
+        raise UserError(
+            f"{options.model} is a {kind}, which predicts no rows of a table"
+        )
+    X = read_csv(options.file, options.sep)
+    for name in getattr(model, "feature_names_in_", ()):
+        if name not in X.columns:
+            raise UserError(
+                f"{options.file} has no column {name!r}, which the model was fitted on"
+            )
+    try:
+        found = getattr(model, verb)(X[list(getattr(model, "feature_names_in_", X))])
+    except (ValueError, TypeError) as error:
+        raise UserError(_plain(error).strip().splitlines()[0]) from None
+
+    import pandas as pd
+
+    table = pd.DataFrame(found)
+    several = table.shape[1] > 1
+    table.columns = [f"prediction_{i}" if several else "prediction" for i in table]
+    table.to_csv(sys.stdout if options.output is None else options.output, index=False)
+    return 0
+
+
+def _load(path: Path) -> Any:
+    """Read a saved model, or say in one sentence why it is none."""
+    if not path.exists():
+        raise UserError(f"there is no file {path}")
+    if path.suffix == ".joblib":
+        import joblib
+
+        try:
+            return joblib.load(path)
+        except Exception as error:
+            why = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(f"{path} is no saved model ({why[0]})") from None
+    import sknets
+
+    try:
+        return sknets.load(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {str(error).partition('): ')[2]}") from None
 
 
 def _names(words: str | None) -> list[str] | None:
     return [w.strip() for w in words.split(",") if w.strip()] if words else None
 
 
+def _check_folder(path: Path | None) -> None:
+    if path is not None and not path.resolve().parent.is_dir():
+        raise UserError(f"there is no folder {path.resolve().parent} for {path.name}")
+
+
 def _check_outputs(options: argparse.Namespace) -> None:
     """Find out before the work whether its results can be kept."""
-    for path in (options.output, options.plot):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise UserError(
-                f"there is no folder {path.resolve().parent} for {path.name}"
-            )
+    for path in (options.output, options.plot, options.save):
+        _check_folder(path)
+    if options.save is not None and options.save.suffix not in MODEL_FILES:
+        raise UserError(
+            f"--save {options.save}: the name must end in one of "
+            + ", ".join(MODEL_FILES)
+        )
     if options.plot is not None:
         from sknets.display import pyplot
 
@@ -246,16 +357,16 @@ def _separator(file: Path) -> str:
 
 def run_list(options: argparse.Namespace) -> int:
     """Run `sknets list`."""
-    import sknets
-
     try:
-        found = sknets.all_estimators(data=options.data, task=options.task)
+        found = _catalogue.names(options.data, options.task)
     except ValueError as error:
         raise UserError(_plain(error)) from None
-    rows = [
-        (name, ", ".join(kind.name for kind in cls._inputs), cls._task)
-        for name, cls in found
-    ]
+    if not found:
+        raise UserError(f"no estimator takes {options.data} for {options.task}")
+    rows = []
+    for name in found:
+        task, kinds = _catalogue.ESTIMATORS[name]
+        rows.append((name, ", ".join(kinds), task))
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip())

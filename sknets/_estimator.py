@@ -35,6 +35,7 @@ from sknets._engine.net import Net
 from sknets._engine.optim import Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
 from sknets._inputs import Table
+from sknets._inputs.kinds import choose_reader
 from sknets._params import Declared, param
 
 
@@ -262,6 +263,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             else:
                 attempt.snapshot()
             checkpoint = None if self.checkpoint is None else Checkpoint(self)
+            self._choose_kind(X)  # a wrong kind is refused before anything else of it
             context, data = self._root_task(X, y, sample_weight)
             samples = self._read(X, y, sample_weight, reset=fresh)
             random = check_random_state(self.random_state)
@@ -299,6 +301,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             if self.checkpoint is not None:
                 sentence = "partial_fit keeps no state in files, use save after it"
                 raise ValueError(self._refusal("checkpoint", sentence))
+            self._choose_kind(X)
             fresh = not self.__sklearn_is_fitted__()
             if not fresh:
                 attempt.snapshot()
@@ -361,17 +364,19 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         """X as the container of its kind; the kind is chosen in fit and remembered."""
-        if len(self._inputs) == 1:
-            return self._inputs[0].check(self, X, reset=reset)
-        if reset:
-            self.input_kind_ = self._choose_kind(X).name
-        kind = next(k for k in self._inputs if k.name == self.input_kind_)
-        return kind.check(self, X, reset=reset)
+        if reset or len(self._inputs) == 1:
+            reader = self._choose_kind(X)
+            if len(self._inputs) > 1:
+                self.input_kind_ = reader.name
+        else:
+            fitted = [kind for kind in self._inputs if kind.name == self.input_kind_]
+            owner = type(self).__name__
+            reader = choose_reader(owner, self._task, fitted, X, fitted=True)
+        return reader.check(self, X, reset=reset)
 
     def _choose_kind(self, X: Any) -> Any:
-        """The first kind that accepts X; what none does is the first's to refuse."""
-        kinds = [kind for kind in self._inputs if kind.accepts(X)]
-        return (kinds or self._inputs)[0]
+        """The reader of X; what is of no kind that the estimator takes is refused."""
+        return choose_reader(type(self).__name__, self._task, self._inputs, X)
 
     def _split(
         self, samples: Samples, random: np.random.RandomState

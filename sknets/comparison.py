@@ -13,9 +13,9 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from sknets._comparison.candidates import deep_estimators
+from sknets import _catalogue
 from sknets._comparison.lineup import choose_models
-from sknets._comparison.problem import pose
+from sknets._comparison.problem import define_problem
 from sknets._comparison.run import Run
 from sknets.display import LeaderboardDisplay, leaderboard_html, leaderboard_text
 
@@ -48,21 +48,9 @@ def all_estimators(
     >>> [name for name, _ in all_estimators(data="table", task="regression")]
     ['FeedforwardRegressor'...]
     """
-    found = deep_estimators()
-    kinds = sorted({kind.name for _, cls in found for kind in cls._inputs})
-    tasks = sorted({cls._task for _, cls in found if cls._task})
-    for name, value, legal in (("data", data, kinds), ("task", task, tasks)):
-        if value is not None and value not in legal:
-            raise ValueError(
-                f"all_estimators({name}={value!r}): {name} must be one of "
-                f"{', '.join(map(repr, legal))}"
-            )
-    return [
-        (name, cls)
-        for name, cls in found
-        if (data is None or data in {kind.name for kind in cls._inputs})
-        and (task is None or task == cls._task)
-    ]
+    import sknets
+
+    return [(name, getattr(sknets, name)) for name in _catalogue.names(data, task)]
 
 
 def compare(
@@ -132,8 +120,10 @@ def compare(
     n_jobs : int, default=None
         Folds run at once, in processes. Scores do not depend on it.
     time_limit : float, default=None
-        Seconds for all the models together. Cheap ones run first; what is not done when
-        time is up says so in its row. A fold that has begun is finished.
+        Seconds for everything. Cheap models run first. A network of this library stops
+        at the end of the epoch when time is up; another model's fold that has begun is
+        finished, but none begins that would not be done in time by the folds before.
+        What is not done says so in its row, and is never the best while another is.
     random_state : int, RandomState or None, default=None
         Seed of the folds and of every model whose own `random_state` is None.
     groups : array-like of shape (n_samples,), default=None
@@ -177,9 +167,10 @@ def compare(
     >>> result.best_.predict(X[:3])
     array([0, 0, 0])
     """
+    begin = time.monotonic()
     _check_run(n_jobs, time_limit)
     seed = int(check_random_state(random_state).randint(2**31 - 1))
-    problem = pose(
+    problem = define_problem(
         X,
         y,
         data=data,
@@ -191,8 +182,7 @@ def compare(
         device=device,
     )
     entries = choose_models(models, problem)
-    # The clock starts with the models: loading libraries is not their time.
-    deadline = None if time_limit is None else time.monotonic() + time_limit
+    deadline = None if time_limit is None else begin + time_limit
     run = Run(problem, entries, n_jobs, deadline, verbose)
     run.go()
     if run.interrupted and not any(run.folds.values()):
@@ -236,8 +226,10 @@ class Comparison:
         the best model, the other scores, `fit_seconds` and `predict_seconds` (of one
         fold, median, preparation included), `parameters` (learned coefficients, missing
         where there are none to count), `memory_mb` (largest rise of the process's
-        memory in a fit), `family` ("deep", "classical", "baseline") and `note` (such as
-        why a row is not complete).
+        memory in a fit), `family` ("deep", "classical", "baseline"), `verdict` and
+        `note` (such as why a row is not complete). A verdict is "best", "tied" or
+        "worse" by the test of `p_value`, "untested" where a single fold allows none,
+        "unfinished" where folds are missing.
     scores : DataFrame
         Figures of each model (first index level) and fold (second).
     models : dict
@@ -279,7 +271,9 @@ class Comparison:
 
     @property
     def best_name_(self) -> str:
-        """Name of the best model.
+        """Name of the best model that is finished.
+
+        If none is, the best on the folds that all of them have.
 
         Raises
         ------

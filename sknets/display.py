@@ -19,6 +19,15 @@ COLORS = {"deep": "#0072B2", "classical": "#D55E00", "baseline": "#808080"}
 # The same palette for one line after another, with shapes for print in grey.
 LINES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = "osD^vPX"
+# How each verdict is drawn (marker, and fill where it is not the family's color) and
+# written; and what it means.
+VERDICTS = {
+    "best": ("D", "", "◆", ""),
+    "tied": ("D", "", "◆", "tied with the best"),
+    "worse": ("D", "white", "◇", "worse (p ≤ 0.05)"),
+    "untested": ("D", "0.8", "◈", "not tested"),
+    "unfinished": (">", "white", "▷", "folds missing"),
+}
 # A gap with a p-value above this is taken for the noise of the splits.
 SIGNIFICANT = 0.05
 
@@ -47,7 +56,8 @@ class LeaderboardDisplay:
 
     A dot is a fold's score, a marker with its bar the mean ± standard deviation. A
     filled marker is a model whose gap to the best may be noise of the splits, a hollow
-    one is worse. Scores far below the others are arrows at the left edge.
+    one is worse, a grey one was not tested; a triangle is a model with folds missing.
+    Scores far below the others are arrows at the left edge.
 
     Parameters
     ----------
@@ -148,7 +158,7 @@ class LeaderboardDisplay:
     ) -> None:
         color = COLORS[figures["family"]]
         mean, std = float(figures[main]), float(figures[f"{main}_std"])
-        tied = row == 0 or figures["p_value"] > SIGNIFICANT
+        marker, fill, _, _ = VERDICTS[figures["verdict"]]
         beside = ax.get_yaxis_transform()
         if row == 0:
             ax.axhspan(-0.45, 0.45, color=color, alpha=0.08, linewidth=0)
@@ -165,10 +175,10 @@ class LeaderboardDisplay:
                 mean,
                 row,
                 xerr=0.0 if math.isnan(std) else std,
-                fmt="D",
+                fmt=marker,
                 ms=7,
                 color=color,
-                markerfacecolor=color if tied else "white",
+                markerfacecolor=fill or color,
                 capsize=3,
                 linewidth=1.6,
             )
@@ -207,8 +217,8 @@ class LeaderboardDisplay:
     def _legend(self, ax: Any, shown: pd.DataFrame) -> None:
         from matplotlib.lines import Line2D
 
-        def marker(label: str, color: str, fill: str) -> Line2D:
-            dot = Line2D([], [], label=label, marker="D", linestyle="", color=color)
+        def marker(label: str, color: str, fill: str, form: str = "D") -> Line2D:
+            dot = Line2D([], [], label=label, marker=form, linestyle="", color=color)
             dot.set(markersize=7, markerfacecolor=fill)
             return dot
 
@@ -217,9 +227,9 @@ class LeaderboardDisplay:
         fold = Line2D([], [], label="one fold", marker="o", linestyle="", color="0.3")
         fold.set(markersize=4, alpha=0.5)
         handles.append(fold)
-        if len(shown) > 1:
-            handles.append(marker("tied with the best", "0.3", "0.3"))
-            handles.append(marker(f"worse (p ≤ {SIGNIFICANT})", "0.3", "white"))
+        for verdict, (form, fill, _, meaning) in VERDICTS.items():
+            if meaning and (shown["verdict"] == verdict).any():
+                handles.append(marker(meaning, "0.3", fill or "0.3", form))
         ax.figure.legend(
             handles=handles,
             loc="outside lower center",
@@ -475,9 +485,9 @@ def leaderboard_html(table: pd.DataFrame, summary: str, notes: list[str]) -> str
         zip(rows, table.iterrows(), strict=True)
     ):
         color = COLORS[row["family"]]
-        tied = number == 0 or row["p_value"] > SIGNIFICANT
+        sign = VERDICTS[row["verdict"]][2] if row["verdict"] in VERDICTS else "◌"
         weight = "font-weight:bold;" if number == 0 else ""
-        mark = f'<span style="color:{color}">{"◆" if tied else "◇"}</span> '
+        mark = f'<span style="color:{color}">{sign}</span> '
         first = (
             f'<th style="{pad}{weight}text-align:left">{mark}{escape(cells[0])}</th>'
         )

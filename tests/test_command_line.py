@@ -1,5 +1,8 @@
 """`python -m sknets`: the leaderboard from a shell, one sentence for what is wrong."""
 
+import io
+import re
+import runpy
 import subprocess
 import sys
 
@@ -67,15 +70,92 @@ def test_the_same_command_gives_the_same_table(shop, tmp_path, capsys):
     pd.testing.assert_frame_equal(*scores)
 
 
-def test_classes_and_networks_through_the_module(shop):
+def test_classes_and_networks_through_the_module(shop, capsys, monkeypatch):
     words = ["compare", shop, "--target", "paid", "--cv", 2, "--time-limit", 60]
     words += ["--models", "feedforward,logisticregression"]
-    command = [sys.executable, "-m", "sknets", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "FeedforwardClassifier" in done.stdout
-    assert "classification of 'paid' guessed" in done.stdout
-    assert "best " in done.stderr  # live progress
+    monkeypatch.setattr(sys, "argv", ["sknets", *map(str, words)])
+    monkeypatch.delitem(sys.modules, "sknets.__main__")
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("sknets", run_name="__main__")
+    out, err = capsys.readouterr()
+    assert caught.value.code == 0, err
+    assert "FeedforwardClassifier" in out
+    assert "classification of 'paid' guessed" in out
+    assert "best " in err  # live progress
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"sknets {sknets.__version__}\n"
+
+
+def test_the_best_model_is_kept_and_predicts(shop, tmp_path, capsys):
+    model, out = tmp_path / "best.joblib", tmp_path / "predicted.csv"
+    code, said, _ = compare(capsys, shop, "--save", model)
+    assert code == 0 and f"RidgeCV saved as {model}" in said
+    code, said, err = run(capsys, "predict", model, shop)
+    assert (code, err) == (0, "")
+    rows = pd.read_csv(shop)
+    found = pd.read_csv(io.StringIO(said))
+    assert list(found.columns) == ["prediction"] and len(found) == len(rows)
+    known = rows["price"].notna()
+    assert np.corrcoef(found["prediction"][known], rows["price"][known])[0, 1] > 0.9
+    assert run(capsys, "predict", model, shop, "--output", out)[:2] == (0, "")
+    pd.testing.assert_frame_equal(pd.read_csv(out), found)
+
+
+def test_a_network_is_kept_without_code(tmp_path, capsys):
+    file, model = tmp_path / "plain.csv", tmp_path / "net.safetensors"
+    x = np.linspace(-1, 1, 60)
+    frame = pd.DataFrame({"a": x, "b": x**2, "price": np.where(x > 0, "up", "down")})
+    frame.to_csv(file, index=False)
+    words = ("--save", model, "--models", "feedforward")
+    code, out, _ = compare(capsys, file, *words)
+    assert code == 0 and f"FeedforwardClassifier saved as {model}" in out
+    code, out, _ = run(capsys, "predict", model, file)
+    expected = sknets.load(model).predict(frame[["a", "b"]])
+    assert code == 0 and out.split() == ["prediction", *expected]
+    # What such a file cannot hold is not lost.
+    code, out, err = compare(capsys, file, "--save", model, "--models", "svc")
+    assert code == 0 and "no .safetensors file holds" in err
+    assert run(capsys, "predict", tmp_path / "net.joblib", file)[0] == 0
+
+
+def test_predict_refuses_in_one_sentence(tmp_path, capsys):
+    files = {name: tmp_path / name for name in ("a.csv", "b.csv", "bad.safetensors")}
+    files["a.csv"].write_text("a,b\n1,2\n3,4\n")
+    files["b.csv"].write_text("b,c\n1,2\n")
+    files["bad.safetensors"].write_text("nonsense")
+    (tmp_path / "bad.joblib").write_text("nonsense")
+    (tmp_path / "text.csv").write_text("a,b\nx,2\n")
+    frame = pd.read_csv(files["a.csv"])
+    net, series = tmp_path / "net.safetensors", tmp_path / "series.safetensors"
+    sknets.FeedforwardRegressor(max_epochs=1).fit(frame, [1.0, 2.0]).save(net)
+    quick = {"strategy": "direct", "difference": "first", "transformation": None}
+    forecaster = sknets.RNNForecaster(max_epochs=1, horizon=1, window=2, season=2)
+    forecaster.set_params(**quick, intervals=False).fit(np.arange(9.0)).save(series)
+    for model, file, sentence in (
+        (tmp_path / "no.safetensors", "a.csv", "there is no file"),
+        (files["bad.safetensors"], "a.csv", "not a model that sknets saved"),
+        (tmp_path / "bad.joblib", "a.csv", "is no saved model"),
+        (net, "no.csv", "there is no file"),
+        (net, "b.csv", "has no column 'a', which the model was fitted on"),
+        (net, "text.csv", "column 'a' of X holds text such as 'x'"),
+        (series, "a.csv", "is a RNNForecaster, which predicts no rows"),
+    ):
+        code, out, err = run(capsys, "predict", model, tmp_path / file)
+        assert (code, out, len(err.splitlines())) == (2, "", 1), (file, out, err)
+        assert err.startswith("sknets predict: ") and sentence in err, err
+
+
+def test_list_needs_no_torch():
+    command = [sys.executable, "-X", "importtime", "-m", "sknets", "list"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "RNNForecaster" in done.stdout, done.stderr
+    loaded = set(re.findall(r"\| +(\w+)$", done.stderr, re.MULTILINE))
+    assert "sknets" in loaded and not loaded & {"torch", "numpy", "sklearn", "pandas"}
 
 
 def test_list(capsys):
@@ -86,6 +166,8 @@ def test_list(capsys):
     code, out, err = run(capsys, "list", "--data", "tables")
     assert (code, out) == (2, "")
     assert "data must be one of" in err
+    code, out, err = run(capsys, "list", "--data", "series", "--task", "regression")
+    assert (code, out) == (2, "") and "no estimator takes series for regression" in err
 
 
 @pytest.mark.parametrize("sep", [";", "\t", "|"])
@@ -136,6 +218,7 @@ def test_wrong_use_gives_one_sentence_and_code_2(shop, tmp_path, capsys):
         (shop, ["--target", "Land", "--task", "regression"], "must hold numbers"),
         (shop, ["--output", str(tmp_path / "no" / "t.csv")], "there is no folder"),
         (shop, ["--plot", "picture.foo"], "must end in one of"),
+        (shop, ["--save", "m.pkl"], "must end in one of .safetensors, .joblib"),
     ]
     for file, words, sentence in cases:
         code, out, err = compare(capsys, file, *words)

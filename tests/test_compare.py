@@ -30,9 +30,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from sknets import all_estimators, compare, graph_nodes
+from sknets import FeedforwardClassifier, all_estimators, compare, graph_nodes
 from sknets._comparison.candidates import guess_kind
-from sknets._comparison.clips import ClipStatistics
+from sknets._comparison.graphs import GraphStatistics, NodeStatistics
 from sknets._comparison.lineup import choose_models
 from sknets._comparison.measuring import (
     Measured,
@@ -41,12 +41,17 @@ from sknets._comparison.measuring import (
     count_parameters,
 )
 from sknets._comparison.preparation import column_roles, table_preparation, to_frame
-from sknets._comparison.problem import pose
-from sknets._comparison.sequential import SequenceStatistics
-from sknets._comparison.structures import GraphStatistics, NodeStatistics
+from sknets._comparison.problem import define_problem
+from sknets._comparison.sequences import SequenceStatistics
 from sknets._comparison.target import read_target
+from sknets._comparison.videos import ClipStatistics
 
 FAST = ["dummy", "logisticregression"]
+
+
+def problem_of(X, y, task="auto", cv=2, seed=0):
+    given = {"data": "auto", "scoring": None, "groups": None, "device": "cpu"}
+    return define_problem(X, y, task=task, cv=cv, seed=seed, **given)
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +121,20 @@ class Slow(Spy):
 
     now = 0.0
 
+    def __init__(self, name="a", right=False):
+        super().__init__(name)
+        self.right = right
+
     def fit(self, X, y):
         Slow.now += 1
+        self.known_ = dict(zip(np.asarray(X)[:, 0], y))
+        self.often_ = np.bincount(y).argmax()
         return super().fit(X, y)
+
+    def predict(self, X):
+        if not self.right:
+            return super().predict(X)
+        return [self.known_.get(x, self.often_) for x in np.asarray(X)[:, 0]]
 
 
 # The statistics
@@ -221,16 +237,77 @@ def test_time_limit_keeps_what_is_finished(monkeypatch):
     for module in ("sknets.comparison", "sknets._comparison.run"):
         monkeypatch.setattr(f"{module}.time", clock)
     X, y = np.arange(40.0)[:, None], np.tile([0, 1], 20)
-    models = {"quick": Spy(), "slow": Slow(), "never": Spy()}
+    models = {"quick": Spy(), "slow": Slow(), "late": Slow(), "never": Spy()}
     result = compare(X, y, models=models, cv=10, time_limit=2.5, verbose=0)
-    assert list(result.table.index) == ["quick", "slow", "never"]
+    assert list(result.table.index) == ["quick", "slow", "late", "never"]
     assert list(result.table["note"]) == [
         "",
-        "time limit: 3 of 10 folds",  # the third had begun
+        "time limit: 2 of 10 folds",  # a third would not have been done in time
+        "time limit: 1 of 10 folds",  # of which nothing told how long it takes
         "not run: time limit",
     ]
-    assert len(result.scores.loc["slow"]) == 3
+    verdicts = ["best", "unfinished", "unfinished", ""]
+    assert result.table["verdict"].fillna("").tolist() == verdicts
+    assert len(result.scores.loc["slow"]) == 2
     assert not result.interrupted
+
+
+def test_what_is_unfinished_has_no_verdict_and_is_no_winner(monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: Slow.now)
+    for module in ("sknets.comparison", "sknets._comparison.run"):
+        monkeypatch.setattr(f"{module}.time", clock)
+    X, y = np.arange(60.0)[:, None], np.tile([0, 1, 1], 20)
+    models = {"poor": Spy(), "good": Slow(right=True)}
+    result = compare(X, y, models=models, cv=5, time_limit=2.5, verbose=0)
+    assert result.best_name_ == "poor"
+    table = result.table
+    assert table.loc["good", "accuracy"] > table.loc["poor", "accuracy"]
+    assert table["verdict"].tolist() == ["best", "unfinished"]
+    assert table["p_value"].isna().all()
+    ax = result.plot().ax_
+    shapes = [line.get_marker() for line in ax.lines if line.get_marker() in "D>"]
+    assert shapes == ["D", ">"]
+    labels = [text.get_text() for text in ax.figure.legends[0].get_texts()]
+    assert "folds missing" in labels and not any("worse" in each for each in labels)
+    assert "▷" in result._repr_html_() and "◇" not in result._repr_html_()
+
+
+def test_of_unfinished_models_the_folds_in_common_count(monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: Slow.now)
+    for module in ("sknets.comparison", "sknets._comparison.run"):
+        monkeypatch.setattr(f"{module}.time", clock)
+    # Where the first test rows are the hard ones, two folds flatter who has them both.
+    X, y = np.arange(40.0)[:, None], np.repeat([1, 0], [10, 30])
+    splits = [(np.arange(40), np.arange(10)), (np.arange(40), np.arange(10, 40))]
+    models = {"zeros": Slow(), "right": Slow(right=True)}
+    splits += [splits[1]]
+    result = compare(X, y, models=models, cv=splits, time_limit=2.5, verbose=0)
+    assert [len(result.scores.loc[name]) for name in models] == [2, 1]
+    assert result.table["verdict"].tolist() == ["unfinished"] * 2
+    assert result.best_name_ == "right"
+
+
+def test_a_single_split_is_no_test(iris):
+    split = [(np.arange(0, 150, 2), np.arange(1, 150, 2))]
+    result = compare(*iris, models=FAST, cv=split, verbose=0)
+    assert result.table["verdict"].tolist() == ["best", "untested"]
+    faces = [
+        line.get_markerfacecolor()
+        for line in result.plot().ax_.lines
+        if line.get_marker() == "D"
+    ]
+    assert len(faces) == 1 or faces[1] == "0.8"
+
+
+def test_a_network_stops_when_time_is_up(iris):
+    slow = FeedforwardClassifier(max_epochs=10**6)
+    models = {"dummy": "dummy", "net": slow, "features": make_pipeline(slow)}
+    begin = time.monotonic()
+    result = compare(*iris, models=models, cv=2, time_limit=1.0, verbose=0)
+    assert time.monotonic() - begin < 3
+    assert result.best_name_ == "dummy"
+    assert result.table.loc[["net", "features"], "note"].str.contains("limit").all()
+    assert slow.callbacks is None
 
 
 def test_interrupt_keeps_what_is_finished(iris):
@@ -274,16 +351,7 @@ def test_every_unset_random_state_is_the_seed(iris):
         "mine": RandomForestClassifier(),
         "kept": DecisionTreeClassifier(random_state=5),
     }
-    problem = pose(
-        *iris,
-        data="auto",
-        task="auto",
-        cv=3,
-        scoring=None,
-        groups=None,
-        seed=42,
-        device="cpu",
-    )
+    problem = problem_of(*iris, cv=3, seed=42)
     entries = choose_models({"a": "feedforward", "b": "mlp", **given}, problem)
     found = {n: e.model.get_params() for n, e in entries.items()}
     assert found["a"]["random_state"] == found["mine"]["random_state"] == 42
@@ -309,7 +377,9 @@ def test_best_is_the_winner_refitted_on_all_rows():
 @pytest.fixture(scope="module")
 def on_mixed_table():
     X, y = mixed_table()
-    return X, y, compare(X, y, cv=2, random_state=0, verbose=0)
+    models = list(choose_models("auto", problem_of(X, y)))
+    models.remove("TransformerRegressor")  # the slowest has fewer rows below
+    return X, y, compare(X, y, models=models, cv=2, random_state=0, verbose=0)
 
 
 def test_every_model_takes_a_mixed_table(on_mixed_table):
@@ -326,6 +396,20 @@ def test_every_model_takes_a_mixed_table(on_mixed_table):
     assert pd.isna(result.table.loc["RandomForestRegressor", "parameters"])
 
 
+def test_what_is_left_out_of_auto_is_noted():
+    X, y = mixed_table(40)
+    result = compare(X, y, models=["transformer"], cv=2, random_state=0, verbose=0)
+    assert np.isfinite(result.table["r2"]).all()  # of a text, 30 columns
+    wide = np.random.default_rng(0).normal(size=(20, 201))
+    problem = problem_of(wide, wide[:, 0])
+    assert "TransformerRegressor" not in choose_models("auto", problem)
+    assert problem.notes == [
+        "left out TransformerRegressor: 201 columns are more than 200; name it to run "
+        "it"
+    ]
+    assert "TransformerRegressor" in choose_models(["transformer"], problem)
+
+
 def test_unseen_categories_dates_and_holes_at_predict(on_mixed_table):
     X, y, result = on_mixed_table
     new = X[:4].copy()
@@ -333,7 +417,7 @@ def test_unseen_categories_dates_and_holes_at_predict(on_mixed_table):
     new["sold"] = ["2031-05-01", "not a date", None, "2020-02-02"]
     new["story"] = [None, "words never seen", "", "red"]
     for name, model in result.models.items():
-        fitted = clone(model).fit(X, y)
+        fitted = clone(model).fit(X[:40], y[:40])
         assert np.isfinite(fitted.predict(new)).all(), name
     with pytest.raises(ValueError, match="the table has no column 'city'"):
         result.best_.predict(new.drop(columns="city"))
@@ -342,7 +426,7 @@ def test_unseen_categories_dates_and_holes_at_predict(on_mixed_table):
 def test_polars_gives_the_scores_of_pandas():
     X, y = mixed_table()
     names = ["ridgecv", "feedforward"]
-    settings = {"models": names, "cv": 3, "random_state": 0, "verbose": 0}
+    settings = {"models": names, "cv": 2, "random_state": 0, "verbose": 0}
     theirs = compare(X, y, **settings)
     frame = pl.from_dict({c: X[c].replace({np.nan: None}).tolist() for c in X})
     ours = compare(frame, pl.Series("y", y), **settings)
@@ -645,11 +729,12 @@ BARS[np.arange(12) < BAR_WIDTHS[:, None, None] * np.ones((10, 1))] = 200
 
 
 def test_images_meet_networks_made_for_them_and_flat_classical_models():
+    half, widths = BARS[::2], BAR_WIDTHS[::2]
     result = compare(
-        BARS, BAR_WIDTHS, task="classification", cv=2, random_state=0, verbose=0
+        half, widths, task="classification", cv=2, random_state=0, verbose=0
     )
     assert result.kind == "images"
-    assert "60 images of 10 x 12, 3 channels" in result.summary
+    assert "30 images of 10 x 12, 3 channels" in result.summary
     assert {"CNNClassifier", "FeedforwardClassifier", "SVC"} <= set(result.table.index)
     assert result.table["note"].eq("").all()
     assert result.table.loc["SVC", "accuracy"] > 0.9
@@ -658,9 +743,11 @@ def test_images_meet_networks_made_for_them_and_flat_classical_models():
     assert result.table.loc[features, "family"] == "deep"
     on_pixels = result.table.loc["RBMFeatures + LogisticRegression"]
     assert on_pixels["family"] == "deep" and on_pixels["parameters"] > 256 * 360
-    numbers = compare(BARS, BAR_WIDTHS * 1.0, task="regression", cv=2, verbose=0)
-    assert "CNNRegressor" in numbers.table.index
-    assert "RBMFeatures + RidgeCV" in numbers.table.index
+    numbers = choose_models("auto", problem_of(BARS, BAR_WIDTHS * 1.0, "regression"))
+    assert {"CNNRegressor", "RBMFeatures + RidgeCV"} <= set(numbers)
+    models = ["cnn", "ridgecv"]
+    numbers = compare(half, widths * 1.5, models=models, cv=2, verbose=0)
+    assert numbers.table["r2"].notna().all()
 
 
 def test_classical_models_learn_by_the_features_of_networks(iris):
@@ -691,9 +778,9 @@ def test_unequal_images_of_a_list_are_brought_to_one_size_for_each_model():
 
 
 def test_large_images_are_shrunk_for_classical_models_alone():
-    large = np.kron(BARS, np.ones((1, 5, 5, 1), np.uint8))
+    large = np.kron(BARS[::3], np.ones((1, 5, 5, 1), np.uint8))
     result = compare(
-        large, BAR_WIDTHS > 3, models=["logisticregression", "cnn"], cv=2, verbose=0
+        large, np.arange(20) % 2, models=["logisticregression", "cnn"], cv=2, verbose=0
     )
     assert "classical models see the images at 32 pixels" in result.notes[0]
     assert result.models["LogisticRegression"][0].fit_transform(large).shape[1] == (
@@ -746,9 +833,11 @@ def test_sequences_meet_recurrent_networks_and_their_statistics():
     assert result.table["note"].eq("").all()
     assert result.table.loc["RandomForestClassifier", "accuracy"] > 0.9
     equal = np.array([wave[:20] for wave in waves])[:, :, None]
-    models = ["cnn", "rnn", "ridgecv"]
+    assert {"CNNRegressor", "RNNRegressor", "RidgeCV"} <= set(
+        choose_models("auto", problem_of(equal, pace * 1.5))
+    )
+    models = ["cnn", "ridgecv"]
     numbers = compare(equal, pace * 1.5, models=models, cv=2, verbose=0)
-    assert set(numbers.table.index) == {"CNNRegressor", "RNNRegressor", "RidgeCV"}
     assert numbers.table["r2"].notna().all()
 
 
@@ -775,9 +864,9 @@ def test_graphs_meet_graph_networks_and_their_statistics():
     assert result.table.loc["RandomForestClassifier", "accuracy"] == 1
     assert result.table.loc["GraphClassifier", "accuracy"] > 0.9
     rows = [(nx.to_numpy_array(g), np.ones((len(g), 2)) * len(g)) for g in graphs]
-    models = ["graph", "ridgecv"]
-    numbers = compare(rows, kinds * 1.5, models=models, cv=2, verbose=0)
-    assert set(numbers.table.index) == {"GraphRegressor", "RidgeCV"}
+    problem = problem_of(rows, kinds * 1.5)
+    assert "GraphRegressor" in choose_models("auto", problem)
+    numbers = compare(rows, kinds * 1.5, models=["ridgecv"], cv=2, verbose=0)
     assert "2 features a node" in numbers.summary
     with pytest.raises(
         ValueError, match=r"compare\(X=...\): X\[60\]: the graph has no"
@@ -797,10 +886,11 @@ def test_nodes_meet_graph_networks_and_their_features():
     assert set(result.table.index) == deep | classical | {"DummyClassifier"}
     assert result.table["note"].eq("").all()
     assert result.table.loc["GNNClassifier", "accuracy"] > 0.8
-    assert result.predict(nodes[[0, 33]]).shape == (2,)
     ages = np.arange(34) / 2.5
-    numbers = compare(nodes, ages, models=["gnn", "ridgecv"], cv=2, verbose=0)
-    assert set(numbers.table.index) == {"GNNRegressor", "RidgeCV"}
+    assert "GNNRegressor" in choose_models("auto", problem_of(nodes, ages))
+    numbers = compare(nodes, ages, models=["ridgecv"], cv=2, verbose=0)
+    assert numbers.table["r2"].notna().all()
+    assert numbers.predict(nodes[[0, 33]]).shape == (2,)
     with pytest.raises(ValueError, match="equal lengths, got 5 and 34"):
         compare(nodes[:5], sides, verbose=0)
     with pytest.raises(
@@ -944,7 +1034,7 @@ WRONG = [
         r"do not tell which axis holds the channels",
     ),
     ({"X": [*np.ones((5, 4, 4)), np.ones((4, 4, 3))]}, r"X\[5\] has shape"),
-    ({"X": [1] * 6}, r"X must be a table .*, got a list of int"),
+    ({"X": [1] * 6}, r"X must be .*, a table .*, got a list of int"),
     ({"X": ["a", *"bcde", None]}, r"X\[5\] must be a text .*, got None; make it ''"),
     ({"X": [*np.ones((5, 9)), np.ones(0)]}, r"X\[5\] is an empty sequence"),
     ({"data": "pictures"}, r"data must be one of 'auto', 'trees', 'text', 'table'"),
@@ -952,6 +1042,15 @@ WRONG = [
     ({"X": pd.DataFrame({"a": [[1]] * 6})}, r"column 'a' holds a list in each cell"),
     ({"X": pd.DataFrame({"a": ["x"] * 6})}, r"no column is usable; left out 'a'"),
     ({"X": pd.DataFrame(X3, columns=["a", "a"])}, r"more than one column named 'a'"),
+    ({"X": Y3, "y": X3}, r"seem to be swapped, .* y has 2 columns: the table"),
+    ({"X": list("ababab"), "y": X3.tolist()}, r"seem to be swapped, as X has one"),
+    ({"X": pd.Series(Y3 * 2.5), "y": pd.DataFrame(X3)}, r"seem to be swapped"),
+    (
+        {"X": pd.DataFrame({"a": [1, 2] * 3, "b": 0.5}), "y": "a"},
+        r"give X.drop\(columns='a'\) and X\['a'\]",
+    ),
+    ({"y": "price"}, r"y must hold the values to predict$"),
+    ({"X": nx.path_graph(6)}, r"graph_nodes\(graph\) gives them, got Graph"),
     ({"cv": 1}, r"cv must be at least 2"),
     ({"cv": 7}, r"at most the number of rows, 6"),
     ({"cv": "five"}, r"cv must be a number of folds, a splitter, or"),
@@ -970,11 +1069,16 @@ WRONG = [
 ]
 
 
+RIGHT = {"X": X3, "y": Y3, "cv": 3, "models": FAST, "verbose": 0}
+
+
+def test_all_else_in_the_wrong_calls_is_right():
+    assert not compare(**RIGHT).table["note"].any()
+
+
 @pytest.mark.parametrize(("wrong", "sentence"), WRONG)
 def test_wrong_input_gives_one_sentence(wrong, sentence):
-    right = {"X": X3, "y": Y3, "cv": 3, "models": FAST, "verbose": 0}
-    compare(**right)
     with pytest.raises(ValueError, match=sentence) as caught:
-        compare(**{**right, **wrong})
+        compare(**{**RIGHT, **wrong})
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("compare(")

@@ -154,8 +154,8 @@ KINDS = {
     },
     "graphs without features": {"classification": (tangles, labels[widths // 2 - 1])},
     "triples": {"transformation": (kin, None)},
-    "pairs": {"regression": (named, stars[tuple(seen.T)])},
-    "pairs of a matrix": {"regression": (stars, None)},
+    "ratings": {"regression": (named, stars[tuple(seen.T)])},
+    "ratings of a matrix": {"regression": (stars, None)},
     "series": {"forecasting": (series, None)},
     "series of a panel": {
         "forecasting": ([series[i : 70 + i % 3] * (i + 1) for i in range(12)], None)

@@ -528,7 +528,11 @@ def test_float_images_outside_the_unit_interval_say_what_is_assumed():
         ({"spatial_dims": 1}, X, "must have 1 axes, or 2 with channels"),
         ({"resize": (3, 4, 5)}, X, "a number or 2 numbers for images"),
         ({}, np.zeros((9, 8, 7, 6)), "do not tell which axis holds the channels"),
-        ({}, np.zeros((9, 2, 2, 2, 2, 2)), "must have 2 to 5 axes"),
+        (
+            {},
+            np.zeros((9, 2, 2, 2, 2, 2)),
+            r"got an array of shape \(9, 2",
+        ),
         ({}, X.astype(float) * np.nan, "contains NaN"),
         ({}, X.astype(complex), "Complex data not supported"),
         ({}, ["cat.png", "dog.png"], r"got \['cat.png', 'dog.png'\]: read files first"),

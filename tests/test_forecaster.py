@@ -62,7 +62,7 @@ def test_windows_are_those_of_a_loop():
         treatment = Treatment(strategy, None, None, None, 4)
         windows = cut_windows(treatment, series, None, 3, 0.0)
         samples = windows.samples(torch.device("cpu"), torch.float64)
-        x = samples.x.batch(samples.rows)[:, :, 0].numpy()
+        x = samples.x.batch(samples.rows).values[:, :, 0].numpy()
         y = samples.targets.numpy()
         loop_x, loop_y = [], []
         for d in (s[:, 0] for s in series):
@@ -423,7 +423,7 @@ def with_gap():
         (pd.Series(wave(), MONTHS + LATE), r"give it the index y.index.to_period\('M'"),
         (wave() * 1e160, "y has values as large as 1.3.*e.161.*larger units"),
         ([5.0], "y has 1 value, but at least 2 are needed"),
-        (["a", "b"], "must be numbers"),
+        (["a", "b"], "takes a series, not text: use"),
         ([], "holds no series"),
         ([wave(), np.ones((90, 2))], r"y\[1\] has 2 channels"),
     ],

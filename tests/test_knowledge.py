@@ -467,9 +467,9 @@ TRIPLE = ("f 0", "spouse of", "m 0")
     ("X", "error", "message"),
     [
         (FACTS[:, :2], ValueError, r"three columns, got shape \(144, 2\)"),
-        (FACTS[:, 0], ValueError, "three columns, got shape"),
+        (FACTS[:, 0], ValueError, r"takes triples, not text of shape \(144,\)"),
         (FACTS[:0], ValueError, "Found array with 0 sample"),
-        ([], ValueError, "Found array with 0 sample"),
+        ([], ValueError, "takes triples, got an empty list"),
         ([TRIPLE, ("f 0", None, "m 0")], ValueError, "row 1 of X has no relation"),
         ([TRIPLE, ("f 0", "a", float("nan"))], ValueError, "row 1 of X has no tail"),
         ([TRIPLE, ({"f": 0}, "a", "b")], TypeError, "key of a dict.*got a head {'f'"),

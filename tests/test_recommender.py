@@ -460,7 +460,7 @@ def test_transform_tells_tastes_apart():
         ([(1, 2), (1, 2)], [3, 4], "user 1 rates item 2 twice, 3 and 4"),
         (np.full((3, 5), np.nan), None, "no rating at all"),
         (np.zeros((0, 2)), [], "0 sample"),
-        (np.zeros(5), None, "two axes"),
+        (np.zeros(5), None, "takes ratings, not a series of shape"),
         (np.argwhere(np.ones((20, 20))), np.arange(400.0), "400 different ratings"),
         (sp.csr_matrix([[1.0, np.nan, 2, 3]]), None, "stores NaN"),
         (sp.csr_matrix(np.eye(5)), [1, 2, 3, 4, 5], "y must be None"),

@@ -473,7 +473,7 @@ def test_a_list_names_its_first_bad_sequence(item, match):
     ("data", "match"),
     [
         (np.zeros((90, 0, 2)), r"empty sequences, of shape \(0, 2\)"),
-        (np.zeros((90, 3, 2, 2)), r"must have the shape \(n_samples, steps, channels"),
+        (np.zeros((90, 3, 2, 2)), r"takes sequences or text, not images of shape \(90"),
         (np.full((90, 3, 2), np.inf), r"X\[0\] contains NaN or infinity"),
         (np.ones((90, 3, 2), dtype=complex), "Complex data not supported"),
         (np.full((90, 3), "a"), "X holds text such as 'a' where numbers belong"),

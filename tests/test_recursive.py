@@ -307,14 +307,17 @@ def test_a_malformed_tree_is_named(bad, message):
     [
         ([], "X holds no trees"),
         ("(1 (0 a) (1 b))", "got one tree; make it a list"),
-        (np.zeros((4, 3)), r"got an array of shape \(4, 3\)"),
-        (pd.DataFrame({"a": ["x", "y"], "b": "z"}), r"got an array of shape \(2, 2\)"),
-        ({"a": 1}, "got dict"),
-        (7, "got int"),
+        (np.zeros((4, 3)), r"takes trees, not a table of shape \(4, 3\)"),
+        (
+            pd.DataFrame({"a": ["x", "y"], "b": "z"}),
+            r"not a table with text of shape \(2, 2\)",
+        ),
+        ({"a": 1}, "got a dict"),
+        (7, "got 7"),
     ],
 )
 def test_what_is_no_list_of_trees_is_refused(X, message):
-    with pytest.raises(ValueError, match=f"^RecursiveRegressor: .*{message}"):
+    with pytest.raises(ValueError, match=f"^RecursiveRegressor:? .*{message}"):
         RecursiveRegressor().fit(X, [0, 1])
 
 

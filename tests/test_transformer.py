@@ -380,7 +380,7 @@ def refused(match, call, *args):
         ({"patch_size": (2, 2, 2)}, X, "must be one side, or height and width"),
         ({"patch_size": 2}, digits.data[:90], "say with image_shape which images"),
         ({"per_step": True}, digits.data[:90], "needs sequences or text, and X is a t"),
-        ({}, np.zeros((90, 2, 2, 2, 2)), r"must have the shape \(n_samples, steps"),
+        ({}, np.zeros((90, 2, 2, 2, 2)), r"not volumes of shape .*: use CNNClassifier"),
         ({}, [*X[:5], np.ones((4, 3)), *X[6:]], r"X\[5\] has 3 channels, but X\[0\]"),
     ],
 )

@@ -407,18 +407,18 @@ def test_a_list_names_its_first_bad_clip(item, match):
 @pytest.mark.parametrize(
     ("data", "match"),
     [
-        (np.ones((40, 4)), r"X must be clips, an array .*, got shape \(40, 4\)"),
+        (np.ones((40, 4)), r"takes videos, not a table of shape \(40, 4\)"),
         (np.ones((40, 12, 12)), r"holds images .*, which CNNClassifier takes"),
         (np.ones((40, 12, 12, 3)), r"\(12, 12, 3\), which are images with 3 channels"),
         (np.ones((40, 5, 8, 9, 6)), "set channel_order='first' or 'last'"),
         (np.ones((40, 0, 8, 9)), r"X\[0\] is an empty clip, of shape \(0, 8, 9\)"),
-        (np.ones((40, 2, 2, 2, 2, 2)), "X must be clips"),
+        (np.ones((40, 2, 2, 2, 2, 2)), r"takes videos, got an array of shape \(40"),
         (np.full((40, 5, 8, 9), np.inf), r"X\[0\] contains NaN or infinity"),
         (np.ones((40, 5, 8, 9), complex), "Complex data not supported"),
         (["one.mp4", "two.mp4"] * 20, "read files first"),
         ([], "X is empty"),
-        (None, "X must be clips.* got None"),
-        ([[1.0, 2.0]] * 40, r"X\[0\] must be one clip.*got shape \(2,\)"),
+        (None, "takes videos, got None"),
+        ([[1.0, 2.0]] * 40, "takes videos, not a table: use"),
     ],
 )
 def test_one_sentence_before_any_work(data, match):

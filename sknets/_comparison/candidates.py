@@ -1,16 +1,16 @@
 """Which models `compare` runs for which kind of data, as a table to be read.
 
-A kind of data is one `Kind` in `KINDS`: how to recognise it, the classical models
-that practitioners try on it, and how X is prepared for each. The deep models of a
-kind need no row: they are found through `sknets.__all__` by their own `_inputs`
-(the first kind an estimator names is the one it is meant for).
+A kind of data (`sknets._inputs.kinds`) has one row in `CANDIDATES`: the classical
+models that practitioners try on it, and how X is prepared for each. The deep models of
+a kind need no row: they are those that `sknets._catalogue` lists for it (the first kind
+of an estimator is the one it is meant for).
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,11 +30,13 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
-from sknets._comparison.clips import are_videos
-from sknets._comparison.preparation import is_frame, is_sparse
-from sknets._comparison.sequential import are_sequences, are_texts
-from sknets._comparison.trees import are_trees
-from sknets._inputs import GraphLists, Nodes
+from sknets._catalogue import listed
+from sknets._comparison.graphs import describe_graphs, describe_nodes
+from sknets._comparison.images import describe_images
+from sknets._comparison.sequences import describe_sequences, describe_texts
+from sknets._comparison.trees import describe_trees
+from sknets._comparison.videos import describe_videos
+from sknets._inputs.kinds import KINDS, describe, kind_of
 
 # From here on a kernel machine (quadratic in rows) is approximated.
 LARGE = 10_000
@@ -270,15 +272,16 @@ TREE_REGRESSORS = (
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of data: how it is recognised and its models.
+class Candidates:
+    """The models of one kind of data.
 
     Attributes
     ----------
-    accepts : callable
-        Whether X is of this kind.
     classical : dict
         Classical models by task.
+    describe : callable or None
+        Returns the facts and the notes about X; None for tables, which are more than
+        read.
     deep_style : str
         How X is prepared for the networks made for it.
     table_style : str
@@ -295,9 +298,9 @@ class Kind:
         this one too, are left out.
     """
 
-    accepts: Callable[[Any], bool]
-    classical: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
-    deep_style: str = "dense"
+    classical: dict[str, tuple[Candidate, ...]]
+    describe: Callable[[Any], tuple[list[str], list[str]]] | None
+    deep_style: str = ""
     table_style: str = ""
     given_style: str = ""
     features: tuple[str, ...] = ()
@@ -309,80 +312,51 @@ class Kind:
 ON_FEATURES = {"classification": "LogisticRegression", "regression": "RidgeCV"}
 
 
-def _is_table(X: Any) -> bool:
-    if is_sparse(X) or is_frame(X):
-        return True
-    if isinstance(X, np.ndarray) or hasattr(X, "__array__"):
-        return getattr(X, "ndim", np.ndim(X)) == 2
-    rows = X[0] if isinstance(X, (list, tuple)) and len(X) else None
-    if isinstance(rows, dict):
-        return all(np.isscalar(v) or v is None for v in rows.values())
-    return isinstance(rows, (list, tuple)) and all(
-        np.isscalar(v) or v is None for v in rows
-    )
-
-
-def _are_images(X: Any) -> bool:
-    axes = getattr(X, "ndim", None)
-    if axes is not None and axes > 1:
-        return 3 <= axes <= 5
-    items = isinstance(X, (list, tuple)) or getattr(X, "dtype", None) == np.object_
-    return items and len(X) > 0 and 2 <= getattr(np.asarray(X[0]), "ndim", 0) <= 4
-
-
-KINDS: dict[str, Kind] = {
-    "trees": Kind(
-        are_trees,
+# By the names of `sknets._inputs.kinds.KINDS`.
+CANDIDATES: dict[str, Candidates] = {
+    "trees": Candidates(
         {"classification": TREE_CLASSIFIERS, "regression": TREE_REGRESSORS},
-        deep_style="",
+        describe_trees,
         given_style="leaves",
     ),
-    "text": Kind(
-        are_texts,
+    "text": Candidates(
         {"classification": TEXT_CLASSIFIERS, "regression": TEXT_REGRESSORS},
-        deep_style="",
+        describe_texts,
         given_style="tfidf",
         only_native=False,
     ),
-    "table": Kind(
-        _is_table,
+    "table": Candidates(
         {"classification": TABLE_CLASSIFIERS, "regression": TABLE_REGRESSORS},
+        None,
         deep_style="embedded",
         features=("AutoencoderTransformer", "RBMFeatures"),
     ),
-    "nodes": Kind(
-        Nodes.accepts,
+    "nodes": Candidates(
         {"classification": GRAPH_CLASSIFIERS, "regression": GRAPH_REGRESSORS},
-        deep_style="",
+        describe_nodes,
         given_style="structure",
         features=("GNNEmbedder",),
     ),
-    # Before all that asks for the shape of an item.
-    "graphs": Kind(
-        GraphLists.accepts,
+    "graphs": Candidates(
         {"classification": GRAPH_CLASSIFIERS, "regression": GRAPH_REGRESSORS},
-        deep_style="",
+        describe_graphs,
         given_style="structure",
     ),
-    "sequences": Kind(
-        are_sequences,
+    "sequences": Candidates(
         {"classification": SEQUENCE_CLASSIFIERS, "regression": SEQUENCE_REGRESSORS},
-        deep_style="",
+        describe_sequences,
         given_style="statistics",
         on_arrays=("CNNClassifier", "CNNRegressor"),
         only_native=False,
     ),
-    # Before images, which may have as many axes.
-    "videos": Kind(
-        are_videos,
+    "videos": Candidates(
         {"classification": VIDEO_CLASSIFIERS, "regression": VIDEO_REGRESSORS},
-        deep_style="",
+        describe_videos,
         table_style="clips",
     ),
-    "images": Kind(
-        _are_images,
+    "images": Candidates(
         {"classification": IMAGE_CLASSIFIERS, "regression": IMAGE_REGRESSORS},
-        deep_style="",
+        describe_images,
         table_style="pixels",
         features=("ConvolutionalAutoencoderTransformer", "RBMFeatures"),
     ),
@@ -390,44 +364,20 @@ KINDS: dict[str, Kind] = {
 
 
 def guess_kind(X: Any) -> str:
-    """Return the name of the first kind of data that accepts X.
+    """Return the name of the kind of data that X looks like.
 
     Raises
     ------
     ValueError
-        If none does: the sentence names the kinds and what X looks like.
+        If it looks like none: the sentence names the kinds and what X is.
     """
-    for name, kind in KINDS.items():
-        if kind.accepts(X):
-            return name
+    found = kind_of(X, CANDIDATES)
+    if found is not None:
+        return found.name
+    legal = listed(f"{KINDS[name].noun} ({KINDS[name].form})" for name in CANDIDATES)
     shape = getattr(X, "shape", None)
-    seen = f"an array of shape {shape}" if shape is not None else f"{_describe(X)}"
     hint = "; X.reshape(len(X), -1) makes a table of it" if shape and shape[1:] else ""
-    raise ValueError(
-        "compare(X=...): X must be a table (rows and columns), texts (a list of "
-        "strings), trees (bracketed strings, nested tuples of words), sequences, "
-        "images or videos (an array of 3 to 5 axes, or a list of arrays), a list of "
-        f"graphs, or graph_nodes(graph), got {seen}{hint}"
-    )
-
-
-def _describe(X: Any) -> str:
-    inside = f" of {type(X[0]).__name__}" if isinstance(X, list) and X else ""
-    empty = "an empty" if isinstance(X, list) and not X else "a"
-    return f"{empty} {type(X).__name__}{inside}"
-
-
-def deep_estimators() -> list[tuple[str, Any]]:
-    """Return every public estimator of this library as (name, class), sorted."""
-    import sknets
-    from sknets._estimator import Estimator
-
-    found = ((name, getattr(sknets, name)) for name in sorted(sknets.__all__))
-    return [
-        (name, item)
-        for name, item in found
-        if isinstance(item, type) and issubclass(item, Estimator)
-    ]
+    raise ValueError(f"compare(X=...): X must be {legal}, got {describe(X)}{hint}")
 
 
 def near_names(name: str, names: Iterable[str]) -> str:

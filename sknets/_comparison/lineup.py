@@ -15,24 +15,25 @@ from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, StandardScaler
 
+import sknets
+from sknets import _catalogue
 from sknets._comparison.candidates import (
+    CANDIDATES,
     DENSE_CELLS,
-    KINDS,
     LARGE,
     ON_FEATURES,
     TABLE_CLASSIFIERS,
     TABLE_REGRESSORS,
     Candidate,
-    deep_estimators,
     near_names,
 )
-from sknets._comparison.clips import ClipStatistics
-from sknets._comparison.pictures import FlatPixels
-from sknets._comparison.preparation import table_preparation
+from sknets._comparison.graphs import GraphStatistics, NodeStatistics
+from sknets._comparison.images import FlatPixels
+from sknets._comparison.preparation import TEXT_COLUMNS, table_preparation
 from sknets._comparison.problem import Problem
-from sknets._comparison.sequential import SequenceStatistics, tfidf
-from sknets._comparison.structures import GraphStatistics, NodeStatistics
+from sknets._comparison.sequences import SequenceStatistics, tfidf
 from sknets._comparison.trees import LeafText
+from sknets._comparison.videos import ClipStatistics
 
 
 @dataclass
@@ -85,16 +86,15 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
     problem : Problem
         What is known of X and y.
     """
-    auto = {row.name: row for row in KINDS[problem.kind].classical[problem.task]}
-    ours = dict(deep_estimators())
+    auto = {row.name: row for row in CANDIDATES[problem.kind].classical[problem.task]}
     deep = {
-        name: cls
-        for name, cls in ours.items()
-        if cls._task == problem.task and _takes_part(name, cls, problem)
+        name: getattr(sknets, name)
+        for name in _catalogue.names(task=problem.task)
+        if _takes_part(name, problem)
     }
     top = ON_FEATURES[problem.task]
-    for name in KINDS[problem.kind].features:
-        deep[f"{name} + {top}"] = ours[name]
+    for name in CANDIDATES[problem.kind].features:
+        deep[f"{name} + {top}"] = getattr(sknets, name)
     if isinstance(models, str) and models != "auto":
         models = [models]
     if isinstance(models, dict):
@@ -114,7 +114,8 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
     for label, item in wanted:
         if isinstance(item, str) and item == "auto":
             for name in _running_order(auto, deep):
-                if _is_too_wide(deep.get(name), problem):
+                if why := _too_wide(deep.get(name), problem):
+                    problem.notes.append(f"left out {name}: {why}; name it to run it")
                     continue
                 chosen[name] = _entry(name, auto, deep, problem)
         elif isinstance(item, str):
@@ -127,31 +128,29 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
     return chosen
 
 
-def _takes_part(name: str, cls: Any, problem: Problem) -> bool:
-    kind = KINDS[problem.kind]
-    if native_kind(cls) == problem.kind:
-        return True
-    if kind.table_style and native_kind(cls) == "table":
+def _takes_part(name: str, problem: Problem) -> bool:
+    kind = CANDIDATES[problem.kind]
+    _, takes = _catalogue.ESTIMATORS[name]
+    native = takes[0]
+    if native == problem.kind or (kind.table_style and native == "table"):
         return True
     if name in kind.on_arrays:
         return hasattr(problem.X, "ndim") and problem.X.ndim > 2
-    return not kind.only_native and problem.kind in {k.name for k in cls._inputs}
+    return not kind.only_native and problem.kind in takes
 
 
-def _is_too_wide(cls: Any, problem: Problem) -> bool:
-    """Whether a network whose time grows with the columns' square takes hours."""
+def _too_wide(cls: Any, problem: Problem) -> str:
+    """Say why a network whose time grows with the columns' square takes hours."""
     most = getattr(cls, "_most_columns", None)
     if most is None or problem.kind not in ("table", "videos"):
-        return False
-    if problem.kind == "videos":  # rows of several numbers a pixel
-        return True
-    words = "text" in (problem.roles or {}).values()
-    return problem.is_sparse or words or np.shape(problem.X)[1] > most
-
-
-def native_kind(cls: Any) -> str:
-    """Return the kind of data an estimator is meant for: the first it names."""
-    return cls._inputs[0].name
+        return ""
+    if problem.kind == "videos":
+        return "a clip is a row of four numbers a pixel"
+    if problem.is_sparse:
+        return "it would make a sparse table dense"
+    texts = list((problem.roles or {}).values()).count("text")
+    width = np.shape(problem.X)[1] + TEXT_COLUMNS * texts
+    return f"{width:,} columns are more than {most}" if width > most else ""
 
 
 def _running_order(auto: dict[str, Candidate], deep: dict[str, Any]) -> list[str]:
@@ -261,7 +260,7 @@ def _prepare_given(item: Any, problem: Problem) -> Any:
 
 def _style_for(cls: Any, problem: Problem) -> str:
     """How X is prepared for an estimator: as it is, if it is made for such data."""
-    kind = KINDS[problem.kind]
+    kind = CANDIDATES[problem.kind]
     takes = {kind.name for kind in getattr(cls, "_inputs", ())}
     if problem.kind not in takes:
         return kind.table_style or kind.given_style

@@ -19,6 +19,8 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 
 from sknets._comparison.lineup import innermost
+from sknets._engine.stock import Callback
+from sknets._estimator import Estimator
 from sknets._inputs.images import PixelUnitWarning
 
 # What is measured beside the metrics, by column of `Comparison.scores`.
@@ -74,6 +76,35 @@ def corrected_t_test(difference: np.ndarray, test_over_train: float) -> float:
     return float(2 * stats.t.sf(abs(mean) / np.sqrt(variance), df=k - 1))
 
 
+class TimeUp(Exception):
+    """The time limit of a comparison, reached within a fit."""
+
+
+class Deadline(Callback):
+    """Callback that stops the training of a network when time is up.
+
+    Parameters
+    ----------
+    at : float
+        By `time.monotonic`.
+    """
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+
+    def on_epoch_end(self, net: Any, **data: Any) -> None:
+        """Look at the clock."""
+        if time.monotonic() >= self.at:
+            raise TimeUp
+
+
+def stop_at(model: Any, at: float) -> None:
+    """Let the networks of this library that are in a model keep a time limit."""
+    for part in (model, *model.get_params(deep=True).values()):
+        if isinstance(part, Estimator):
+            part.set_params(callbacks=[*(part.callbacks or ()), Deadline(at)])
+
+
 class MemoryMeter:
     """Context manager: how far this process's memory rose above where it began.
 
@@ -114,8 +145,8 @@ class Measured(MetaEstimatorMixin, BaseEstimator):
     and remembered, so `predict_seconds_` is the time of one call.
     """
 
-    def __init__(self, estimator: Any) -> None:
-        self.estimator = estimator
+    def __init__(self, estimator: Any, deadline: float | None = None) -> None:
+        self.estimator, self.deadline = estimator, deadline
 
     def __sklearn_tags__(self) -> Any:
         return get_tags(self.estimator)
@@ -123,6 +154,8 @@ class Measured(MetaEstimatorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> Measured:
         """Fit a clone, recording seconds, memory and failures to converge."""
         self.model_ = clone(self.estimator)
+        if self.deadline is not None:
+            stop_at(self.model_, self.deadline)
         _load_libraries(self.estimator, X, y)
         self._answers: dict[str, Any] = {}
         self._asked: Any = None
@@ -280,10 +313,17 @@ def run_folds(
     splits: list[tuple[np.ndarray, np.ndarray]],
     scorers: dict[str, tuple[Callable[..., float], int]],
     n_jobs: int | None,
+    deadline: float | None = None,
 ) -> list[dict[str, float]]:
-    """Cross-validate one model on the given splits; one dict of figures a fold."""
+    """Cross-validate one model on the given splits; one dict of figures a fold.
+
+    Raises
+    ------
+    TimeUp
+        When a network trains past the deadline, in seconds of `time.monotonic`.
+    """
     found = cross_validate(
-        Measured(estimator),
+        Measured(estimator, deadline),
         X,
         y,
         cv=splits,

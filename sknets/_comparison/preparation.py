@@ -29,6 +29,8 @@ OTHER = "(other)"
 USED_ROLES = ("number", "category", "date", "text")
 # Histogram boosting accepts at most 255 categories a column.
 MAX_CATEGORIES = 250
+# What a column of text becomes for models that need dense input.
+TEXT_COLUMNS = 30
 
 _DATE = re.compile(
     r"^\s*(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})"
@@ -271,7 +273,9 @@ class TextVectors(TransformerMixin, BaseEstimator):
     `n_components` is no error: then the dense TF-IDF itself is returned.
     """
 
-    def __init__(self, n_components: int = 30, random_state: Any = None) -> None:
+    def __init__(
+        self, n_components: int = TEXT_COLUMNS, random_state: Any = None
+    ) -> None:
         self.n_components = n_components
         self.random_state = random_state
 

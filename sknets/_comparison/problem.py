@@ -23,29 +23,13 @@ from sklearn.model_selection import (
 )
 from sklearn.utils.validation import _num_samples
 
-from sknets._comparison.candidates import KINDS, guess_kind, near_names
-from sknets._comparison.clips import read_videos
-from sknets._comparison.pictures import read_images
+from sknets._comparison.candidates import CANDIDATES, guess_kind, near_names
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
-from sknets._comparison.sequential import read_sequences, read_texts
-from sknets._comparison.structures import read_graphs, read_nodes
-from sknets._comparison.target import read_target
-from sknets._comparison.trees import describe_trees
+from sknets._comparison.target import read_target, refuse_swapped
 
 TASKS = ("classification", "regression")
 # One class with a larger share makes accuracy look good for a useless model.
 IMBALANCED = 0.8
-
-# What tells the facts and notes of kinds that are no tables.
-READ = {
-    "images": read_images,
-    "sequences": read_sequences,
-    "text": read_texts,
-    "trees": describe_trees,
-    "videos": read_videos,
-    "graphs": read_graphs,
-    "nodes": read_nodes,
-}
 
 Scorers = dict[str, tuple[Callable[..., float], int]]
 # Column of the table: (scikit-learn's scorer, sign that gives natural units).
@@ -126,7 +110,7 @@ class Problem:
         return float(np.mean([len(test) / len(train) for train, test in self.splits]))
 
 
-def pose(
+def define_problem(
     X: Any,
     y: Any,
     *,
@@ -144,13 +128,15 @@ def pose(
             f"compare(task={task!r}): task must be 'auto', 'classification' or "
             "'regression'"
         )
-    if data not in ("auto", *KINDS):
-        legal = ", ".join(map(repr, ("auto", *KINDS)))
+    if data not in ("auto", *CANDIDATES):
+        legal = ", ".join(map(repr, ("auto", *CANDIDATES)))
         raise ValueError(f"compare(data={data!r}): data must be one of {legal}")
+    refuse_swapped(X, y)
     kind = guess_kind(X) if data == "auto" else data
-    if kind in READ:
+    describe = CANDIDATES[kind].describe
+    if describe is not None:
+        (facts, notes), roles, missing = describe(X), None, False
         X = X if hasattr(X, "shape") else list(X)
-        roles, missing, (facts, notes) = None, False, READ[kind](X)
     else:
         X, roles, missing, facts, notes = read_table(X)
     values, task, said = read_target(y, task)

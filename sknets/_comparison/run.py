@@ -13,8 +13,14 @@ from joblib import effective_n_jobs
 from tqdm.auto import tqdm
 
 from sknets._comparison.lineup import Entry
-from sknets._comparison.measuring import MEASURES, corrected_t_test, run_folds
+from sknets._comparison.measuring import (
+    MEASURES,
+    TimeUp,
+    corrected_t_test,
+    run_folds,
+)
 from sknets._comparison.problem import Problem
+from sknets.display import SIGNIFICANT
 
 
 class Run:
@@ -60,8 +66,11 @@ class Run:
         # As many folds at a time as run at once: between them is the moment to show
         # progress and to look at the clock, and an interrupt loses only these.
         step = min(effective_n_jobs(self.n_jobs), len(splits))
+        slowest = 0.0
         for start in range(0, len(splits), step):
-            if self.deadline is not None and time.monotonic() >= self.deadline:
+            begin = time.monotonic()
+            # What would not be done in time, by the slowest so far, is not begun.
+            if self.deadline is not None and begin + slowest >= self.deadline:
                 return
             try:
                 self.folds[name] += run_folds(
@@ -71,16 +80,20 @@ class Run:
                     splits[start : start + step],
                     self.problem.scorers,
                     self.n_jobs,
+                    self.deadline,
                 )
                 if not np.isfinite(
                     [fold[self.main] for fold in self.folds[name]]
                 ).all():
                     raise ValueError(f"its {self.main} is not a number")
+            except TimeUp:
+                return
             except Exception as error:
                 self.folds[name] = []
                 lines = str(error).strip().splitlines() or [""]
                 self.failed[name] = f"failed: {type(error).__name__}: {lines[0]}"
                 return
+            slowest = max(slowest, time.monotonic() - begin)
             yield from [None] * len(splits[start : start + step])
 
     def _best_so_far(self) -> str:
@@ -104,20 +117,25 @@ class Run:
         return pd.DataFrame(list(rows.values()), index=index, columns=columns)
 
     def table(self) -> pd.DataFrame:
-        """Return the leaderboard: complete models best first, then the others."""
+        """Return the leaderboard: complete models best first, then the others.
+
+        Those are ranked by the folds that all of them have.
+        """
         full = len(self.problem.splits)
         rows = {name: self._row(name) for name in self.entries}
-        order = sorted(
-            rows,
-            key=lambda name: (
-                len(self.folds[name]) < full,
-                not self.folds[name],
-                -rows[name][self.main] if self.folds[name] else 0.0,
-            ),
-        )
+        partial = [len(f) for f in self.folds.values() if 0 < len(f) < full]
+        common = min(partial, default=full)
+
+        def rank(name: str) -> tuple[bool, bool, float]:
+            done, folds = self._done(name), self.folds[name]
+            scores = [fold[self.main] for fold in folds[: full if done else common]]
+            return not done, not folds, -float(np.mean(scores or [0]))
+
+        order = sorted(rows, key=rank)
         best = order[0]
         for name in order:
             rows[name]["p_value"] = self._p_value(name, best)
+            rows[name]["verdict"] = self._verdict(name, best, rows[name]["p_value"])
         table = pd.DataFrame([rows[name] for name in order], index=order)
         table.index.name = "model"
         table["parameters"] = table["parameters"].astype("Int64")
@@ -140,6 +158,7 @@ class Run:
         # The largest: later folds reuse memory that the first one had to ask for.
         row["memory_mb"] = folds["memory_mb"].max()
         row["family"] = self.entries[name].family
+        row["verdict"] = None
         row["note"] = self._note(name, folds)
         return row
 
@@ -158,10 +177,22 @@ class Run:
             )
         return "; ".join(part for part in parts if part)
 
+    def _done(self, name: str) -> bool:
+        return len(self.folds[name]) == len(self.problem.splits)
+
+    def _verdict(self, name: str, best: str, p_value: float) -> str | None:
+        if not self._done(name):
+            return "unfinished" if self.folds[name] else None
+        if name == best:
+            return "best"
+        if np.isnan(p_value):
+            return "untested"
+        return "tied" if p_value > SIGNIFICANT else "worse"
+
     def _p_value(self, name: str, best: str) -> float:
-        both = [self.folds[name], self.folds[best]]
-        if name == best or any(len(f) < len(self.problem.splits) for f in both):
+        if name == best or not (self._done(name) and self._done(best)):
             return float("nan")
+        both = self.folds[name], self.folds[best]
         ours, theirs = ([fold[self.main] for fold in folds] for folds in both)
         difference = np.subtract(ours, theirs)
         return corrected_t_test(difference, self.problem.test_over_train)

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from sknets._inputs.kinds import kind_of
+
 # Whole numbers with more distinct values than this are quantities, not labels.
 MAX_LABELS = 20
 
@@ -46,6 +48,26 @@ def read_target(y: Any, task: str) -> tuple[np.ndarray, str, str]:
     else:
         said = f"{task}{of}"
     return _check_task(values, task), task, said
+
+
+def refuse_swapped(X: Any, y: Any) -> None:
+    """Refuse an X that can only be y: a value a row, where y has columns."""
+    if isinstance(y, str):
+        columns = [str(name) for name in getattr(X, "columns", ())]
+        fix = f": give X.drop(columns={y!r}) and X[{y!r}]" if y in columns else ""
+        raise ValueError(f"compare(y={y!r}): y must hold the values to predict{fix}")
+    rows = isinstance(y, list | tuple) and len(y) and isinstance(y[0], list | tuple)
+    shape: tuple[int, ...] = tuple(getattr(y, "shape", ()))
+    width = len(y[0]) if rows else shape[1] if len(shape) == 2 else 1
+    if width < 2:
+        return
+    found = kind_of(X, ("series", "text"))
+    labels = found is not None and found.name == "text" and len(set(map(str, X)))
+    if found is not None and (not labels or labels <= min(MAX_LABELS, len(X) // 2)):
+        raise ValueError(
+            "compare(X, y): they seem to be swapped, as X has one value a row and y "
+            f"has {width:,} columns: the table comes first"
+        )
 
 
 def _as_array(y: Any) -> np.ndarray:

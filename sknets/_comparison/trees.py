@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from sknets._inputs.trees import read_trees
@@ -31,32 +30,6 @@ class LeafText(TransformerMixin, BaseEstimator):
         return True
 
 
-def are_trees(X: Any) -> bool:
-    """Whether X is a list of trees, and not a table of words or a list of texts."""
-    if not isinstance(X, list | tuple) and getattr(X, "dtype", None) != np.object_:
-        return False
-    if getattr(X, "ndim", 1) != 1 or not len(X) or isinstance(X, str):
-        return False
-    return all(_may_be_tree(item) for item in X) and any(_is_nested(item) for item in X)
-
-
-def _may_be_tree(item: Any) -> bool:
-    if isinstance(item, str):
-        return item.lstrip().startswith("(")
-    return callable(getattr(item, "label", None)) or isinstance(item, list | tuple)
-
-
-def _is_nested(item: Any) -> bool:
-    """Whether it is more than a row, and its first leaf a word."""
-    if isinstance(item, str) or callable(getattr(item, "label", None)):
-        return True
-    if not any(isinstance(child, list | tuple) for child in item):
-        return False
-    while isinstance(item, list | tuple) and len(item):
-        item = item[0]
-    return isinstance(item, str)
-
-
 def describe_trees(X: Any) -> tuple[list[str], list[str]]:
     """Return the facts and the notes about trees.
 
@@ -77,4 +50,4 @@ def describe_trees(X: Any) -> tuple[list[str], list[str]]:
     return facts, ["classical models see the leaves of the trees as text"]
 
 
-__all__ = ["LeafText", "are_trees", "describe_trees"]
+__all__ = ["LeafText", "describe_trees"]

@@ -81,18 +81,13 @@ class GraphLists:
     name: ClassVar[str] = "graphs"
 
     @staticmethod
-    def accepts(X: Any) -> bool:
-        items = _items(X) or []
-        return len(items) > 0 and all(_is_graph(item) for item in items)
-
-    @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> GraphSamples:
         owner = type(estimator).__name__
-        items = _items(X)
+        items = items_of(X)
         if items is None:
             raise ValueError(
                 f"{owner}: X must be a list of graphs, got {type(X).__name__}"
-                + (" (of one graph make a list, [X])" if _is_graph(X) else "")
+                + (" (of one graph make a list, [X])" if is_graph(X) else "")
             )
         if not items:
             raise ValueError(f"{owner}: X has 0 graphs, at least 1 is needed")
@@ -117,7 +112,7 @@ class GraphLists:
         return GraphSamples(_joined(graphs, features), starts)
 
 
-def _items(X: Any) -> list[Any] | None:
+def items_of(X: Any) -> list[Any] | None:
     """The graphs of a list, an object array, a Series or a stack of matrices."""
     if isinstance(X, list | tuple):
         pair = isinstance(X, tuple) and len(X) == 2 and _is_matrix(X[0])
@@ -136,7 +131,7 @@ def _is_square(item: Any) -> bool:
     return _is_matrix(item) and item.shape[0] == item.shape[1]
 
 
-def _is_graph(item: Any) -> bool:
+def is_graph(item: Any) -> bool:
     """Whether it looks like a graph; a plain array alone could be anything."""
     if isinstance(item, tuple):
         return len(item) == 2 and _is_square(item[0])
@@ -275,4 +270,11 @@ def _joined(graphs: list[Graph], features: np.ndarray | None) -> Graph:
     )
 
 
-__all__ = ["GraphBatch", "GraphLists", "GraphSamples", "ReadsGraphs"]
+__all__ = [
+    "GraphBatch",
+    "GraphLists",
+    "GraphSamples",
+    "ReadsGraphs",
+    "is_graph",
+    "items_of",
+]

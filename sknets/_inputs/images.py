@@ -85,10 +85,6 @@ class Images:
     name: ClassVar[str] = "images"
 
     @staticmethod
-    def accepts(X: Any) -> bool:
-        return isinstance(X, list | tuple) or 2 <= getattr(X, "ndim", 2) <= 5
-
-    @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> Pixels:
         owner = type(estimator).__name__
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X

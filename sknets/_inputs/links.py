@@ -274,10 +274,6 @@ class Links:
     name: ClassVar[str] = "links"
 
     @staticmethod
-    def accepts(X: Any) -> bool:
-        return isinstance(X, LinkView)
-
-    @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> LinkSamples:
         owner = type(estimator).__name__
         if not len(X):

@@ -211,10 +211,6 @@ class Nodes:
     name: ClassVar[str] = "nodes"
 
     @staticmethod
-    def accepts(X: Any) -> bool:
-        return isinstance(X, NodeView)
-
-    @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> NodeSamples:
         owner = type(estimator).__name__
         X = view_of(X, owner)

@@ -33,11 +33,7 @@ class Pairs:
         All that is known: position of the user, of the item, of the level.
     """
 
-    name: ClassVar[str] = "pairs"
-
-    @staticmethod
-    def accepts(X: Any) -> bool:
-        return getattr(X, "ndim", 2) == 2
+    name: ClassVar[str] = "ratings"
 
     @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> Ratings | Queries:

@@ -76,12 +76,6 @@ class Sequences:
     name: ClassVar[str] = "sequences"
 
     @staticmethod
-    def accepts(X: Any) -> bool:
-        if is_text(column_of(X)):
-            return False
-        return isinstance(X, list | tuple) or 1 <= getattr(X, "ndim", 2) <= 3
-
-    @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> SequenceData:
         owner = type(estimator).__name__
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
@@ -123,25 +117,6 @@ def column_of(X: Any) -> Any:
         return X[X.columns[0]]
     is_plain = isinstance(X, np.ndarray) and X.dtype.kind not in "biufc"
     return X[:, 0] if is_plain else X
-
-
-def is_text(X: Any) -> bool:
-    """Whether X is a string, or the first of its items that tells is one or a list.
-
-    Bytes are told apart from numbers here, to be refused as text.
-    """
-    if isinstance(X, str):
-        return True
-    if getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__"):
-        return False
-    for item in X:
-        if is_missing(item):
-            continue
-        if not isinstance(item, list | tuple):
-            return isinstance(item, str | bytes)
-        if len(item):
-            return isinstance(item[0], str | bytes)
-    return False
 
 
 def is_missing(value: Any) -> bool:
@@ -269,5 +244,4 @@ __all__ = [
     "axes_of",
     "column_of",
     "is_missing",
-    "is_text",
 ]

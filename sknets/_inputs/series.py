@@ -155,10 +155,6 @@ class Series:
     name: ClassVar[str] = "series"
 
     @staticmethod
-    def accepts(X: Any) -> bool:
-        return isinstance(X, list | tuple | dict) or 1 <= getattr(X, "ndim", 0) <= 3
-
-    @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> History:
         owner = type(estimator).__name__
         history = read_series(X, owner, "y")

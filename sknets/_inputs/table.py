@@ -124,10 +124,6 @@ class Table:
     name: ClassVar[str] = "table"
 
     @staticmethod
-    def accepts(X: Any) -> bool:
-        return not isinstance(X, list | tuple) and getattr(X, "ndim", 2) == 2
-
-    @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> Rows:
         """Check X as scikit-learn does and return its rows.
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
-from sknets._inputs.sequences import SequenceData, column_of, is_missing, is_text
+from sknets._inputs.sequences import SequenceData, column_of, is_missing
 from sknets._params import Declared, param
 
 # Numbers of tokens that no text has: what is not in the vocabulary, and all there is of
@@ -49,10 +49,6 @@ class Text:
     """Lists, arrays or columns of strings, or of lists of tokens; any may be empty."""
 
     name: ClassVar[str] = "text"
-
-    @staticmethod
-    def accepts(X: Any) -> bool:
-        return is_text(column_of(X))
 
     @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> SequenceData:

@@ -32,10 +32,6 @@ class Trees:
     name: ClassVar[str] = "trees"
 
     @staticmethod
-    def accepts(X: Any) -> bool:
-        return getattr(column_of(X), "ndim", 1) == 1 and not isinstance(X, str)
-
-    @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> TreeData:
         if isinstance(X, TreeData):
             return X

@@ -38,11 +38,6 @@ class Triples:
     name: ClassVar[str] = "triples"
 
     @staticmethod
-    def accepts(X: Any) -> bool:
-        shape = getattr(X, "shape", (len(X), 3))
-        return len(shape) == 2 and shape[1] == 3
-
-    @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> TripleData:
         """Triples of which everything is known."""
         columns = _columns(estimator, X)

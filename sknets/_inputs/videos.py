@@ -102,10 +102,6 @@ class Videos:
     name: ClassVar[str] = "videos"
 
     @staticmethod
-    def accepts(X: Any) -> bool:
-        return isinstance(X, list | tuple) or getattr(X, "ndim", 0) in (1, 4, 5)
-
-    @staticmethod
     def check(estimator: Any, X: Any, *, reset: bool) -> Clips:
         owner = type(estimator).__name__
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -399,10 +400,15 @@ n_neighbors_
                 return X.index
             ids = list(X.pairs.ravel())
         else:
-            pairs = [
-                tuple(pair) for pair in (X.tolist() if hasattr(X, "tolist") else X)
-            ]
-            if not pairs or any(len(pair) != 2 for pair in pairs):
+            table = len(getattr(X, "shape", ())) == 2
+            pairs = np.asarray(X).tolist() if table else X
+            listed = isinstance(pairs, list | tuple) and len(pairs) > 0
+            if not listed or not all(
+                isinstance(pair, list | tuple | np.ndarray)
+                and len(pair) == 2
+                and all(isinstance(name, Hashable) for name in pair)
+                for pair in pairs
+            ):
                 raise ValueError(f"{owner}: X must be pairs of names of nodes")
             ids = [name for pair in pairs for name in pair]
         found = positions(self.node_ids_, ids, f"{owner}: the graph of fit")

@@ -14,6 +14,7 @@ from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples, rows_a_step
 from sknets._estimator import Estimator
 from sknets._inputs import Images, ReadsText, Sequences, Table, Text
+from sknets._inputs.kinds import KINDS, refusal
 from sknets._inputs.sequences import axes_of
 from sknets._inputs.table import cardinalities, categorical_columns
 from sknets._layers import Standardize, standardize_channels
@@ -91,12 +92,15 @@ class _Transformer(
     # -- what X is -------------------------------------------------------------------
 
     def _choose_kind(self, X: Any) -> Any:
+        super()._choose_kind(X)  # refuses what is of no kind of this estimator
         is_table = len(getattr(X, "shape", ())) == 2
         if is_table and len(categorical_columns(self, X)):
             return Table
-        if Text.accepts(X):
+        if KINDS["text"].recognises(X) is not False:
             return Text
         axes = axes_of(X)
+        if axes > 4:
+            raise ValueError(refusal(type(self).__name__, self._task, self._inputs, X))
         if axes <= 2 and self.patch_size is not None and self.image_shape is None:
             raise ValueError(
                 self._refusal(

@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from sknets._inputs import Sequences
-from sknets._inputs.sequences import is_text
 from sknets._inputs.text import is_missing
 from sknets._params import Declared
 
@@ -41,42 +40,7 @@ def _statistics(x: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def are_texts(X: Any) -> bool:
-    """Whether X holds strings, or lists of tokens; those of one length are a table."""
-    if not is_text(X) or isinstance(X, str):
-        return False
-    listed = [item for item in X if isinstance(item, list | tuple)]
-    return len(listed) < len(X) or len({len(item) for item in listed}) > 1
-
-
-def are_sequences(X: Any) -> bool:
-    """Whether X is more likely sequences than images.
-
-    An array (n_samples, steps, channels) with few channels beside its steps; a list of
-    arrays (steps,), or of (steps, channels) with few channels in common.
-    """
-    if getattr(X, "ndim", 1) == 3:
-        return _is_thin(X.shape[1], X.shape[2])
-    if not isinstance(X, list | tuple) and getattr(X, "dtype", None) != np.object_:
-        return False
-    try:
-        shapes = {np.shape(item) for item in X}
-    except ValueError:
-        return False
-    axes = {len(shape) for shape in shapes}
-    if axes == {1}:
-        return True
-    widths = {shape[-1] for shape in shapes if len(shape) == 2}
-    if axes != {2} or len(widths) > 1:
-        return False
-    return _is_thin(np.mean([len(item) for item in X]), *widths)
-
-
-def _is_thin(n_steps: Any, n_channels: int) -> bool:
-    return 0 < n_channels <= 16 and 4 * n_channels <= n_steps
-
-
-def read_sequences(X: Any) -> tuple[list[str], list[str]]:
+def describe_sequences(X: Any) -> tuple[list[str], list[str]]:
     """Return the facts and the notes about sequences.
 
     Raises
@@ -97,7 +61,7 @@ def read_sequences(X: Any) -> tuple[list[str], list[str]]:
     return [f"{len(steps):,} sequences of {long}, {channels}"], notes
 
 
-def read_texts(X: Any) -> tuple[list[str], list[str]]:
+def describe_texts(X: Any) -> tuple[list[str], list[str]]:
     """Return the facts and the notes about texts."""
     for i, text in enumerate(X):
         if not isinstance(text, str | list | tuple):
@@ -125,9 +89,7 @@ def as_tokens(text: Any) -> list[str]:
 
 __all__ = [
     "SequenceStatistics",
-    "are_sequences",
-    "are_texts",
-    "read_sequences",
-    "read_texts",
+    "describe_sequences",
+    "describe_texts",
     "tfidf",
 ]

@@ -58,28 +58,7 @@ class ClipStatistics(TransformerMixin, Declared, BaseEstimator):
             return Videos.check(self, X, reset=reset)
 
 
-def are_videos(X: Any) -> bool:
-    """Whether samples are clips: RGB over time, or grey frames without channels.
-
-    Of one shape with volumes: what has three channels is taken for a video.
-    """
-    if getattr(X, "ndim", 0) > 1:
-        shapes = [X.shape[1:]]
-    elif isinstance(X, list | tuple) or getattr(X, "dtype", None) == np.object_:
-        shapes = [np.shape(x) if hasattr(x, "shape") else () for x in X]
-    else:
-        return False
-    axes = {len(shape) for shape in shapes}
-    if axes == {4}:
-        return all(3 in (shape[-1], shape[1]) for shape in shapes)
-    return (
-        axes == {3}
-        and min(shape[-1] for shape in shapes) > 4
-        and max(shape[0] for shape in shapes) > 4
-    )
-
-
-def read_videos(X: Any) -> tuple[list[str], list[str]]:
+def describe_videos(X: Any) -> tuple[list[str], list[str]]:
     """Return the facts and the notes about videos.
 
     Raises

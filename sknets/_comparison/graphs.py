@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from sknets._inputs import GraphLists, Nodes, ReadsGraphs
 from sknets._inputs.graph_lists import GraphSamples
+from sknets._inputs.nodes import NodeView
 
 # A column for each number of neighbours up to this, the last for more.
 _DEGREES = 8
@@ -76,7 +77,7 @@ class NodeStatistics(TransformerMixin, BaseEstimator):
         return (sp.hstack if sp.issparse(graph.features) else np.hstack)(tables)
 
 
-def read_nodes(X: Any) -> tuple[list[str], list[str]]:
+def describe_nodes(X: Any) -> tuple[list[str], list[str]]:
     """Return the facts and the notes about nodes of a graph.
 
     Raises
@@ -84,7 +85,7 @@ def read_nodes(X: Any) -> tuple[list[str], list[str]]:
     ValueError
         When they are none.
     """
-    if not Nodes.accepts(X):
+    if not isinstance(X, NodeView):
         raise ValueError(
             "compare(data='nodes'): X must be nodes of a graph, as graph_nodes(graph) "
             f"gives them, got {type(X).__name__}"
@@ -98,11 +99,11 @@ def read_nodes(X: Any) -> tuple[list[str], list[str]]:
     ]
     n_links = graph.n_edges
     if not graph.directed:  # both ways, but a node to itself once
-        n_links = (n_links + np.count_nonzero(graph.adjacency().diagonal())) // 2
+        n_links = (n_links + int(np.count_nonzero(graph.adjacency().diagonal()))) // 2
     return [f"{fact} and {n_links:,} links"], notes
 
 
-def read_graphs(X: Any) -> tuple[list[str], list[str]]:
+def describe_graphs(X: Any) -> tuple[list[str], list[str]]:
     """Return the facts and the notes about graphs.
 
     Raises
@@ -124,4 +125,4 @@ def read_graphs(X: Any) -> tuple[list[str], list[str]]:
     return [f"{len(samples):,} graphs of {nodes}, {traits}"], notes
 
 
-__all__ = ["GraphStatistics", "NodeStatistics", "read_graphs", "read_nodes"]
+__all__ = ["GraphStatistics", "NodeStatistics", "describe_graphs", "describe_nodes"]

@@ -55,7 +55,7 @@ class FlatPixels(TransformerMixin, Declared, BaseEstimator):
             return Images.check(self, X, reset=reset)
 
 
-def read_images(X: Any) -> tuple[list[str], list[str]]:
+def describe_images(X: Any) -> tuple[list[str], list[str]]:
     """Return the facts and the notes about images.
 
     Raises
