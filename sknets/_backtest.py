@@ -58,7 +58,7 @@ def backtest(
     estimator._check_params()
     reader = clone(estimator)
     history = reader._check_input(y, reset=True)
-    read_exogenous(reader, X, history, reset=True)
+    read_exogenous(reader.reader_, X, history, reset=True)
     h = estimator.horizon if horizon is None else horizon
     lengths = np.array([len(v) for v in history.values])
     back = _origins(

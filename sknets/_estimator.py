@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Callable
@@ -36,6 +37,7 @@ from sknets._engine.optim import Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
 from sknets._inputs import Table
 from sknets._inputs.kinds import choose_reader
+from sknets._inputs.reader import Learned
 from sknets._params import Declared, param
 
 
@@ -140,7 +142,9 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
        momentum.
     """
 
+    # The readers of X and, where y is structured, of y.
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
+    _targets: ClassVar[tuple[Any, ...]] = ()
     _task: ClassVar[str] = ""
     _predict_batch_size: ClassVar[int] = 1024
     # False where training follows a direction that is the gradient of no loss.
@@ -261,7 +265,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             if fresh:
                 attempt.forget()
             else:
-                attempt.snapshot()
+                self._go_on(attempt)
             checkpoint = None if self.checkpoint is None else Checkpoint(self)
             self._choose_kind(X)  # a wrong kind is refused before anything else of it
             context, data = self._root_task(X, y, sample_weight)
@@ -304,7 +308,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             self._choose_kind(X)
             fresh = not self.__sklearn_is_fitted__()
             if not fresh:
-                attempt.snapshot()
+                self._go_on(attempt)
             samples = self._read(X, y, sample_weight, reset=fresh, classes=classes)
             random = check_random_state(self.random_state)
             samples, _, seed = self._split(samples, random)
@@ -313,6 +317,12 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             net.train(samples, None, 1, self._callbacks(net, None, None, {}))
             self._finish(net)
         return self
+
+    def _go_on(self, attempt: AllOrNothing) -> None:
+        """Keep what training in place changes; readers may learn more by it."""
+        attempt.snapshot()
+        for name in self._reader_names(vars(self)):
+            setattr(self, name, copy.copy(getattr(self, name)))
 
     def _finish(self, net: Trainer) -> None:
         self.net_ = net
@@ -329,7 +339,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     ) -> Samples:
         """Checked X, encoded y and effective weights, as the engine takes them."""
         device = resolve_device(self.device, type(self).__name__)
-        x = self._check_input(X, reset=reset)
+        x = self._check_input(X, reset=reset, seen=_counted(sample_weight))
         n = len(x)
         weight = None
         if sample_weight is not None:
@@ -362,21 +372,33 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             total,
         )
 
-    def _check_input(self, X: Any, *, reset: bool) -> Any:
-        """X as the container of its kind; the kind is chosen in fit and remembered."""
-        if reset or len(self._inputs) == 1:
-            reader = self._choose_kind(X)
-            if len(self._inputs) > 1:
-                self.input_kind_ = reader.name
-        else:
-            fitted = [kind for kind in self._inputs if kind.name == self.input_kind_]
-            owner = type(self).__name__
-            reader = choose_reader(owner, self._task, fitted, X, fitted=True)
-        return reader.check(self, X, reset=reset)
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        """X as the container of its kind; the kind is chosen in fit and remembered.
+
+        ``seen`` are the rows that count, None for all.
+        """
+        if reset:
+            reader = self._make_reader(self._choose_kind(X))
+            x = reader.learn(X, seen)
+            self.reader_ = reader
+            return x
+        owner, reader = type(self).__name__, self.reader_
+        several = len(self._inputs) > 1
+        choose_reader(owner, self._task, [type(reader)], X, fitted=several)
+        return reader.read(X)
 
     def _choose_kind(self, X: Any) -> Any:
         """The reader of X; what is of no kind that the estimator takes is refused."""
         return choose_reader(type(self).__name__, self._task, self._inputs, X)
+
+    def _make_reader(self, kind: Any) -> Any:
+        """A reader of X, with the estimator's parameters."""
+        return kind.of(self)
+
+    @property
+    def input_kind_(self) -> str:
+        """The kind that the X of `fit` was."""
+        return Learned.of(self, "reader_", "name")
 
     def _split(
         self, samples: Samples, random: np.random.RandomState
@@ -507,12 +529,25 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         net = state.pop("net_", None)
         if net is not None:
             state["net_state_"] = net.state()
+        for name in self._reader_names(state):
+            state[name] = state[name].state()
         return state
+
+    @staticmethod
+    def _reader_names(state: Any) -> list[str]:
+        return [name for name in ("reader_", "target_reader_") if name in state]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         net_state = state.pop("net_state_", None)
+        readers = {name: state.pop(name) for name in self._reader_names(state)}
         super().__setstate__(state)
+        for name, of_reader in readers.items():
+            kinds = self._inputs if name == "reader_" else self._targets
+            kind = next(k for k in kinds if k.name == of_reader["kind"])
+            reader = kind.of(self)
+            reader.restore(of_reader)
+            setattr(self, name, reader)
         if net_state is not None:
             self._restore(net_state)
 
@@ -557,6 +592,14 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         state = self.__getstate__()
         state = {k: v for k, v in state.items() if not k.startswith("_")}
         _state.write(path, type(self).__name__, state)
+
+
+def _counted(sample_weight: Any) -> np.ndarray | None:
+    """The rows whose weight is not 0, None for all (or for what is no weight)."""
+    weight = None if sample_weight is None else np.asarray(sample_weight)
+    if weight is None or weight.ndim != 1 or weight.dtype.kind not in "biuf":
+        return None
+    return weight > 0 if (weight > 0).any() else None
 
 
 def as_container(values: Any, device: torch.device, dtype: torch.dtype) -> Any:

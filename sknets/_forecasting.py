@@ -16,6 +16,7 @@ from sknets._attempt import AllOrNothing
 from sknets._backtest import Backtest, backtest
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
+from sknets._inputs.reader import Learned
 from sknets._inputs.sequences import SequenceData
 from sknets._inputs.series import History, Series, read_exogenous, read_future
 from sknets._inputs.timelines import read_steps, steps_after
@@ -41,6 +42,10 @@ class Forecaster(Estimator):
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Series,)
+    n_channels_ = Learned()
+    channel_names_ = Learned()
+    n_exogenous_ = Learned()
+    exogenous_names_ = Learned()
     _task: ClassVar[str] = "forecasting"
 
     horizon: int = param(default=12, at_least=1)
@@ -223,7 +228,7 @@ class Forecaster(Estimator):
         check_is_fitted(self)
         owner = type(self).__name__
         history = self._check_input(y, reset=False)
-        read_exogenous(self, X, history, reset=False)
+        read_exogenous(self.reader_, X, history, reset=False)
         if history.panel:
             return self._score_panel(history)
         if self.panel_:
@@ -343,7 +348,7 @@ class Forecaster(Estimator):
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         device = resolve_device(self.device, type(self).__name__)
         history = self._check_input(X, reset=reset)
-        read_exogenous(self, y, history, reset=reset)
+        read_exogenous(self.reader_, y, history, reset=reset)
         if reset:
             self.horizon_, self.panel_ = self.horizon, bool(history.panel)
             if self.transformation != "auto":
@@ -438,7 +443,7 @@ class Forecaster(Estimator):
             raise ValueError(f"{type(self).__name__}: y is {given}, but fit had {had}")
         for each in (self, *self.members_):
             each._check_history(history)
-        read_exogenous(self, X, history, reset=False)
+        read_exogenous(self.reader_, X, history, reset=False)
         return history
 
     def _ask(self, horizon: Any, X_future: Any, y: Any, X: Any) -> tuple:
@@ -447,7 +452,7 @@ class Forecaster(Estimator):
         history = self._start(y, X)
         horizon = self.horizon_ if horizon is None else horizon
         steps = read_steps(type(self).__name__, horizon, history.timelines)
-        future = read_future(self, X_future, int(steps.max()), history)
+        future = read_future(self.reader_, X_future, int(steps.max()), history)
         return history, future, steps
 
     def _bands(

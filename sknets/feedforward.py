@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sknets._engine.data import Samples
 from sknets._estimator import Estimator
 from sknets._inputs import Table
+from sknets._inputs.reader import Learned
 from sknets._inputs.table import cardinalities
 from sknets._layers import (
     ACTIVATIONS,
@@ -69,6 +70,8 @@ class _Feedforward(Estimator):
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
     _predict_batch_size: ClassVar[int] = 2048
+    categorical_columns_ = Learned()
+    categories_ = Learned()
 
     hidden_layer_sizes: int | tuple[int, ...] = param(default=(100,), at_least=1)
     activation: Literal[

@@ -47,8 +47,8 @@ def quick(**params):
 
 def read(X, **params):
     """The batch that a fresh estimator makes of X, and the estimator."""
-    estimator = CNNClassifier(**params)
-    return Images.check(estimator, X, reset=True).batch(slice(None)), estimator
+    reader = Images.of(CNNClassifier(**params))
+    return reader.learn(X).batch(slice(None)), reader
 
 
 # -- what X may be -------------------------------------------------------------------
@@ -117,7 +117,7 @@ def test_channels_are_centred_and_scaled_by_their_weighted_statistics():
 def test_a_memory_mapped_array_of_bytes_is_not_copied(tmp_path):
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    pixels = Images.check(CNNClassifier(), mapped, reset=True)
+    pixels = Images.of(CNNClassifier()).learn(mapped)
     assert pixels.values.data_ptr() == mapped.ctypes.data
     cnn = quick().fit(mapped, y)
     np.testing.assert_array_equal(

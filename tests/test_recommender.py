@@ -16,7 +16,7 @@ import sknets
 from sknets import RBMRecommender
 from sknets._engine.dense import derived_by_hand
 from sknets._engine.stock import Callback
-from sknets._inputs.pairs import known_ratings, learn_ratings
+from sknets._inputs.pairs import Pairs, known_ratings, learn_ratings
 
 torch.set_num_threads(1)
 
@@ -72,7 +72,7 @@ def tiny(**params):
         for p in module.parameters():
             p.copy_(torch.randn(p.shape, generator=random, dtype=p.dtype))
     module.generator = torch.Generator().manual_seed(1)
-    return est, module, known_ratings(est).batch(slice(0, 2))
+    return est, module, known_ratings(est.reader_).batch(slice(0, 2))
 
 
 @torch.no_grad()
@@ -531,8 +531,8 @@ def test_files_and_pickles_hold_names_of_any_kind(tmp_path):
 
 
 def test_learning_reads_no_more_than_it_says():
-    rbm = clone(RBMRecommender())
-    learn_ratings(rbm, X, y, reset=True)
-    assert {name for name in vars(rbm) if name.endswith("_")} == {
-        *("users_", "items_", "levels_", "ratings_", "n_features_in_")
+    reader = Pairs.of(clone(RBMRecommender()))
+    learn_ratings(reader, X, y, reset=True)
+    assert {name for name in vars(reader) if name.endswith("_")} == {
+        *("users_", "items_", "levels_", "ratings_")
     }

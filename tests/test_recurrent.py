@@ -197,7 +197,7 @@ def test_the_gradient_of_a_padded_batch_is_that_of_its_sequences():
 
 def test_epochs_take_every_row_once_in_batches_of_like_lengths():
     data, _ = ragged(1000, longest=100)
-    steps = Sequences.check(quick(), data, reset=True)
+    steps = Sequences.of(quick()).learn(data)
     samples = Samples(steps, torch.arange(1000))
     batches = Batches(samples, 32, torch.Generator().manual_seed(0))
     again = Batches(samples, 32, torch.Generator().manual_seed(0))
@@ -224,7 +224,7 @@ def test_epochs_take_every_row_once_in_batches_of_like_lengths():
 
 
 def test_a_view_and_a_batch_know_their_lengths():
-    steps = Sequences.check(quick(), X, reset=True)
+    steps = Sequences.of(quick()).learn(X)
     view = Samples(steps).view(torch.tensor([5, 3, 8])).view(torch.tensor([2, 0]))
     assert view.lengths.tolist() == [len(X[8]), len(X[5])]
     batch = steps.batch(slice(0, 9))
@@ -236,7 +236,7 @@ def test_a_memory_map_is_shared_not_copied(tmp_path):
     data = np.random.default_rng(0).normal(size=(30, 6, 2))
     np.save(tmp_path / "x.npy", data)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    steps = Sequences.check(quick(), mapped, reset=True)
+    steps = Sequences.of(quick()).learn(mapped)
     assert steps.values.data_ptr() == mapped.ctypes.data
     expected = quick().fit(data, np.arange(30) % 2).predict_proba(data)
     found = quick().fit(mapped, np.arange(30) % 2).predict_proba(mapped)

@@ -56,8 +56,8 @@ def quick(**params):
 
 def read(X, **params):
     """The container that a fresh estimator makes of X, and the estimator."""
-    estimator = VideoClassifier(**params)
-    return Videos.check(estimator, X, reset=True), estimator
+    reader = Videos.of(VideoClassifier(**params))
+    return reader.learn(X), reader
 
 
 # -- what X may be -------------------------------------------------------------------

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from sknets._inputs import GraphLists, Nodes, ReadsGraphs
+from sknets._inputs import GraphLists, GraphParameters, Nodes
 from sknets._inputs.graph_lists import GraphSamples
 from sknets._inputs.nodes import NodeView
 
@@ -17,7 +17,7 @@ from sknets._inputs.nodes import NodeView
 _DEGREES = 8
 
 
-class GraphStatistics(TransformerMixin, ReadsGraphs, BaseEstimator):
+class GraphStatistics(TransformerMixin, GraphParameters, BaseEstimator):
     """A row a graph, for models of tables.
 
     The number of nodes, of edges (an undirected one counts twice) and of components,
@@ -27,12 +27,13 @@ class GraphStatistics(TransformerMixin, ReadsGraphs, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> GraphStatistics:
         """Learn the width of the features and the kinds of nodes."""
-        GraphLists.check(self, X, reset=True)
+        self.reader_ = GraphLists.of(self)
+        self.reader_.learn(X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Return (n_graphs, 13 + 2 * n_node_features) numbers."""
-        samples = GraphLists.check(self, X, reset=False)
+        samples = self.reader_.read(X)
         graph, sizes = samples.graph, np.diff(samples.starts)
         of = np.repeat(np.arange(len(samples)), sizes)
         degrees = graph.degrees()
@@ -59,12 +60,13 @@ class NodeStatistics(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> NodeStatistics:
         """Learn the width of the features."""
-        Nodes.check(self, X, reset=True)
+        self.reader_ = Nodes.of(self)
+        self.reader_.learn(X)
         return self
 
     def transform(self, X: Any) -> Any:
         """Return (n_nodes, 2 + 2 * n_node_features) numbers."""
-        samples = Nodes.check(self, X, reset=False)
+        samples = self.reader_.read(X)
         graph, rows = samples.graph, samples.nodes.numpy()
         degrees = graph.degrees().astype(float)
         links = graph.adjacency()
@@ -111,9 +113,9 @@ def describe_graphs(X: Any) -> tuple[list[str], list[str]]:
     ValueError
         When they cannot be read; the sentence is ``compare``'s.
     """
-    reader = GraphStatistics()
+    reader = GraphLists.of(GraphStatistics())
     try:
-        samples: GraphSamples = GraphLists.check(reader, X, reset=True)
+        samples: GraphSamples = reader.learn(X)
     except ValueError as error:
         why = str(error).removeprefix("GraphStatistics").lstrip(": ")
         raise ValueError(f"compare(X=...): {why}") from error

@@ -34,25 +34,27 @@ class FlatPixels(TransformerMixin, Declared, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> FlatPixels:
         """Learn the size."""
-        self._read(X, reset=True)
-        size: tuple[int, ...] = self.image_size_
+        self.reader_ = Images.of(self)
+        self._read(self.reader_.learn, X)
+        size: tuple[int, ...] = self.reader_.image_size_
         if max(size) > self.largest_side and len(size) > 1:
             shrink = self.largest_side / max(size)
             size = tuple(max(1, round(side * shrink)) for side in size)
-        self.image_size_: Any = size
-        self.sample_shape_ = None
+        self.reader_.image_size_ = size
+        self.reader_.sample_shape_ = None
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Return rows of floats, bytes divided by 255."""
-        check_is_fitted(self, "image_size_")
-        pixels = self._read(X, reset=False)
+        check_is_fitted(self, "reader_")
+        pixels = self._read(self.reader_.read, X)
         return pixels.batch(slice(None)).reshape(len(pixels), -1).numpy()
 
-    def _read(self, X: Any, *, reset: bool) -> Pixels:
+    @staticmethod
+    def _read(read: Any, X: Any) -> Pixels:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PixelUnitWarning)
-            return Images.check(self, X, reset=reset)
+            return read(X)
 
 
 def describe_images(X: Any) -> tuple[list[str], list[str]]:
@@ -63,11 +65,11 @@ def describe_images(X: Any) -> tuple[list[str], list[str]]:
     ValueError
         When they cannot be read; the sentence is ``compare``'s.
     """
-    reader = FlatPixels()
+    reader = Images.of(FlatPixels())
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", PixelUnitWarning)
-            pixels = Images.check(reader, X, reset=True)
+            pixels = reader.learn(X)
     except ValueError as error:
         why = str(error).removeprefix("FlatPixels").lstrip(": ")
         raise ValueError(f"compare(X=...): {why}") from error

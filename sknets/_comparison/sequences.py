@@ -22,12 +22,13 @@ class SequenceStatistics(TransformerMixin, Declared, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> SequenceStatistics:
         """Learn the number of channels."""
-        Sequences.check(self, X, reset=True)
+        self.reader_ = Sequences.of(self)
+        self.reader_.learn(X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Return (n_samples, 8 * n_channels + 1) numbers."""
-        steps = Sequences.check(self, X, reset=False)
+        steps = self.reader_.read(X)
         values = steps.values.double().flatten(0, -2).numpy()
         ends = steps.counts.cumsum(0).tolist()
         return np.array([_statistics(x) for x in np.split(values, ends[:-1])])
@@ -49,7 +50,7 @@ def describe_sequences(X: Any) -> tuple[list[str], list[str]]:
         When they cannot be read; the sentence is ``compare``'s.
     """
     try:
-        steps = Sequences.check(SequenceStatistics(), X, reset=True)
+        steps = Sequences.of(SequenceStatistics()).learn(X)
     except ValueError as error:
         why = str(error).removeprefix("SequenceStatistics").lstrip(": ")
         raise ValueError(f"compare(X=...): {why}") from error

@@ -32,16 +32,18 @@ class ClipStatistics(TransformerMixin, Declared, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> ClipStatistics:
         """Learn the size of the frames."""
-        self._read(X, reset=True)
+        self.reader_ = Videos.of(self)
+        self._read(self.reader_.learn, X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Return rows of floats, bytes divided by 255."""
-        check_is_fitted(self, "image_size_")
-        clips = self._read(X, reset=False)
-        side = max(self.image_size_)
+        check_is_fitted(self, "reader_")
+        clips = self._read(self.reader_.read, X)
+        size = self.reader_.image_size_
+        side = max(size)
         shrink = min(1.0, self.largest_side / side)
-        height, width = (max(1, round(length * shrink)) for length in self.image_size_)
+        height, width = (max(1, round(length * shrink)) for length in size)
         rows = []
         for i in range(len(clips)):
             frames = clips.batch(slice(i, i + 1)).values
@@ -52,10 +54,11 @@ class ClipStatistics(TransformerMixin, Declared, BaseEstimator):
             rows.append(torch.cat(each))
         return torch.stack(rows).numpy()
 
-    def _read(self, X: Any, *, reset: bool) -> Clips:
+    @staticmethod
+    def _read(read: Any, X: Any) -> Clips:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PixelUnitWarning)
-            return Videos.check(self, X, reset=reset)
+            return read(X)
 
 
 def describe_videos(X: Any) -> tuple[list[str], list[str]]:
@@ -66,11 +69,11 @@ def describe_videos(X: Any) -> tuple[list[str], list[str]]:
     ValueError
         When they cannot be read; the sentence is ``compare``'s.
     """
-    reader = ClipStatistics()
+    reader = Videos.of(ClipStatistics())
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", PixelUnitWarning)
-            clips = Videos.check(reader, X, reset=True)
+            clips = reader.learn(X)
     except ValueError as error:
         why = str(error).removeprefix("ClipStatistics").lstrip(": ")
         raise ValueError(f"compare(X=...): {why}") from error

@@ -1,7 +1,7 @@
 """What is X? One file a kind of input; an estimator names the kinds that it takes."""
 
-from sknets._inputs.graph_lists import GraphLists, ReadsGraphs
-from sknets._inputs.images import Images
+from sknets._inputs.graph_lists import GraphLists, GraphParameters, ReadsGraphs
+from sknets._inputs.images import Images, ReadsImages
 from sknets._inputs.links import Links
 from sknets._inputs.nodes import Nodes
 from sknets._inputs.pairs import Pairs
@@ -15,11 +15,13 @@ from sknets._inputs.videos import Videos
 
 __all__ = [
     "GraphLists",
+    "GraphParameters",
     "Images",
     "Links",
     "Nodes",
     "Pairs",
     "ReadsGraphs",
+    "ReadsImages",
     "ReadsText",
     "Sequences",
     "Series",

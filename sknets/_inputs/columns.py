@@ -81,11 +81,11 @@ def refuse_repeated_names(owner: str, X: Any, what: str = "X") -> None:
         )
 
 
-def odd_value(estimator: Any, X: Any, why: Exception) -> Exception:
+def odd_value(reader: Any, X: Any, why: Exception) -> Exception:
     """Which column holds something else than numbers, an example and what to do."""
-    owner = type(estimator).__name__
+    owner = reader.who
     hint = ""
-    if hasattr(estimator, "tokenizer"):
+    if hasattr(reader.owner, "tokenizer"):
         hint = " (texts are a list or one column of strings)"
     columns = columns_of(X) if np.ndim(X) == 2 else ()
     for _, column, values in columns:
@@ -101,7 +101,7 @@ def odd_value(estimator: Any, X: Any, why: Exception) -> Exception:
             return ValueError(f"{where} times such as {value}, {_TIME_SENTENCE}")
         if not isinstance(value, str | bytes):
             return TypeError(f"{where} {value!r:.60}: {why}")
-        known = hasattr(estimator, "categorical_features")
+        known = hasattr(reader.owner, "categorical_features")
         fix = f"name it in categorical_features=[{column!r}], or " if known else ""
         value = value.item() if isinstance(value, np.generic) else value
         return ValueError(

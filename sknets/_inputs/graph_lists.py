@@ -12,18 +12,26 @@ from torch import Tensor
 from sknets._engine.containers import Container
 from sknets._inputs.graph_reading import read_graph
 from sknets._inputs.graph_store import Graph
+from sknets._inputs.reader import Learned, Reader
 from sknets._params import Declared, param
 
 # A single column of whole numbers with more different ones is not a kind of node.
 _MOST_KINDS = 64
 
 
-class ReadsGraphs(Declared):
-    """The parameters of every estimator that reads lists of graphs."""
+class GraphParameters(Declared):
+    """How lists of graphs are read."""
 
     node_attributes: str | tuple[str, ...] | None = param(default=None)
     categorical_features: bool | Literal["auto"] = param(default="auto")
     edge_weight: str | None = param(default="weight")
+
+
+class ReadsGraphs(GraphParameters):
+    """The parameters and attributes of every estimator that reads lists of graphs."""
+
+    n_node_features_ = Learned()
+    node_categories_ = Learned()
 
 
 class GraphBatch:
@@ -66,10 +74,10 @@ class GraphSamples(Container):
         return GraphBatch(self, index)
 
 
-class GraphLists:
+class GraphLists(Reader, GraphParameters):
     """Lists of graphs, each in a form that `sknets.graph_nodes` reads.
 
-    Learned when ``reset``:
+    Learned:
 
     n_node_features_ : int
         Columns of the features as the network sees them, 0 without.
@@ -80,9 +88,8 @@ class GraphLists:
 
     name: ClassVar[str] = "graphs"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> GraphSamples:
-        owner = type(estimator).__name__
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> GraphSamples:
+        owner = self.who
         items = items_of(X)
         if items is None:
             raise ValueError(
@@ -94,21 +101,21 @@ class GraphLists:
         graphs: list[Graph] = []
         rows: list[Any] = []
         for i, item in enumerate(items):
-            graph, own = _read(item, estimator, f"{owner}: X[{i}]")
+            graph, own = _read(item, self, f"{owner}: X[{i}]")
             graphs.append(graph)
             rows.append(own)
         starts = np.cumsum([0] + [graph.n_nodes for graph in graphs])
-        _check_widths(owner, rows, None if reset else estimator)
+        _check_widths(owner, rows, None if reset else self)
         features = None
         if rows[0] is not None:
             table: np.ndarray = np.concatenate(rows)
             if reset:
-                estimator.node_categories_ = _learned_categories(estimator, table)
-            features = _numbers(owner, table, estimator.node_categories_, starts)
+                self.node_categories_ = _learned_categories(self, table)
+            features = _numbers(owner, table, self.node_categories_, starts)
         elif reset:
-            estimator.node_categories_ = []
+            self.node_categories_ = []
         if reset:
-            estimator.n_node_features_ = 0 if features is None else features.shape[1]
+            self.n_node_features_ = 0 if features is None else features.shape[1]
         return GraphSamples(_joined(graphs, features), starts)
 
 
@@ -141,9 +148,9 @@ def is_graph(item: Any) -> bool:
     return known or (sp.issparse(item) and _is_square(item))
 
 
-def _read(item: Any, estimator: Any, owner: str) -> tuple[Graph, np.ndarray | None]:
+def _read(item: Any, reader: Any, owner: str) -> tuple[Graph, np.ndarray | None]:
     """A graph, and a row of features for each of its nodes as they were given."""
-    names = estimator.node_attributes
+    names = reader.node_attributes
     features: Any = None
     if isinstance(item, tuple) and len(item) == 2:
         item, features = item
@@ -152,7 +159,7 @@ def _read(item: Any, estimator: Any, owner: str) -> tuple[Graph, np.ndarray | No
     elif names is not None and hasattr(item, "adj") and hasattr(item, "nodes"):
         names = (names,) if isinstance(names, str) else names
         features = _attributes(item, names, owner)
-    graph = read_graph(item, edge_weight=estimator.edge_weight, owner=owner)
+    graph = read_graph(item, edge_weight=reader.edge_weight, owner=owner)
     if features is None:
         features = graph.features
     if features is None:
@@ -203,13 +210,13 @@ def _check_widths(owner: str, rows: list[Any], fitted: Any) -> None:
             )
 
 
-def _learned_categories(estimator: Any, table: np.ndarray) -> list[Any]:
+def _learned_categories(reader: Any, table: np.ndarray) -> list[Any]:
     """The different values of each column that holds kinds, not numbers."""
     found: list[Any] = []
     for column in table.T:
         whole = column.dtype.kind in "iu" and table.shape[1] == 1
         texts = column.dtype.kind in "USO" and any(isinstance(v, str) for v in column)
-        kinds = estimator.categorical_features
+        kinds = reader.categorical_features
         if kinds == "auto":
             kinds = texts or (whole and len(np.unique(column)) <= _MOST_KINDS)
         values = column.astype(str) if texts else column

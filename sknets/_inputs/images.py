@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from sknets._engine.moments import PIECE_BYTES
 from sknets._inputs.columns import refuse_columns
 from sknets._inputs.layout import Layout, learn_layout
 from sknets._inputs.naming import on_one_line
+from sknets._inputs.reader import Learned, Reader
 from sknets._inputs.resizing import resized_array, resized_list
 from sknets._inputs.table import ROUNDING, read_numbers
+from sknets._params import param
 
 
 class PixelUnitWarning(UserWarning):
@@ -67,11 +69,21 @@ class Pixels(Container):
             yield grid.movedim(1, -1).flatten(0, -2), w
 
 
-class Images:
+class ReadsImages:
+    """The attributes of every estimator that reads images."""
+
+    sample_shape_ = Learned()
+    image_size_ = Learned()
+    n_channels_ = Learned()
+    spatial_dims_ = Learned()
+    channel_axis_ = Learned()
+    pixel_unit_ = Learned()
+
+
+class Images(Reader):
     """Arrays of 2 to 5 axes, or a list of arrays of unequal size.
 
-    Parameters of the estimator that are read: ``image_shape``, ``spatial_dims``,
-    ``channel_order`` and ``resize``. Learned when ``reset``:
+    Learned:
 
     sample_shape_ : tuple or None
         Shape of a sample as given; None where samples may differ in size.
@@ -84,9 +96,13 @@ class Images:
 
     name: ClassVar[str] = "images"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> Pixels:
-        owner = type(estimator).__name__
+    image_shape: tuple[int, ...] | None = param(default=None, at_least=1)
+    resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
+    channel_order: Literal["auto", "first", "last"] = param(default="auto")
+    spatial_dims: int | None = param(default=None, at_least=1, at_most=3)
+
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Pixels:
+        owner = self.who
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         items = _items(owner, X)
         rows = items is None and _axes(X) == 2
@@ -95,31 +111,32 @@ class Images:
                 f"{owner}: X must be an array of images or a list of arrays, got "
                 f"{X!r:.60}: read files first, with PIL or imageio for example"
             )
-        if reset and not rows and estimator.image_shape is not None:
+        if reset and not rows and self.image_shape is not None:
             raise ValueError(
-                estimator._refusal(
+                self._refusal(
                     "image_shape",
                     "image_shape is for X of flat rows (n_samples, n_pixels), and X "
                     f"has samples of shape {_shape_of(items, X)} already",
                 )
             )
         if items is None:
-            array = _read_rows(estimator, X, reset) if rows else _read(estimator, X)
+            array = _read_rows(self, X, reset) if rows else _read(self, X)
         first = tuple(array.shape[1:]) if items is None else items[0].shape
         if reset:
-            learn_layout(estimator, first, plain=rows and len(first) == 1)
-            any_size = items is not None or estimator.resize is not None
-            estimator.sample_shape_ = None if any_size else first
-        layout = Layout(estimator.spatial_dims_, estimator.channel_axis_)
+            layout = learn_layout(self, first, plain=rows and len(first) == 1)
+            self.spatial_dims_, self.channel_axis_ = layout
+            any_size = items is not None or self.resize is not None
+            self.sample_shape_ = None if any_size else first
+        layout = Layout(self.spatial_dims_, self.channel_axis_)
         if items is None:
-            array = resized_array(estimator, array, layout, reset)
+            array = resized_array(self, array, layout, reset)
         else:
-            array = resized_list(estimator, items, layout, reset)
+            array = resized_list(self, items, layout, reset)
         if reset:
-            estimator.n_channels_ = layout.channels(array.shape[1:])
-            estimator.image_size_ = layout.size(array.shape[1:])
-            estimator.pixel_unit_ = unit_of(owner, [array], layout)
-        divisor = divisor_of(estimator, [array])
+            self.n_channels_ = layout.channels(array.shape[1:])
+            self.image_size_ = layout.size(array.shape[1:])
+            self.pixel_unit_ = unit_of(owner, [array], layout)
+        divisor = divisor_of(self, [array])
         # Tables are computed in their own dtype, as scikit-learn does.
         table = array.ndim == 2 and array.dtype == np.float64
         dtype = torch.float64 if table else torch.float32
@@ -192,9 +209,9 @@ def _shape_of(items: list[np.ndarray] | None, X: Any) -> tuple[int, ...]:
     return items[0].shape if items is not None else np.shape(X)[1:]
 
 
-def _read(estimator: Any, X: Any) -> np.ndarray:
+def _read(reader: Any, X: Any) -> np.ndarray:
     """X of three to five axes."""
-    owner = type(estimator).__name__
+    owner = reader.who
     refuse_columns(owner, X)
     try:
         array = check_array(X, allow_nd=True, ensure_all_finite=False)
@@ -215,17 +232,17 @@ def _read(estimator: Any, X: Any) -> np.ndarray:
     return bytes_or_floats(array)
 
 
-def _read_rows(estimator: Any, X: Any, reset: bool) -> np.ndarray:
+def _read_rows(reader: Any, X: Any, reset: bool) -> np.ndarray:
     """Two-dimensional X: flat images, or every row a signal of one channel."""
-    shape = estimator.image_shape
+    shape = reader.image_shape
     dtypes = [np.float64, np.float32] if shape is None else "numeric"
-    array = read_numbers(estimator, X, reset=reset, dtype=dtypes)
+    array = read_numbers(reader, X, reset=reset, dtype=dtypes)
     if shape is None:
         return array
     array = bytes_or_floats(array)
     if math.prod(shape) != array.shape[1]:
         raise ValueError(
-            estimator._refusal(
+            reader._refusal(
                 "image_shape",
                 f"image_shape has {math.prod(shape)} pixels, but the rows of X have "
                 f"{array.shape[1]} columns",
@@ -253,9 +270,9 @@ def unit_of(owner: str, arrays: list[np.ndarray], layout: Layout) -> str:
     return "raw"
 
 
-def divisor_of(estimator: Any, arrays: list[np.ndarray]) -> float | None:
+def divisor_of(reader: Any, arrays: list[np.ndarray]) -> float | None:
     """What brings pixels to the unit of the first fit, refusing what cannot be it."""
-    unit, owner = estimator.pixel_unit_, type(estimator).__name__
+    unit, owner = reader.pixel_unit_, reader.who
     if arrays[0].dtype == np.uint8:
         return None if unit == "raw" else 255.0
     if unit == "raw":
@@ -275,6 +292,7 @@ __all__ = [
     "Images",
     "PixelUnitWarning",
     "Pixels",
+    "ReadsImages",
     "bytes_or_floats",
     "divisor_of",
     "holds_strings",

@@ -50,15 +50,15 @@ class Layout(NamedTuple):
         return grid.movedim(1, -1) if self.channel_axis == -1 else grid
 
 
-def learn_layout(estimator: Any, shape: tuple[int, ...], *, plain: bool) -> None:
-    """Set ``spatial_dims_`` and ``channel_axis_`` for samples of this shape.
+def learn_layout(reader: Any, shape: tuple[int, ...], *, plain: bool) -> Layout:
+    """How samples of this shape are to be read.
 
     ``plain`` says that they are rows of a table without ``image_shape``.
     """
-    dims, order = estimator.spatial_dims, estimator.channel_order
+    dims, order = reader.spatial_dims, reader.channel_order
     if plain and dims not in (None, 1):
         raise ValueError(
-            estimator._refusal(
+            reader._refusal(
                 "spatial_dims",
                 f"X has flat rows of {shape[0]} columns: say with image_shape which "
                 f"{NOUN[dims]} they hold",
@@ -70,7 +70,7 @@ def learn_layout(estimator: Any, shape: tuple[int, ...], *, plain: bool) -> None
         layout = Layout(dims, None)
     elif dims is not None and len(shape) != dims + 1:
         raise ValueError(
-            estimator._refusal(
+            reader._refusal(
                 "spatial_dims",
                 f"samples must have {dims} axes, or {dims + 1} with channels, and X "
                 f"has samples of shape {shape}",
@@ -79,9 +79,9 @@ def learn_layout(estimator: Any, shape: tuple[int, ...], *, plain: bool) -> None
     elif dims is None and order == "auto" and len(shape) == 2 and not _thin(shape):
         layout = Layout(2, None)
     else:
-        axis = _channel_axis(estimator, shape, order)
+        axis = _channel_axis(reader, shape, order)
         layout = Layout(len(shape) - 1, axis)
-    estimator.spatial_dims_, estimator.channel_axis_ = layout
+    return layout
 
 
 def _thin(shape: tuple[int, ...]) -> bool:
@@ -89,7 +89,7 @@ def _thin(shape: tuple[int, ...]) -> bool:
     return min(shape) <= 16 and 4 * min(shape) <= max(shape)
 
 
-def _channel_axis(estimator: Any, shape: tuple[int, ...], order: str) -> int:
+def _channel_axis(reader: Any, shape: tuple[int, ...], order: str) -> int:
     if order != "auto":
         return {"first": 0, "last": -1}[order]
     if len(shape) == 2:
@@ -100,7 +100,7 @@ def _channel_axis(estimator: Any, shape: tuple[int, ...], order: str) -> int:
         "" if len(shape) == 4 else ", or spatial_dims=3 for volumes without channels"
     )
     raise ValueError(
-        f"{type(estimator).__name__}: samples of shape {shape} do not tell which axis "
+        f"{reader.who}: samples of shape {shape} do not tell which axis "
         f"holds the channels: set channel_order='first' or 'last'{volumes}"
     )
 

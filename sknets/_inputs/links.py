@@ -15,6 +15,7 @@ from sknets._engine.containers import Container
 from sknets._inputs.graph_reading import read_graph
 from sknets._inputs.graph_store import Graph
 from sknets._inputs.nodes import NodeSamples
+from sknets._inputs.reader import Reader
 
 # Pairs that are not linked are listed, not guessed, among so many at most.
 _LISTED = 4_000_000
@@ -262,10 +263,10 @@ class LinkSamples(Container):
         return LinkSamples(self.of.to(device, dtype), self.pairs)
 
 
-class Links:
+class Links(Reader):
     """Views of pairs of nodes; a graph, for all its links.
 
-    Learned when ``reset``:
+    Learned:
 
     n_node_features_ : int
         Columns of the features of nodes, 0 without.
@@ -273,18 +274,17 @@ class Links:
 
     name: ClassVar[str] = "links"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> LinkSamples:
-        owner = type(estimator).__name__
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> LinkSamples:
+        owner = self.who
         if not len(X):
             raise ValueError(f"{owner}: X has 0 pairs, at least 1 is needed")
         graph = X.graph
         if reset:
-            estimator.n_node_features_ = graph.n_features
-        elif graph.n_features != estimator.n_node_features_:
+            self.n_node_features_ = graph.n_features
+        elif graph.n_features != self.n_node_features_:
             raise ValueError(
                 f"{owner}: the nodes have {graph.n_features} features, but those of "
-                f"fit had {estimator.n_node_features_}"
+                f"fit had {self.n_node_features_}"
             )
         everything = torch.arange(graph.n_nodes)
         pairs = torch.from_numpy(X.index.astype(np.int64))

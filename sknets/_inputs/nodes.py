@@ -11,6 +11,7 @@ from torch import Tensor
 from sknets._engine.containers import Container
 from sknets._inputs.graph_reading import read_graph
 from sknets._inputs.graph_store import Graph
+from sknets._inputs.reader import Reader
 
 
 class NodeView:
@@ -199,10 +200,10 @@ class NodeSamples(Container):
         return NodeBatch(self, self.nodes[index])
 
 
-class Nodes:
+class Nodes(Reader):
     """Views of nodes, or a graph for all its nodes.
 
-    Learned when ``reset``:
+    Learned:
 
     n_node_features_ : int
         Columns of the features, 0 without.
@@ -210,17 +211,16 @@ class Nodes:
 
     name: ClassVar[str] = "nodes"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> NodeSamples:
-        owner = type(estimator).__name__
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> NodeSamples:
+        owner = self.who
         X = view_of(X, owner)
         graph = X.graph
         if not len(X):
             raise ValueError(f"{owner}: X has 0 nodes, at least 1 is needed")
         if reset:
-            estimator.n_node_features_ = graph.n_features
-        elif graph.n_features != estimator.n_node_features_:
-            had = estimator.n_node_features_
+            self.n_node_features_ = graph.n_features
+        elif graph.n_features != self.n_node_features_:
+            had = self.n_node_features_
             raise ValueError(
                 f"{owner}: the nodes have {graph.n_features or 'no'} features, but "
                 f"those of fit had {had or 'none'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,17 @@ from sknets._engine.device import as_tensor
 from sknets._inputs.columns import refuse_repeated_names, refuse_type
 from sknets._inputs.naming import holds, index_of, names_of, sorted_names
 from sknets._inputs.ratings import Queries, Ratings
+from sknets._inputs.reader import Reader
+from sknets._params import param
 
 # A softmax unit a level: more of them means that ratings are numbers, not levels.
 _MOST_LEVELS = 100
 
 
-class Pairs:
+class Pairs(Reader):
     """Ratings: rows of (user, item, rating), rows and y, or a matrix users x items.
 
-    Parameters of the estimator that are read: ``ratings`` and ``levels``. Learned when
-    ``reset``, and grown by later ratings:
+    Learned, and grown by later ratings:
 
     users_, items_ : ndarray
         Their names: of rows in ascending order; of a matrix the index and the columns
@@ -35,37 +36,39 @@ class Pairs:
 
     name: ClassVar[str] = "ratings"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> Ratings | Queries:
+    ratings: Literal["auto", "rows", "matrix"] = param(default="auto")
+    levels: tuple[float, ...] | None = param(default=None)
+
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Ratings | Queries:
         """Pairs to predict, or the ratings of users by which to predict all others."""
         if reset:
-            return learn_ratings(estimator, X, None, reset=True)
-        X = _as_table(estimator, X)
-        if is_rows(estimator, X):
-            users = _positions(estimator, "user", _column(estimator, X, 0))
-            items = _positions(estimator, "item", _column(estimator, X, 1))
-            return Queries(known_ratings(estimator), as_tensor(users), as_tensor(items))
-        return users_of_matrix(estimator, X)
+            return learn_ratings(self, X, None, reset=True)
+        X = _as_table(self, X)
+        if is_rows(self, X):
+            users = _positions(self, "user", _column(self, X, 0))
+            items = _positions(self, "item", _column(self, X, 1))
+            return Queries(known_ratings(self), as_tensor(users), as_tensor(items))
+        return users_of_matrix(self, X)
 
 
-def users_of_matrix(estimator: Any, X: Any) -> Ratings:
+def users_of_matrix(reader: Any, X: Any) -> Ratings:
     """The users, known or not, whose ratings are the rows of a matrix."""
-    X = _as_table(estimator, X)
-    _, _, users, items, values = _of_matrix(estimator, X, reset=False)
-    table = np.column_stack([users, items, _level_codes(estimator, values)])
-    return Ratings.of(_unique(estimator, table), X.shape[0])
+    X = _as_table(reader, X)
+    _, _, users, items, values = _of_matrix(reader, X, reset=False)
+    table = np.column_stack([users, items, _level_codes(reader, values)])
+    return Ratings.of(_unique(reader, table), X.shape[0])
 
 
-def known_ratings(estimator: Any) -> Ratings:
-    """The ratings of all users that the estimator knows."""
-    return Ratings.of(estimator.ratings_, len(estimator.users_))
+def known_ratings(reader: Any) -> Ratings:
+    """The ratings of all users that a reader knows."""
+    return Ratings.of(reader.ratings_, len(reader.users_))
 
 
-def learn_ratings(estimator: Any, X: Any, y: Any, *, reset: bool) -> Ratings:
+def learn_ratings(reader: Any, X: Any, y: Any, *, reset: bool) -> Ratings:
     """The ratings to train on, a sample a user; sets what `Pairs` names."""
-    owner = type(estimator).__name__
-    X = _as_table(estimator, X)
-    if is_rows(estimator, X, y):
+    owner = reader.who
+    X = _as_table(reader, X)
+    if is_rows(reader, X, y):
         width = X.shape[1]
         if y is None and width == 2:
             raise ValueError(
@@ -78,7 +81,7 @@ def learn_ratings(estimator: Any, X: Any, y: Any, *, reset: bool) -> Ratings:
                 f"{owner}: X must have two columns, user and item, where y has the "
                 f"ratings, got {width}: leave the third column away, or y"
             )
-        values = _numbers(estimator, _column(estimator, X, 2) if y is None else y)
+        values = _numbers(reader, _column(reader, X, 2) if y is None else y)
         if values.ndim != 1:
             raise ValueError(
                 f"{owner}: y must have one rating a row, got shape {values.shape}"
@@ -94,29 +97,29 @@ def learn_ratings(estimator: Any, X: Any, y: Any, *, reset: bool) -> Ratings:
                 f"{owner}: row {missing[0]} has no rating, it is NaN: drop such rows, "
                 "or set ratings='matrix' if X is a matrix of users x items"
             )
-        named = [_column(estimator, X, 0), _column(estimator, X, 1)]
+        named = [_column(reader, X, 0), _column(reader, X, 1)]
         if reset:
-            estimator.users_, estimator.items_ = (sorted_names(ids) for ids in named)
-        users, items = _grown(estimator, named[0]), named[1]
-        items = _positions(estimator, "item", items)
+            reader.users_, reader.items_ = (sorted_names(ids) for ids in named)
+        users, items = _grown(reader, named[0]), named[1]
+        items = _positions(reader, "item", items)
     else:
-        names, columns, users, items, values = _of_matrix(estimator, X, reset, y)
+        names, columns, users, items, values = _of_matrix(reader, X, reset, y)
         if reset:
-            estimator.users_, estimator.items_ = names, columns
-        users = _grown(estimator, names)[users]
+            reader.users_, reader.items_ = names, columns
+        users = _grown(reader, names)[users]
     if reset:
-        estimator.n_features_in_ = X.shape[1]
-        estimator.levels_ = _levels(estimator, values)
+        reader.owner.n_features_in_ = X.shape[1]
+        reader.levels_ = _levels(reader, values)
     strange = np.flatnonzero(items < 0)
     if len(strange):
         raise ValueError(
             f"{owner}: row {strange[0]} rates an item that the first fit did not have: "
             "its items are those of which there are weights, fit anew for others"
         )
-    table = np.column_stack([users, items, _level_codes(estimator, values)])
-    table = _unique(estimator, table)
-    before = table[:0] if reset else estimator.ratings_
-    estimator.ratings_ = _merged(np.concatenate([before, table]))
+    table = np.column_stack([users, items, _level_codes(reader, values)])
+    table = _unique(reader, table)
+    before = table[:0] if reset else reader.ratings_
+    reader.ratings_ = _merged(np.concatenate([before, table]))
     present, table[:, 0] = np.unique(table[:, 0], return_inverse=True)
     return Ratings.of(table, len(present))
 
@@ -124,9 +127,9 @@ def learn_ratings(estimator: Any, X: Any, y: Any, *, reset: bool) -> Ratings:
 # -- reading ---------------------------------------------------------------------------
 
 
-def _as_table(estimator: Any, X: Any) -> Any:
+def _as_table(reader: Any, X: Any) -> Any:
     """A DataFrame or sparse matrix as it is, anything else as an array of two axes."""
-    owner = type(estimator).__name__
+    owner = reader.who
     if not sp.issparse(X) and not hasattr(X, "columns"):
         # A list of ('anna', 7, 4.5) would else become text altogether.
         X = np.asarray(X, dtype=object if isinstance(X, list | tuple) else None)
@@ -145,19 +148,19 @@ def _as_table(estimator: Any, X: Any) -> Any:
     return X
 
 
-def is_rows(estimator: Any, X: Any, y: Any = None) -> bool:
+def is_rows(reader: Any, X: Any, y: Any = None) -> bool:
     """Whether X has rows of user and item, rather than a row a user."""
-    if estimator.ratings != "auto":
-        rows = estimator.ratings == "rows"
+    if reader.ratings != "auto":
+        rows = reader.ratings == "rows"
         if rows and (sp.issparse(X) or X.shape[1] not in (2, 3)):
             sentence = "rows have two or three columns (user, item, rating), X has "
             what = "sparse rows" if sp.issparse(X) else f"{X.shape[1]}"
-            raise ValueError(estimator._refusal("ratings", sentence + what))
+            raise ValueError(reader._refusal("ratings", sentence + what))
         return rows
     return not sp.issparse(X) and (X.shape[1] in (2, 3) or y is not None)
 
 
-def _column(estimator: Any, X: Any, j: int) -> np.ndarray:
+def _column(reader: Any, X: Any, j: int) -> np.ndarray:
     """The names of users or items, or ratings, of rows."""
     framed = hasattr(X, "columns")
     values = X[X.columns[j]].to_numpy() if framed else X[:, j]
@@ -167,7 +170,7 @@ def _column(estimator: Any, X: Any, j: int) -> np.ndarray:
     if missing.any():
         what = ("user", "item")[j]
         raise ValueError(
-            f"{type(estimator).__name__}: row {int(missing.argmax())} of X has no "
+            f"{reader.who}: row {int(missing.argmax())} of X has no "
             f"{what}, it is NaN or None: drop such rows"
         )
     try:
@@ -175,13 +178,13 @@ def _column(estimator: Any, X: Any, j: int) -> np.ndarray:
     except TypeError:
         what = ("users", "items")[j]
         raise TypeError(
-            f"{type(estimator).__name__}: {what} must be named by what can be a key of "
+            f"{reader.who}: {what} must be named by what can be a key of "
             f"a dict, such as numbers, strings or tuples, got {values[0]!r:.60}"
         ) from None
 
 
-def _numbers(estimator: Any, values: Any) -> np.ndarray:
-    owner = type(estimator).__name__
+def _numbers(reader: Any, values: Any) -> np.ndarray:
+    owner = reader.who
     if isinstance(values, pd.DataFrame | pd.Series):
         values = values.to_numpy(dtype=None, na_value=np.nan)
     refuse_type(f"{owner}: the array of ratings", getattr(values, "dtype", None))
@@ -197,9 +200,9 @@ def _numbers(estimator: Any, values: Any) -> np.ndarray:
     return numbers
 
 
-def _of_matrix(estimator: Any, X: Any, reset: bool, y: Any = None) -> tuple:
+def _of_matrix(reader: Any, X: Any, reset: bool, y: Any = None) -> tuple:
     """Names of users and items; row, item and value of each rating of a matrix."""
-    owner = type(estimator).__name__
+    owner = reader.who
     if y is not None:
         raise ValueError(
             f"{owner}: y must be None where X is a matrix users x items, whose entries "
@@ -218,25 +221,25 @@ def _of_matrix(estimator: Any, X: Any, reset: bool, y: Any = None) -> tuple:
     if sp.issparse(X):
         entries = X.tocoo()
         rows, items = (c.astype(np.int64) for c in (entries.row, entries.col))
-        values = _numbers(estimator, entries.data)
+        values = _numbers(reader, entries.data)
         if np.isnan(values).any():
             raise ValueError(
                 f"{owner}: the sparse X stores NaN; what is not rated is not stored"
             )
     else:
-        dense = _numbers(estimator, X)
+        dense = _numbers(reader, X)
         rows, items = np.nonzero(~np.isnan(dense))
         values = dense[rows, items]
     if not len(values) and reset:
         raise ValueError(f"{owner}: X holds no rating at all")
     if not reset and named:
-        items = _positions(estimator, "item", columns)[items]
+        items = _positions(reader, "item", columns)[items]
         if (items < 0).any():
             raise ValueError(f"{owner}: X has ratings in columns that fit did not have")
-    elif not reset and X.shape[1] != len(estimator.items_):
+    elif not reset and X.shape[1] != len(reader.items_):
         raise ValueError(
             f"X has {X.shape[1]} features, but {owner} is expecting "
-            f"{len(estimator.items_)} features as input: a column an item of the fit"
+            f"{len(reader.items_)} features as input: a column an item of the fit"
         )
     return users, columns, rows, items, values
 
@@ -244,47 +247,47 @@ def _of_matrix(estimator: Any, X: Any, reset: bool, y: Any = None) -> tuple:
 # -- positions and levels --------------------------------------------------------------
 
 
-def _positions(estimator: Any, what: str, names: np.ndarray) -> np.ndarray:
+def _positions(reader: Any, what: str, names: np.ndarray) -> np.ndarray:
     """Where names are among those known, -1 for unknown ones."""
-    known = getattr(estimator, f"{what}s_")
+    known = getattr(reader, f"{what}s_")
     numeric = known.dtype.kind != "O"
     if numeric != (names.dtype.kind != "O") and holds(known) != holds(names):
         raise ValueError(
-            f"{type(estimator).__name__}: the {what}s of X are {holds(names)} such as "
+            f"{reader.who}: the {what}s of X are {holds(names)} such as "
             f"{names[0]!r}, but those of fit are {holds(known)} such as "
             f"{known.tolist()[0]!r}"
         )
     return index_of(known).get_indexer(index_of(names)).astype(np.int64)
 
 
-def _grown(estimator: Any, names: np.ndarray) -> np.ndarray:
+def _grown(reader: Any, names: np.ndarray) -> np.ndarray:
     """Positions of users, to whom new ones are added."""
-    found = _positions(estimator, "user", names)
+    found = _positions(reader, "user", names)
     if (found < 0).any():
         new = sorted_names(names[found < 0])
-        estimator.users_ = np.concatenate([estimator.users_, new])
-        found = _positions(estimator, "user", names)
+        reader.users_ = np.concatenate([reader.users_, new])
+        found = _positions(reader, "user", names)
     return found
 
 
-def _levels(estimator: Any, values: np.ndarray) -> np.ndarray:
-    if estimator.levels is not None:
-        levels = np.array(estimator.levels, dtype=np.float64)
+def _levels(reader: Any, values: np.ndarray) -> np.ndarray:
+    if reader.levels is not None:
+        levels = np.array(reader.levels, dtype=np.float64)
         if len(levels) < 2 or (np.diff(levels) <= 0).any():
             sentence = "levels must be two or more numbers in ascending order"
-            raise ValueError(estimator._refusal("levels", sentence))
+            raise ValueError(reader._refusal("levels", sentence))
         return levels
     levels = np.unique(values)
     if len(levels) == 1 and len(values) > 1:
         warnings.warn(
-            f"{type(estimator).__name__}: all {len(values)} ratings are {levels[0]:g}, "
+            f"{reader.who}: all {len(values)} ratings are {levels[0]:g}, "
             "so that is all there is to learn",
             UserWarning,
             stacklevel=6,
         )
     if len(levels) > _MOST_LEVELS:
         raise ValueError(
-            estimator._refusal(
+            reader._refusal(
                 "levels",
                 f"there are {len(levels)} different ratings, and each level has a unit "
                 f"of its own: round them to {_MOST_LEVELS} levels or fewer",
@@ -293,16 +296,16 @@ def _levels(estimator: Any, values: np.ndarray) -> np.ndarray:
     return levels
 
 
-def _level_codes(estimator: Any, values: np.ndarray) -> np.ndarray:
-    levels = estimator.levels_
+def _level_codes(reader: Any, values: np.ndarray) -> np.ndarray:
+    levels = reader.levels_
     middle = (levels[1:] + levels[:-1]) / 2
     codes = np.searchsorted(middle, values)
     strange = ~np.isclose(levels[codes], values, rtol=1e-6, atol=1e-9)
     if strange.any():
         found = values[strange][0]
-        fix = "" if estimator.levels is not None else ", or name all in levels=(...)"
+        fix = "" if reader.levels is not None else ", or name all in levels=(...)"
         raise ValueError(
-            f"{type(estimator).__name__}: the rating {found:g} is not among the levels "
+            f"{reader.who}: the rating {found:g} is not among the levels "
             f"{_short(levels)}: correct it{fix}"
         )
     return codes
@@ -313,12 +316,12 @@ def _short(levels: np.ndarray) -> str:
     return ", ".join(words if len(words) < 13 else [*words[:6], "...", *words[-3:]])
 
 
-def _unique(estimator: Any, table: np.ndarray) -> np.ndarray:
+def _unique(reader: Any, table: np.ndarray) -> np.ndarray:
     """Rows sorted by user and item, each pair once; refuses two ratings of a pair."""
     table = np.unique(table, axis=0) if not _is_sorted(table) else table
     same = (np.diff(table[:, :2], axis=0) == 0).all(1)
     if same.any():
-        _refuse_twice(estimator, table[same.argmax() :][:2])
+        _refuse_twice(reader, table[same.argmax() :][:2])
     return table
 
 
@@ -327,14 +330,14 @@ def _is_sorted(table: np.ndarray) -> bool:
     return bool(((by_user > 0) | ((by_user == 0) & (by_item > 0))).all())
 
 
-def _refuse_twice(estimator: Any, two: np.ndarray) -> NoReturn:
+def _refuse_twice(reader: Any, two: np.ndarray) -> NoReturn:
     (user, item, _), codes = two[0], two[:, 2]
-    first, second = estimator.levels_[codes]
-    users = estimator.users_
+    first, second = reader.levels_[codes]
+    users = reader.users_
     who = users[user] if user < len(users) else user
     raise ValueError(
-        f"{type(estimator).__name__}: user {who!s} rates item "
-        f"{estimator.items_[item]!s} twice, {first:g} and {second:g}: keep one of them"
+        f"{reader.who}: user {who!s} rates item "
+        f"{reader.items_[item]!s} twice, {first:g} and {second:g}: keep one of them"
     )
 
 

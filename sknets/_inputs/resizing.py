@@ -12,11 +12,11 @@ from sknets._inputs.layout import NOUN, Layout
 
 
 def resized_list(
-    estimator: Any, items: list[np.ndarray], layout: Layout, reset: bool
+    reader: Any, items: list[np.ndarray], layout: Layout, reset: bool
 ) -> np.ndarray:
     """The items as one array of one size, that of the first fit."""
-    owner = type(estimator).__name__
-    known = layout.channels(items[0].shape) if reset else estimator.n_channels_
+    owner = reader.who
+    known = layout.channels(items[0].shape) if reset else reader.n_channels_
     axes = layout.spatial_dims + (layout.channel_axis is not None)
     for i, item in enumerate(items):
         found = layout.channels(item.shape) if item.ndim == axes else None
@@ -28,11 +28,11 @@ def resized_list(
                 "kind"
             )
     unequal = len({item.shape for item in items}) > 1
-    if reset and estimator.resize is None:
+    if reset and reader.resize is None:
         sizes = np.array([layout.size(item.shape) for item in items])
         size = tuple(np.median(sizes, axis=0).round().astype(int).tolist())
     else:
-        size = target_size(estimator, layout)
+        size = target_size(reader, layout)
     # One dtype for all: a list may mix bytes and floats only by mistake.
     kinds = {item.dtype.kind for item in items}
     if len(kinds) > 1:
@@ -47,20 +47,20 @@ def resized_list(
 
 
 def resized_array(
-    estimator: Any, array: np.ndarray, layout: Layout, reset: bool
+    reader: Any, array: np.ndarray, layout: Layout, reset: bool
 ) -> np.ndarray:
     """An array as it is, or resized where ``resize`` says so or fit saw a list."""
-    owner = type(estimator).__name__
+    owner = reader.who
     shape = tuple(array.shape[1:])
     if not reset:
         axes = layout.spatial_dims + (layout.channel_axis is not None)
         found = layout.channels(shape) if len(shape) == axes else None
-        if found is not None and found != estimator.n_channels_:
+        if found is not None and found != reader.n_channels_:
             raise ValueError(
                 f"{owner}: X has {_channels(found)}, but fit had "
-                f"{_channels(estimator.n_channels_)}"
+                f"{_channels(reader.n_channels_)}"
             )
-        fixed = estimator.sample_shape_
+        fixed = reader.sample_shape_
         if found is None or (fixed is not None and shape != fixed):
             known = f"samples of shape {fixed}" if fixed else f"samples of {axes} axes"
             fix = ""
@@ -73,9 +73,9 @@ def resized_array(
             )
         if fixed is not None:
             return array
-    elif estimator.resize is None:
+    elif reader.resize is None:
         return array
-    size = target_size(estimator, layout)
+    size = target_size(reader, layout)
     if layout.size(shape) == size:
         return array
     parts = [
@@ -84,14 +84,14 @@ def resized_array(
     return np.concatenate(parts)
 
 
-def target_size(estimator: Any, layout: Layout) -> tuple[int, ...]:
-    if estimator.resize is None:
-        return tuple(estimator.image_size_)
-    size = estimator.resize
+def target_size(reader: Any, layout: Layout) -> tuple[int, ...]:
+    if reader.resize is None:
+        return tuple(reader.image_size_)
+    size = reader.resize
     size = (int(size),) * layout.spatial_dims if np.ndim(size) == 0 else tuple(size)
     if len(size) != layout.spatial_dims:
         raise ValueError(
-            estimator._refusal(
+            reader._refusal(
                 "resize",
                 f"resize must be a number or {layout.spatial_dims} numbers for "
                 f"{NOUN[layout.spatial_dims]}s",

@@ -16,6 +16,7 @@ from sknets._engine.device import as_tensor
 from sknets._engine.moments import PIECE_BYTES
 from sknets._inputs.columns import refuse_columns
 from sknets._inputs.naming import on_one_line
+from sknets._inputs.reader import Reader
 from sknets._inputs.table import read_numbers
 
 # What torch can take rows of; the rest (float16, unsigned words) becomes float32.
@@ -62,10 +63,10 @@ class SequenceData(Ragged):
             yield piece, w
 
 
-class Sequences:
+class Sequences(Reader):
     """Arrays (n, steps, channels), lists of arrays (steps, channels) or (steps,), rows.
 
-    A plain row is a sequence of one channel. Learned when ``reset``:
+    A plain row is a sequence of one channel. Learned:
 
     n_channels_ : int
     sequence_length_ : int or None
@@ -75,14 +76,13 @@ class Sequences:
 
     name: ClassVar[str] = "sequences"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> SequenceData:
-        owner = type(estimator).__name__
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> SequenceData:
+        owner = self.who
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         items = _items(X)
         rows = items is None and _axes(X) <= 2
         if rows:
-            array = read_numbers(estimator, X, reset=reset)[:, :, None]
+            array = read_numbers(self, X, reset=reset)[:, :, None]
             # Tables are computed in their own dtype, as scikit-learn does.
             double = array.dtype == np.float64
             steps = SequenceData(as_tensor(array))
@@ -90,21 +90,21 @@ class Sequences:
         elif items is None:
             steps = SequenceData(as_tensor(_read(owner, X)))
         else:
-            known = None if reset else estimator.n_channels_
+            known: Any = None if reset else vars(self)["n_channels_"]
             steps = SequenceData.of(_read_items(owner, items, known))
         n_channels = steps.values.shape[-1]
         if reset:
-            estimator.n_channels_ = n_channels
+            self.n_channels_: int = n_channels
             equal = steps.lengths is None
-            estimator.sequence_length_ = steps.values.shape[1] if equal else None
-        elif n_channels != estimator.n_channels_:
+            self.sequence_length_ = steps.values.shape[1] if equal else None
+        elif n_channels != self.n_channels_:
             why = ""
             if rows:
                 why = ", a row being a sequence of single numbers (of one sequence "
                 why += "make a list, [X])"
             raise ValueError(
                 f"{owner}: X has {_channels(n_channels)}{why}, but fit had "
-                f"{_channels(estimator.n_channels_)}"
+                f"{_channels(self.n_channels_)}"
             )
         return steps
 

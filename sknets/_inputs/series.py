@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from sknets._inputs.reader import Reader
 from sknets._inputs.timelines import index_at, timeline
+from sknets._params import param
 
 _LARGEST = 1e150  # whose square is finite
 _NAMED = ("dict", "frame")  # panels whose series are found by their keys
@@ -143,10 +145,10 @@ def _framed(
 # -- reading -----------------------------------------------------------------------
 
 
-class Series:
+class Series(Reader):
     """A series ``(n_times,)`` or ``(n_times, n_channels)``, or a panel of series.
 
-    Learned when ``reset``:
+    Learned:
 
     n_channels_ : int
     channel_names_ : list or None
@@ -154,25 +156,26 @@ class Series:
 
     name: ClassVar[str] = "series"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> History:
-        owner = type(estimator).__name__
+    exogenous: list[Any] | tuple[Any, ...] | None = param(default=None)
+
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> History:
+        owner = self.who
         history = read_series(X, owner, "y")
         for i, values in enumerate(history.values):
             if reset and len(values) < 2:
                 sentence = "has 1 value, but at least 2 are needed to learn from"
                 raise ValueError(f"{owner}: {history.name(i)} {sentence}")
-        if estimator.exogenous and history is not X:
-            history = history.split(estimator.exogenous, owner)
+        if self.exogenous and history is not X:
+            history = history.split(list(self.exogenous), owner)
         n = history.values[0].shape[1]
         if reset:
-            estimator.n_channels_ = n
-            estimator.channel_names_ = history.columns
-        elif n != estimator.n_channels_:
+            self.n_channels_ = n
+            self.channel_names_ = history.columns
+        elif n != self.n_channels_:
             raise ValueError(
-                f"{owner}: y has {n} channels, but fit had {estimator.n_channels_}"
+                f"{owner}: y has {n} channels, but fit had {self.n_channels_}"
             )
-        _compare_names(owner, "y", history.columns, estimator.channel_names_)
+        _compare_names(owner, "y", history.columns, self.channel_names_)
         return history
 
 
@@ -255,11 +258,11 @@ def _names(frame: pd.DataFrame, what: str) -> list[Any] | None:
     return list(frame.columns)
 
 
-def read_exogenous(estimator: Any, X: Any, history: History, *, reset: bool) -> None:
+def read_exogenous(reader: Any, X: Any, history: History, *, reset: bool) -> None:
     """Put the exogenous columns at the times of ``history`` beside its values."""
-    owner = type(estimator).__name__
+    owner = reader.who
     if X is not None:
-        if estimator.exogenous:
+        if reader.exogenous:
             raise ValueError(f"{owner}: X is given, but exogenous names columns of y")
         given = read_series(X, owner, "X")
         if given.flat or not history.flat:
@@ -270,26 +273,26 @@ def read_exogenous(estimator: Any, X: Any, history: History, *, reset: bool) -> 
                 "exogenous=[...] names"
             )
         if reset:
-            estimator.n_exogenous_ = given.values[0].shape[1]
-            estimator.exogenous_names_ = given.columns
-        history.exogenous = _aligned(estimator, given, "X", history, None)
+            reader.n_exogenous_ = given.values[0].shape[1]
+            reader.exogenous_names_ = given.columns
+        history.exogenous = _aligned(reader, given, "X", history, None)
     elif reset:
         known = history.exogenous
-        estimator.n_exogenous_ = 0 if known is None else known[0].shape[1]
-        named = estimator.exogenous and history.columns is not None
-        estimator.exogenous_names_ = list(estimator.exogenous) if named else None
-    elif estimator.n_exogenous_ and history.exogenous is None:
+        reader.n_exogenous_ = 0 if known is None else known[0].shape[1]
+        named = reader.exogenous and history.columns is not None
+        reader.exogenous_names_ = list(reader.exogenous) if named else None
+    elif reader.n_exogenous_ and history.exogenous is None:
         raise ValueError(
-            f"{owner}: fit had {estimator.n_exogenous_} exogenous columns: give X, "
+            f"{owner}: fit had {reader.n_exogenous_} exogenous columns: give X, "
             "those at the times of y"
         )
 
 
 def read_future(
-    estimator: Any, X_future: Any, n_steps: int, history: History
+    reader: Any, X_future: Any, n_steps: int, history: History
 ) -> list[np.ndarray] | None:
     """Exogenous columns of the steps to forecast, an array a series."""
-    owner, n = type(estimator).__name__, estimator.n_exogenous_
+    owner, n = reader.who, reader.n_exogenous_
     if X_future is None:
         if n:
             raise ValueError(
@@ -298,14 +301,14 @@ def read_future(
             )
         return None
     given = read_series(X_future, owner, "X_future")
-    return _aligned(estimator, given, "X_future", history, n_steps)
+    return _aligned(reader, given, "X_future", history, n_steps)
 
 
 def _aligned(
-    estimator: Any, given: History, what: str, history: History, n_steps: int | None
+    reader: Any, given: History, what: str, history: History, n_steps: int | None
 ) -> list[np.ndarray]:
     """The rows at the times of ``history`` or of n steps after it, by index if any."""
-    owner, n = type(estimator).__name__, estimator.n_exogenous_
+    owner, n = reader.who, reader.n_exogenous_
     if not n:
         raise ValueError(f"{owner}: {what} is given, but fit had no exogenous columns")
     order = list(range(len(given)))
@@ -322,7 +325,7 @@ def _aligned(
         raise ValueError(
             f"{owner}: {what} has {given.values[0].shape[1]} columns, but fit had {n}"
         )
-    _compare_names(owner, what, given.columns, estimator.exogenous_names_)
+    _compare_names(owner, what, given.columns, reader.exogenous_names_)
     found = []
     for i, j in enumerate(order):
         values, line = given.values[j], history.timelines[i]

@@ -6,7 +6,7 @@ import copy
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ from sknets._inputs.columns import (
     refuse_columns,
     refuse_repeated_names,
 )
+from sknets._inputs.reader import Reader
+from sknets._params import param
 
 _FLOATS = [np.float64, np.float32]
 # What MinMaxScaler leaves outside [0, 1] by rounding alone.
@@ -118,63 +120,62 @@ class Rows(Container):
             yield piece, None if w is None else torch.from_numpy(w)
 
 
-class Table:
-    """Two-dimensional X: ``(n_samples, n_features)``, dense, DataFrame or CSR."""
+class Table(Reader):
+    """Two-dimensional X: ``(n_samples, n_features)``, dense, DataFrame or CSR.
+
+    Learned: the owner's ``n_features_in_`` and ``feature_names_in_`` and, where there
+    are categories, ``categorical_columns_`` and ``categories_``.
+    """
 
     name: ClassVar[str] = "table"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> Rows:
-        """Check X as scikit-learn does and return its rows.
+    categorical_features: Literal["from_dtype"] | list[Any] | None = param(default=None)
 
-        Sets ``n_features_in_`` and ``feature_names_in_`` when ``reset``, and, if the
-        estimator has ``categorical_features``, ``categorical_columns_`` and
-        ``categories_``; compares with them otherwise.
-        """
-        if not reset and (rows := _plain_rows(estimator, X)) is not None:
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Rows:
+        if not reset and (rows := _plain_rows(self, X)) is not None:
             return rows
         if reset:
-            categorical = categorical_columns(estimator, X)
+            categorical = categorical_columns(self, X)
         else:
-            categorical = getattr(estimator, "categorical_columns_", np.array([], int))
+            categorical = getattr(self, "categorical_columns_", np.array([], int))
         if len(categorical) == 0:
-            X = read_numbers(estimator, X, reset=reset, sparse=True)
+            X = read_numbers(self, X, reset=reset, sparse=True)
             return Rows(X.tocsr() if sp.issparse(X) else as_tensor(X))
-        return Rows(as_tensor(_encode(estimator, X, categorical, reset)))
+        return Rows(as_tensor(_encode(self, X, categorical, reset, seen)))
 
 
-def _plain_rows(estimator: Any, X: Any) -> Rows | None:
+def _plain_rows(reader: Any, X: Any) -> Rows | None:
     """The rows of an array in which scikit-learn's checks would find nothing.
 
     They take longer than a small network; whatever is not plainly right goes to them.
     """
     if type(X) is not np.ndarray or X.dtype not in _FLOATS or X.ndim != 2:
         return None
-    if not len(X) or X.shape[1] != estimator.n_features_in_:
+    if not len(X) or X.shape[1] != reader.owner.n_features_in_:
         return None
-    if hasattr(estimator, "feature_names_in_") or hasattr(estimator, "categories_"):
+    if hasattr(reader.owner, "feature_names_in_") or hasattr(reader, "categories_"):
         return None
     values = as_tensor(X)
     return Rows(values) if math.isfinite(values.sum()) else None
 
 
 def read_numbers(
-    estimator: Any, X: Any, *, reset: bool, dtype: Any = _FLOATS, sparse: bool = False
+    reader: Any, X: Any, *, reset: bool, dtype: Any = _FLOATS, sparse: bool = False
 ) -> Any:
     """Two-dimensional X, checked as scikit-learn does; a wrong column is named."""
-    refuse_columns(type(estimator).__name__, X)
+    refuse_columns(reader.who, X)
     accepted = "csr" if sparse else False
     try:
         return validate_data(
-            estimator, X, reset=reset, accept_sparse=accepted, dtype=dtype
+            reader.owner, X, reset=reset, accept_sparse=accepted, dtype=dtype
         )
     except (ValueError, TypeError) as error:
         if not any(hint in str(error) for hint in ("could not convert", "float()")):
             raise
-        raise odd_value(estimator, X, error) from error
+        raise odd_value(reader, X, error) from error
 
 
-def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
+def categorical_columns(reader: Any, X: Any) -> np.ndarray:
     """The positions of the columns that ``categorical_features`` names, sorted.
 
     Raises
@@ -182,17 +183,17 @@ def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
     ValueError
         For a name or position that X does not have, or for a sparse X.
     """
-    named = getattr(estimator, "categorical_features", None)
+    named = reader.categorical_features
     if named is None or isinstance(named, str):
         if named is None or not is_frame(X):
             return np.array([], dtype=int)
-        refuse_repeated_names(type(estimator).__name__, X)
+        refuse_repeated_names(reader.who, X)
         categorical = ("category", "Categorical", "Enum")
         kinds = [str(X[label].dtype) for label in X.columns]
         return np.flatnonzero([kind.startswith(categorical) for kind in kinds])
     if sp.issparse(X):
         raise ValueError(
-            estimator._refusal(
+            reader._refusal(
                 "categorical_features", "categories cannot be read from a sparse X"
             )
         )
@@ -207,22 +208,24 @@ def categorical_columns(estimator: Any, X: Any) -> np.ndarray:
             found.add(int(name))
         else:
             raise ValueError(
-                estimator._refusal("categorical_features", f"X has no column {name!r}")
+                reader._refusal("categorical_features", f"X has no column {name!r}")
             )
     return np.array(sorted(found), dtype=int)
 
 
-def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
+def _encode(
+    reader: Any, X: Any, categorical: np.ndarray, reset: bool, seen: np.ndarray | None
+) -> np.ndarray:
     """Numbers as they are, categories as codes: 0 unknown, known ones, missing."""
     if not is_frame(X):
-        X = check_array(X, dtype=None, estimator=estimator, ensure_all_finite=False)
-    refuse_columns(type(estimator).__name__, X, categorical.tolist())
+        X = check_array(X, dtype=None, estimator=reader.owner, ensure_all_finite=False)
+    refuse_columns(reader.who, X, categorical.tolist())
     # Names and number of columns, without a conversion to numbers.
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    validate_data(reader.owner, X, reset=reset, skip_check_array=True)
     if len(X) == 0:
         raise ValueError(
             f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
-            f"required by {type(estimator).__name__}."
+            f"required by {reader.who}."
         )
     chosen = set(categorical.tolist())
     numbers: dict[int, np.ndarray] = {}
@@ -234,26 +237,28 @@ def _encode(estimator, X, categorical: np.ndarray, reset: bool) -> np.ndarray:
             continue
         missing = pd.isna(values)
         if reset:
-            learned.append(_categories(values[~missing], bool(missing.any())))
+            there = np.ones(len(values), bool) if seen is None else seen
+            known = values[~missing & there]
+            learned.append(_categories(known, bool((missing & there).any())))
             known = learned[-1]
         else:
-            known = estimator.categories_[len(codes)]
+            known = reader.categories_[len(codes)]
         codes[j] = _codes(values, missing, known)
     if reset:
-        estimator.categorical_columns_, estimator.categories_ = categorical, learned
+        reader.categorical_columns_, reader.categories_ = categorical, learned
     dtype = np.result_type(*[_float_type(X, j) for j in numbers], np.float32)
     encoded = np.empty((len(X), X.shape[1]), dtype=dtype)
     if numbers:
         block = np.column_stack(list(numbers.values()))
         try:
             encoded[:, list(numbers)] = check_array(
-                block, dtype=dtype, estimator=estimator, input_name="X"
+                block, dtype=dtype, estimator=reader.owner, input_name="X"
             )
         except ValueError as error:
             if "could not convert string" not in str(error):
                 raise
             frame = X[[X.columns[j] for j in numbers]] if is_frame(X) else block
-            raise odd_value(estimator, frame, error) from error
+            raise odd_value(reader, frame, error) from error
     for j, column in codes.items():
         encoded[:, j] = column
     return encoded

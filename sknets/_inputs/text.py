@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
+from sknets._inputs.reader import Learned, Reader
 from sknets._inputs.sequences import SequenceData, column_of, is_missing
 from sknets._params import Declared, param
 
@@ -19,24 +20,22 @@ UNKNOWN, EMPTY = 0, 1
 N_RESERVED = 2
 
 
-class ReadsText(Declared):
-    """The parameters of every estimator that reads text.
-
-    Learned from text:
-
-    vocabulary_ : dict of str to int
-        The number of each token.
-    bpe_ : str
-        With ``tokenizer="bpe"`` the tokenizer, as the JSON of `tokenizers`.
-    """
-
-    vocabulary_: ClassVar[dict[str, int]]
+class TextParameters(Declared):
+    """How text is cut into tokens, and which of them are known."""
 
     tokenizer: Literal["words", "characters", "bpe"] = param(default="words")
     lowercase: bool = param(default=True)
     vocabulary_size: int = param(default=20_000, at_least=1)
     min_frequency: int = param(default=1, at_least=1)
     max_length: int | None = param(default=None, at_least=1)
+
+
+class ReadsText(TextParameters):
+    """The parameters and attributes of every estimator that reads text."""
+
+    vocabulary_ = Learned()
+    bpe_ = Learned()
+
     embedding_size: int = param(default=64, at_least=1)
 
     @property
@@ -45,18 +44,40 @@ class ReadsText(Declared):
         return N_RESERVED + len(self.vocabulary_)
 
 
-class Text:
-    """Lists, arrays or columns of strings, or of lists of tokens; any may be empty."""
+class Text(Reader, TextParameters):
+    """Lists, arrays or columns of strings, or of lists of tokens; any may be empty.
+
+    Learned:
+
+    vocabulary_ : dict of str to int
+        The number of each token.
+    bpe_ : str
+        With ``tokenizer="bpe"`` the tokenizer, as the JSON of `tokenizers`.
+    """
 
     name: ClassVar[str] = "text"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> SequenceData:
-        texts = _checked(type(estimator).__name__, X)
-        encode = _learned_code(estimator, texts) if reset else _code(estimator)
-        limit = estimator.max_length
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> SequenceData:
+        texts = _checked(self.who, X)
+        if reset and seen is not None:
+            counted = [text for text, is_seen in zip(texts, seen) if is_seen]
+            self.vocabulary_: dict[str, int] = _learn_tokens(self, counted)
+        elif reset:
+            self.vocabulary_ = _learn_tokens(self, texts)
+        encode = _code(self)
+        limit = self.max_length
         coded = [np.array(encode(text)[:limit] or [EMPTY], np.int32) for text in texts]
         return SequenceData.of([numbers[:, None] for numbers in coded], whole=True)
+
+    def write(self, encoded: Any) -> str:
+        """The text of tokens' numbers; unknown ones are left out."""
+        numbers = [int(n) for n in encoded if n >= N_RESERVED]
+        if hasattr(self, "bpe_"):
+            bpe = _tokenizer(self.bpe_)
+            return bpe.decode([n - N_RESERVED for n in numbers]).lstrip()
+        names = list(self.vocabulary_)  # numbered in this order
+        gap = "" if self.tokenizer == "characters" else " "
+        return gap.join(names[n - N_RESERVED] for n in numbers)
 
 
 def _checked(owner: str, X: Any) -> list[Any]:
@@ -91,41 +112,38 @@ def _checked(owner: str, X: Any) -> list[Any]:
 Code = Callable[[Any], list[int]]
 
 
-def _learned_code(estimator: Any, texts: list[Any]) -> Code:
-    """Set the vocabulary; return what turns a text into numbers."""
-    size = estimator.vocabulary_size
-    if hasattr(estimator, "bpe_"):
-        del estimator.bpe_
-    if estimator.tokenizer == "bpe" and any(isinstance(text, str) for text in texts):
-        estimator.bpe_, estimator.vocabulary_ = _learned_pairs(
-            estimator, (_whole(text) for text in texts if isinstance(text, str))
+def _learn_tokens(reader: Any, texts: list[Any]) -> dict[str, int]:
+    """The vocabulary; sets the byte-pair tokenizer if that is asked for."""
+    size = reader.vocabulary_size
+    if reader.tokenizer == "bpe" and any(isinstance(text, str) for text in texts):
+        reader.bpe_, vocabulary = _learned_pairs(
+            reader, (_whole(text) for text in texts if isinstance(text, str))
         )
-        return _code(estimator)
-    cut = _cutter(estimator)
+        return vocabulary
+    cut = _cutter(reader)
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(cut(text))
-    enough = [(-n, t) for t, n in counts.items() if n >= estimator.min_frequency]
+    enough = [(-n, t) for t, n in counts.items() if n >= reader.min_frequency]
     kept = [token for _, token in sorted(enough)[:size]]
     if not kept:
         raise ValueError(
-            f"{type(estimator).__name__}: X has no token"
+            f"{reader.who}: X has no token"
             + (
-                f" that occurs {estimator.min_frequency} times (min_frequency)"
+                f" that occurs {reader.min_frequency} times (min_frequency)"
                 if counts
                 else ", all its texts are empty"
             )
         )
-    estimator.vocabulary_ = {token: i for i, token in enumerate(kept, N_RESERVED)}
-    return _code(estimator)
+    return {token: i for i, token in enumerate(kept, N_RESERVED)}
 
 
-def _code(estimator: Any) -> Code:
-    find = estimator.vocabulary_.get
-    cut = _cutter(estimator)
-    if not hasattr(estimator, "bpe_"):
+def _code(reader: Any) -> Code:
+    find = reader.vocabulary_.get
+    cut = _cutter(reader)
+    if not hasattr(reader, "bpe_"):
         return lambda text: [find(token, UNKNOWN) for token in cut(text)]
-    bpe = _tokenizer(estimator.bpe_)
+    bpe = _tokenizer(reader.bpe_)
 
     def code(text: Any) -> list[int]:
         if isinstance(text, str):
@@ -135,22 +153,22 @@ def _code(estimator: Any) -> Code:
     return code
 
 
-def tokens_of(estimator: Any, text: Any) -> list[str]:
+def tokens_of(reader: Any, text: Any) -> list[str]:
     """The tokens that a fitted estimator reads of a text, as they are written."""
-    if hasattr(estimator, "bpe_") and isinstance(text, str):
-        bpe = _tokenizer(estimator.bpe_)
+    if hasattr(reader, "bpe_") and isinstance(text, str):
+        bpe = _tokenizer(reader.bpe_)
         tokens = [bpe.decode([number]) for number in bpe.encode(_whole(text)).ids]
     else:
-        tokens = list(_cutter(estimator)(text))
-    return tokens[: estimator.max_length]
+        tokens = list(_cutter(reader)(text))
+    return tokens[: reader.max_length]
 
 
-def _cutter(estimator: Any) -> Callable[[Any], Iterable[str]]:
+def _cutter(reader: Any) -> Callable[[Any], Iterable[str]]:
     """Tokens of a text; a list of tokens stays as it is."""
     analyze = CountVectorizer(
-        analyzer="char" if estimator.tokenizer == "characters" else "word",
+        analyzer="char" if reader.tokenizer == "characters" else "word",
         token_pattern=r"(?u)\w+|[^\w\s]",
-        lowercase=estimator.lowercase,
+        lowercase=reader.lowercase,
     ).build_analyzer()
     return lambda text: analyze(text) if isinstance(text, str) else text
 
@@ -175,17 +193,17 @@ def _tokenizers(owner: str) -> Any:
     return tokenizers
 
 
-def _learned_pairs(estimator: Any, texts: Iterable[str]) -> tuple[str, dict[str, int]]:
+def _learned_pairs(reader: Any, texts: Iterable[str]) -> tuple[str, dict[str, int]]:
     """Byte-pair encoding of the bytes of texts: no text has an unknown token."""
-    package = _tokenizers(type(estimator).__name__)
+    package = _tokenizers(reader.who)
     bytes_ = package.pre_tokenizers.ByteLevel(add_prefix_space=True)
     bpe = package.Tokenizer(package.models.BPE())
     bpe.pre_tokenizer = bytes_
-    if estimator.lowercase:
+    if reader.lowercase:
         bpe.normalizer = package.normalizers.Lowercase()
     trainer = package.trainers.BpeTrainer(
-        vocab_size=estimator.vocabulary_size,
-        min_frequency=estimator.min_frequency,
+        vocab_size=reader.vocabulary_size,
+        min_frequency=reader.min_frequency,
         initial_alphabet=bytes_.alphabet(),
         show_progress=False,
     )

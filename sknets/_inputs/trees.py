@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from sknets._inputs.reader import Reader
 from sknets._inputs.sequences import column_of
 from sknets._inputs.tree_data import TreeData
+from sknets._params import param
 
 # A labelled word in one step, as two of three brackets hold no more; then "(" with a
 # label or without, ")" and words without brackets.
@@ -22,24 +24,34 @@ _TOKEN = re.compile(
 _CLOSE = object()
 
 
-class Trees:
+class Trees(Reader):
     """Lists or columns of trees: nested tuples, bracketed strings, nltk's trees.
 
-    The estimator says whether it wants them ``_binary`` and ``lowercase``, and knows a
-    ``vocabulary_`` once it is fitted.
+    Learned:
+
+    vocabulary_ : dict of str to int
+        The number of each word.
     """
 
     name: ClassVar[str] = "trees"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> TreeData:
+    binary: bool = param(default=True)
+    lowercase: bool = param(default=True)
+    min_frequency: int = param(default=1, at_least=1)
+
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> TreeData:
         if isinstance(X, TreeData):
             return X
-        owner = type(estimator).__name__
-        forest = read_trees(owner, X, estimator._binary, estimator.lowercase)
+        trees = read_trees(self.who, X, self.binary, self.lowercase)
         if not reset:
-            forest.encode(estimator.vocabulary_)
-        return forest
+            trees.encode(self.vocabulary_)
+        return trees
+
+    def learn_words(self, trees: TreeData, rows: torch.Tensor | None) -> None:
+        """Number the words of a training set's trees, and so those of all trees."""
+        often = np.flatnonzero(trees.word_counts(rows) >= self.min_frequency).tolist()
+        self.vocabulary_ = {trees.texts[i]: k for k, i in enumerate(often, 1)}
+        trees.encode(self.vocabulary_)
 
 
 def read_trees(owner: str, X: Any, binary: bool, lowercase: bool) -> TreeData:

@@ -12,6 +12,7 @@ from sknets._engine.containers import Values
 from sknets._engine.device import as_tensor
 from sknets._inputs.columns import refuse_repeated_names
 from sknets._inputs.naming import index_of, names_of, sorted_names
+from sknets._inputs.reader import Reader
 
 COLUMNS = ("head", "relation", "tail")
 
@@ -23,10 +24,10 @@ class TripleData(Values):
     """
 
 
-class Triples:
+class Triples(Reader):
     """Rows of (head, relation, tail), each named by anything hashable.
 
-    Learned when ``reset``; later triples must be of these entities and relations:
+    Learned; later triples must be of these entities and relations:
 
     entities_, relations_ : ndarray
         Their names in ascending order.
@@ -37,40 +38,39 @@ class Triples:
 
     name: ClassVar[str] = "triples"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> TripleData:
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> TripleData:
         """Triples of which everything is known."""
-        columns = _columns(estimator, X)
+        columns = _columns(self, X)
         if reset:
-            learn_names(estimator, columns)
-        return TripleData(as_tensor(_codes(estimator, columns, strict=True)))
+            learn_names(self, columns)
+        return TripleData(as_tensor(_codes(self, columns, strict=True)))
 
 
-def learn_names(estimator: Any, columns: list[np.ndarray]) -> None:
+def learn_names(reader: Any, columns: list[np.ndarray]) -> None:
     """Set ``entities_``, ``relations_`` and what else a first fit learns of names."""
     head, relation, tail = columns
     if head.dtype != tail.dtype:
         head, tail = head.astype(object), tail.astype(object)
-    estimator.entities_ = sorted_names(names_of(np.concatenate([head, tail])))
-    estimator.relations_ = sorted_names(relation)
-    estimator.triples_ = np.empty((0, 3), dtype=np.int64)
-    estimator.n_features_in_ = 3
+    reader.entities_ = sorted_names(names_of(np.concatenate([head, tail])))
+    reader.relations_ = sorted_names(relation)
+    reader.triples_ = np.empty((0, 3), dtype=np.int64)
+    reader.owner.n_features_in_ = 3
 
 
-def add_facts(estimator: Any, codes: np.ndarray) -> None:
-    """Let the estimator know these triples, too."""
-    together = np.concatenate([estimator.triples_, codes])
-    estimator.triples_ = np.unique(together, axis=0)
+def add_facts(reader: Any, codes: np.ndarray) -> None:
+    """Let a reader know these triples, too."""
+    together = np.concatenate([reader.triples_, codes])
+    reader.triples_ = np.unique(together, axis=0)
 
 
-def codes_with_gaps(estimator: Any, X: Any) -> np.ndarray:
+def codes_with_gaps(reader: Any, X: Any) -> np.ndarray:
     """Positions of head, relation and tail, -1 for those that `fit` did not have."""
-    return _codes(estimator, _columns(estimator, X), strict=False)
+    return _codes(reader, _columns(reader, X), strict=False)
 
 
-def positions(estimator: Any, what: str, names: Any, call: str) -> np.ndarray:
+def positions(reader: Any, what: str, names: Any, call: str) -> np.ndarray:
     """Where entities or relations ("entities", "relations") are; refuses others."""
-    known = getattr(estimator, f"{what}_")
+    known = getattr(reader, f"{what}_")
     names = names_of(_one_axis(names))
     found = _lookup(known, names)
     if (found < 0).any():
@@ -78,8 +78,7 @@ def positions(estimator: Any, what: str, names: Any, call: str) -> np.ndarray:
         hint = _nearest(known, name)
         one = {"entities": "entity", "relations": "relation"}[what]
         raise ValueError(
-            f"{type(estimator).__name__}{call}: the first fit had no {one} "
-            f"{name!r}{hint}"
+            f"{reader.who}{call}: the first fit had no {one} {name!r}{hint}"
         )
     return found
 
@@ -87,9 +86,9 @@ def positions(estimator: Any, what: str, names: Any, call: str) -> np.ndarray:
 # -- reading ---------------------------------------------------------------------------
 
 
-def _columns(estimator: Any, X: Any) -> list[np.ndarray]:
+def _columns(reader: Any, X: Any) -> list[np.ndarray]:
     """The names in each of three columns."""
-    owner = type(estimator).__name__
+    owner = reader.who
     if not hasattr(X, "columns"):
         X = _as_array(X)
     shape = tuple(X.shape)
@@ -157,13 +156,13 @@ def _one_axis(names: Any) -> np.ndarray:
     return array
 
 
-def _codes(estimator: Any, columns: list[np.ndarray], strict: bool) -> np.ndarray:
+def _codes(reader: Any, columns: list[np.ndarray], strict: bool) -> np.ndarray:
     found = []
     for names, what in zip(columns, ("entities", "relations", "entities")):
         if strict:
-            found.append(positions(estimator, what, names, ""))
+            found.append(positions(reader, what, names, ""))
         else:
-            found.append(_lookup(getattr(estimator, f"{what}_"), names))
+            found.append(_lookup(getattr(reader, f"{what}_"), names))
     return np.column_stack(found)
 
 

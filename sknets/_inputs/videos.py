@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,7 +23,9 @@ from sknets._inputs.images import (
 )
 from sknets._inputs.layout import Layout
 from sknets._inputs.naming import on_one_line
+from sknets._inputs.reader import Reader
 from sknets._inputs.resizing import resize_to, target_size
+from sknets._params import param
 
 # As of images: more than four is more likely an extent than channels.
 _FEW = 4
@@ -84,11 +86,10 @@ class Clips(Container):
                 yield piece, w
 
 
-class Videos:
+class Videos(Reader):
     """Arrays (n, frames, height, width[, channels]) or lists of clips of any length.
 
-    Parameters of the estimator that are read: ``channel_order`` and ``resize``. Learned
-    when ``reset``:
+    Learned:
 
     image_size_ : tuple
         Height and width of the frames that the network sees.
@@ -101,23 +102,25 @@ class Videos:
 
     name: ClassVar[str] = "videos"
 
-    @staticmethod
-    def check(estimator: Any, X: Any, *, reset: bool) -> Clips:
-        owner = type(estimator).__name__
+    resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
+    channel_order: Literal["auto", "first", "last"] = param(default="auto")
+
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Clips:
+        owner = self.who
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         clips = _read_items(owner, X) if _is_list(X) else _read(owner, X)
         if reset:
-            estimator.channel_axis_ = _channel_axis(estimator, clips[0].shape)
-        layout = Layout(2, estimator.channel_axis_)
+            self.channel_axis_ = _channel_axis(self, clips[0].shape)
+        layout = Layout(2, self.channel_axis_)
         if reset:
-            estimator.n_channels_ = layout.channels(clips[0].shape[1:])
+            self.n_channels_ = layout.channels(clips[0].shape[1:])
             size = layout.size(clips[0].shape[1:])
-            resize = estimator.resize is not None
-            estimator.image_size_ = target_size(estimator, layout) if resize else size
-        clips = _of_one_size(estimator, clips, layout, reset)
+            resize = self.resize is not None
+            self.image_size_ = target_size(self, layout) if resize else size
+        clips = _of_one_size(self, clips, layout, reset)
         if reset:
-            estimator.pixel_unit_ = unit_of(owner, clips, layout)
-        divisor = divisor_of(estimator, clips)
+            self.pixel_unit_ = unit_of(owner, clips, layout)
+        divisor = divisor_of(self, clips)
         return Clips([as_tensor(clip) for clip in clips], layout, divisor)
 
 
@@ -209,13 +212,13 @@ def _is_finite(array: np.ndarray) -> bool:
     )
 
 
-def _channel_axis(estimator: Any, shape: tuple[int, ...]) -> int | None:
+def _channel_axis(reader: Any, shape: tuple[int, ...]) -> int | None:
     """Which axis of a frame holds the channels, for clips of this shape."""
-    order = estimator.channel_order
+    order = reader.channel_order
     if len(shape) == 3:
         if order != "auto":
             raise ValueError(
-                estimator._refusal(
+                reader._refusal(
                     "channel_order",
                     f"clips with channels have 4 axes, and X has clips of shape "
                     f"{shape}",
@@ -223,7 +226,7 @@ def _channel_axis(estimator: Any, shape: tuple[int, ...]) -> int | None:
             )
         if shape[-1] <= _FEW:
             raise ValueError(
-                f"{type(estimator).__name__}: X has samples of shape {shape}, which "
+                f"{reader.who}: X has samples of shape {shape}, which "
                 f"are images with {shape[-1]} channels: CNNClassifier takes those; of "
                 "one clip make a list, [X], and to grey clips so narrow add an axis, "
                 "X[..., None]"
@@ -234,18 +237,18 @@ def _channel_axis(estimator: Any, shape: tuple[int, ...]) -> int | None:
     if shape[-1] <= _FEW or shape[1] <= _FEW:
         return -1 if shape[-1] <= _FEW else 0
     raise ValueError(
-        f"{type(estimator).__name__}: clips of shape {shape} do not tell which axis of "
+        f"{reader.who}: clips of shape {shape} do not tell which axis of "
         "a frame holds the channels: set channel_order='first' or 'last'"
     )
 
 
 def _of_one_size(
-    estimator: Any, clips: list[np.ndarray], layout: Layout, reset: bool
+    reader: Any, clips: list[np.ndarray], layout: Layout, reset: bool
 ) -> list[np.ndarray]:
     """The clips with frames of the size that the network sees."""
-    owner, known = type(estimator).__name__, estimator.n_channels_
+    owner, known = reader.who, reader.n_channels_
     axes = 3 + (layout.channel_axis is not None)
-    size, source = estimator.image_size_, "X[0]" if reset else "fit"
+    size, source = reader.image_size_, "X[0]" if reset else "fit"
     fitting = []
     for i, clip in enumerate(clips):
         frame = clip.shape[1:]
@@ -260,7 +263,7 @@ def _of_one_size(
                 f"{source} had {_channels(known)}"
             )
         if layout.size(frame) != size:
-            if estimator.resize is None:
+            if reader.resize is None:
                 found = layout.size(frame)
                 raise ValueError(
                     f"{owner}: X[{i}] has frames of {found[0]} x {found[1]} pixels, "

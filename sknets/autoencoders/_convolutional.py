@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
-from sknets._inputs import Images
+from sknets._inputs import Images, ReadsImages
 from sknets._inputs.layout import Layout
 from sknets._layers import (
     ACTIVATIONS,
@@ -104,7 +104,7 @@ class ConvolutionalAutoencoder(nn.Module):
         return self.standardize.inverse(self.decoder(code))
 
 
-class ConvolutionalAutoencoderTransformer(Codes, Encoder):
+class ConvolutionalAutoencoderTransformer(ReadsImages, Codes, Encoder):
     """Autoencoder of images, signals or volumes, by convolutions [1]_.
 
     Parameters

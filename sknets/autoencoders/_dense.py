@@ -274,8 +274,8 @@ class AutoencoderTransformer(_Dense, Encoder):
             sentence = 'sparsity="kl" compares probabilities: code_activation="sigmoid"'
             raise ValueError(self._refusal("code_activation", sentence))
 
-    def _check_input(self, X: Any, *, reset: bool) -> Any:
-        rows = super()._check_input(X, reset=reset)
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        rows = super()._check_input(X, reset=reset, seen=seen)
         if self.loss == "cross_entropy":
             return as_probabilities(self, "loss", rows, reset)
         return rows

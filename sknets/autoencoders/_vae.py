@@ -269,8 +269,8 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
 
     # -- for the engine --------------------------------------------------------------
 
-    def _check_input(self, X: Any, *, reset: bool) -> Any:
-        rows = super()._check_input(X, reset=reset)
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        rows = super()._check_input(X, reset=reset, seen=seen)
         if self.likelihood == "bernoulli":
             return as_probabilities(self, "likelihood", rows, reset)
         return rows

@@ -47,8 +47,8 @@ class BoltzmannUnits(Estimator):
     sparsity_cost: float = param(default=0.1, at_least=0)
     n_sampling_steps: int = param(default=1000, at_least=1)
 
-    def _check_input(self, X: Any, *, reset: bool) -> Any:
-        rows = super()._check_input(X, reset=reset)
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        rows = super()._check_input(X, reset=reset, seen=seen)
         if reset:
             inside = rows.is_unit()
             units: str = self.visible_units

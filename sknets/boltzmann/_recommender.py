@@ -29,6 +29,7 @@ from sknets._estimator import Estimator
 from sknets._inputs import Pairs
 from sknets._inputs.pairs import known_ratings, learn_ratings, users_of_matrix
 from sknets._inputs.ratings import Queries, Ratings
+from sknets._inputs.reader import Learned
 from sknets._params import param
 from sknets._scores import R2
 from sknets.boltzmann._ratings import RatingsRBM
@@ -205,6 +206,10 @@ class RBMRecommender(
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Pairs,)
+    users_ = Learned()
+    items_ = Learned()
+    levels_ = Learned()
+    ratings_ = Learned()
     _has_loss: ClassVar[bool] = False
     _task: ClassVar[str] = "regression"
     _predict_batch_size: ClassVar[int] = 8192
@@ -361,7 +366,7 @@ class RBMRecommender(
         if not isinstance(k, Integral) or k < 1:
             raise ValueError(f"{owner}.recommend(k={k!r}): k must be at least 1")
         if sp.issparse(users) or np.ndim(users) == 2:
-            x = users_of_matrix(self, users)
+            x = users_of_matrix(self.reader_, users)
             framed = isinstance(users, pd.DataFrame)
             names = list(users.index) if framed else list(range(len(x)))
         else:
@@ -369,7 +374,7 @@ class RBMRecommender(
             if not names:
                 raise ValueError(f"{owner}.recommend(users=[]): name one user or more")
             at = [self._position("user", name, "recommend") for name in names]
-            x = known_ratings(self).of_some(torch.tensor(at))
+            x = known_ratings(self.reader_).of_some(torch.tensor(at))
         module, levels = self.net_.module_, as_tensor(self.levels_)
         found = self._collect(x, lambda b: module.complete(b, levels))
         found[x.users().numpy(), x.items.numpy()] = -np.inf
@@ -446,7 +451,9 @@ class RBMRecommender(
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         device = resolve_device(self.device, type(self).__name__)
-        x = learn_ratings(self, X, y, reset=reset)
+        reader = self._make_reader(Pairs) if reset else self.reader_
+        x = learn_ratings(reader, X, y, reset=reset)
+        self.reader_ = reader
         dtype = compute_dtype(self.precision, x.dtype, device)
         return Samples(x.to(device, dtype if reset else self.net_.dtype))
 

@@ -22,7 +22,7 @@ from sknets._engine.collect import stacked
 from sknets._engine.containers import Values
 from sknets._engine.data import Samples
 from sknets._estimator import Estimator
-from sknets._inputs import Images
+from sknets._inputs import Images, ReadsImages
 from sknets._layers import (
     ACTIVATIONS,
     Augment,
@@ -107,7 +107,9 @@ class ConvNet(nn.Module):
         return self.head(self.features(x))
 
 
-class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+class _Convolutional(
+    ReadsImages, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
+):
     """The networks of this chapter, whatever the task."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Images,)
@@ -141,8 +143,8 @@ class _Convolutional(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         check_augment(self)
         check_backbone(self)
 
-    def _check_input(self, X: Any, *, reset: bool) -> Any:
-        pixels = super()._check_input(X, reset=reset)
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        pixels = super()._check_input(X, reset=reset, seen=seen)
         if reset and self.backbone is not None:
             check_images(self, self.n_channels_, self.image_size_)
         return pixels

@@ -22,6 +22,7 @@ from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
 from sknets._inputs import Videos
+from sknets._inputs.reader import Learned
 from sknets._inputs.videos import Clips
 from sknets._layers import ACTIVATIONS, Augment, Dropout, standardize_channels
 from sknets._params import param
@@ -267,6 +268,10 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Videos,)
+    image_size_ = Learned()
+    n_channels_ = Learned()
+    channel_axis_ = Learned()
+    pixel_unit_ = Learned()
     # Larger batches of frames leave the cache.
     _predict_batch_size: ClassVar[int] = 16
 
@@ -305,8 +310,8 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
                 )
             )
 
-    def _check_input(self, X: Any, *, reset: bool) -> Any:
-        clips = super()._check_input(X, reset=reset)
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        clips = super()._check_input(X, reset=reset, seen=seen)
         if reset and self.backbone is not None:
             check_images(self, self.n_channels_, self.image_size_)
         return clips

@@ -53,8 +53,8 @@ class _OnGraphs(
             sentence = f"n_heads={self.n_heads} must divide hidden_size"
             raise ValueError(self._refusal("hidden_size", sentence))
 
-    def _check_input(self, X: Any, *, reset: bool) -> GraphSamples:
-        samples = super()._check_input(X, reset=reset)
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> GraphSamples:
+        samples = super()._check_input(X, reset=reset, seen=seen)
         refuse_negative_weights(self, samples.graph, "conv", self.conv)
         if reset:
             bare = samples.graph.features is None

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sknets._engine.collect import stacked
 from sknets._engine.device import as_tensor
 from sknets._inputs import Triples
+from sknets._inputs.reader import Learned
 from sknets._inputs.triples import TripleData, add_facts, codes_with_gaps, positions
 from sknets._params import param
 from sknets._unsupervised import Encoder
@@ -116,6 +117,9 @@ class KnowledgeGraphEmbedder(Encoder):
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Triples,)
+    entities_ = Learned()
+    relations_ = Learned()
+    triples_ = Learned()
 
     method: Literal["transe", "distmult", "complex", "rotate"] = param(
         default="complex"
@@ -275,10 +279,10 @@ class KnowledgeGraphEmbedder(Encoder):
            Data. NIPS 2013.
         """
         check_is_fitted(self)
-        codes = codes_with_gaps(self, X)
+        codes = codes_with_gaps(self.reader_, X)
         facts = [self.triples_, codes]
         if known is not None:
-            facts.append(codes_with_gaps(self, known))
+            facts.append(codes_with_gaps(self.reader_, known))
         usable = (codes >= 0).all(1)
         ranks = np.full((len(codes), 2), (len(self.entities_) + 1) / 2)
         if not usable.any():
@@ -349,7 +353,7 @@ class KnowledgeGraphEmbedder(Encoder):
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
-        add_facts(self, samples.x.values.numpy())
+        add_facts(self.reader_, samples.x.values.numpy())
         return samples
 
     def _prepare(self, net, *sets):
@@ -394,7 +398,7 @@ class KnowledgeGraphEmbedder(Encoder):
             found = getattr(module, call)().cpu().numpy()
         if names is None:
             return found
-        return found[positions(self, what, _listed(names), f".{call}")]
+        return found[positions(self.reader_, what, _listed(names), f".{call}")]
 
     def _complete(self, given, relation, k, exclude_known, tails: bool):
         check_is_fitted(self)
@@ -414,7 +418,7 @@ class KnowledgeGraphEmbedder(Encoder):
         kinds = ("entities", "relations")
         codes = np.column_stack(
             [
-                positions(self, what, part, f".{verb}")
+                positions(self.reader_, what, part, f".{verb}")
                 for what, part in zip(kinds, names)
             ]
         )

@@ -301,8 +301,8 @@ n_neighbors_
         super()._learn_inputs(graph)
         self.node_ids_ = graph.ids
 
-    def _check_input(self, X, *, reset):
-        samples = super()._check_input(X, reset=reset)
+    def _check_input(self, X, *, reset, seen=None):
+        samples = super()._check_input(X, reset=reset, seen=seen)
         if not reset and not np.array_equal(samples.graph.ids, self.node_ids_):
             raise ValueError(
                 f"{type(self).__name__}: training goes on with the nodes of the first "

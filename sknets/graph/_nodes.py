@@ -17,6 +17,7 @@ from sknets._estimator import Estimator, as_container
 from sknets._inputs import Nodes
 from sknets._inputs.graph_store import Graph, positions
 from sknets._inputs.nodes import NodeSamples, NodeView, view_of
+from sknets._inputs.reader import Learned
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor, given_target
 from sknets.graph._labels import split_labels, without_gaps
@@ -31,6 +32,7 @@ class NodeEstimator(Estimator):
     """What the estimators of nodes share: their input."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Nodes,)
+    n_node_features_ = Learned()
     # What is shared by neighbours is computed once for all.
     _predict_batch_size: ClassVar[int] = sys.maxsize
 
@@ -54,8 +56,8 @@ class NodeEstimator(Estimator):
             sentence = f"give a number for each of the {self._n_layers} layers, or one"
             raise ValueError(self._refusal("n_neighbors", sentence))
 
-    def _check_input(self, X: Any, *, reset: bool) -> NodeSamples:
-        samples = super()._check_input(X, reset=reset)
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> NodeSamples:
+        samples = super()._check_input(X, reset=reset, seen=seen)
         graph = samples.graph
         if reset:
             self._learn_inputs(graph)

@@ -114,7 +114,7 @@ class AttentionDisplay:
             names = [f"{i // grid[1]},{i % grid[1]}" for i in range(n)]
             return cls(weights, first + names, image, grid, patch).plot(ax)
         if kind == "text":
-            names = tokens_of(estimator, X[0]) or ["[EMPTY]"]
+            names = tokens_of(estimator.reader_, X[0]) or ["[EMPTY]"]
         elif kind == "table" and hasattr(estimator, "feature_names_in_"):
             names = [str(name) for name in estimator.feature_names_in_]
         else:

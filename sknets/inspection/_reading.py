@@ -72,13 +72,12 @@ def read(caller: str, estimator: Any, X: Any, image_shape: Any) -> ImageGrid:
 def _guess_layout(caller: str, shape: tuple[int, ...]) -> Layout:
     reader = SimpleNamespace(spatial_dims=None, channel_order="auto")
     try:
-        learn_layout(reader, shape, plain=len(shape) == 1)
+        return learn_layout(reader, shape, plain=len(shape) == 1)
     except ValueError:
         raise ValueError(
             f"{caller}: samples of shape {shape} do not tell which axis holds the "
             "channels: give images with at most 4 channels, first or last"
         ) from None
-    return Layout(reader.spatial_dims_, reader.channel_axis_)
 
 
 def scores_of(estimator: Any, X: Any) -> np.ndarray:

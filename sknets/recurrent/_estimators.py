@@ -10,6 +10,7 @@ from torch import nn
 from sknets._engine.data import Samples, rows_a_step
 from sknets._estimator import Estimator
 from sknets._inputs import ReadsText, Sequences, Text
+from sknets._inputs.reader import Learned
 from sknets._layers import Dropout, Standardize, TokenEmbedding
 from sknets._params import param
 from sknets._per_step import PerStep
@@ -23,6 +24,8 @@ class _Recurrent(
     """The networks of this chapter, whatever the task."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Sequences, Text)
+    n_channels_ = Learned()
+    sequence_length_ = Learned()
     _predict_batch_size: ClassVar[int] = 128
 
     cell: Literal["lstm", "gru", "rnn"] = param(default="lstm")

@@ -17,6 +17,7 @@ from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
+from sknets._inputs.reader import Learned
 from sknets._inputs.tree_data import TreeData
 from sknets._inputs.trees import Trees
 from sknets._params import param
@@ -28,6 +29,7 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     """The networks of this chapter, whatever the task."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Trees,)
+    vocabulary_ = Learned()
     _predict_batch_size: ClassVar[int] = 128
 
     cell: Literal["tree_lstm", "child_sum", "rntn", "rnn"] = param(default="tree_lstm")
@@ -93,9 +95,8 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     # -- for the engine --------------------------------------------------------------
 
-    @property
-    def _binary(self) -> bool:
-        return self.cell != "child_sum"
+    def _make_reader(self, kind: Any) -> Any:
+        return kind.of(self, binary=self.cell != "child_sum")
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         forest = self._check_input(X, reset=reset)
@@ -178,12 +179,7 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         return labels == "True" if np.dtype(kind).kind == "b" else labels.astype(kind)
 
     def _learn_statistics(self, samples: Samples) -> None:
-        forest = samples.x
-        counts = forest.word_counts(samples.rows)
-        often = np.flatnonzero(counts >= self.min_frequency).tolist()
-        texts = forest.texts
-        self.vocabulary_ = {texts[i]: number + 1 for number, i in enumerate(often)}
-        forest.encode(self.vocabulary_)
+        self.reader_.learn_words(samples.x, samples.rows)
 
     def _build(self) -> nn.Module:
         return RecursiveNet(

@@ -13,8 +13,9 @@ from sknets._engine.collect import items
 from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples, rows_a_step
 from sknets._estimator import Estimator
-from sknets._inputs import Images, ReadsText, Sequences, Table, Text
+from sknets._inputs import Images, ReadsImages, ReadsText, Sequences, Table, Text
 from sknets._inputs.kinds import KINDS, refusal
+from sknets._inputs.reader import Learned
 from sknets._inputs.sequences import axes_of
 from sknets._inputs.table import cardinalities, categorical_columns
 from sknets._layers import Standardize, standardize_channels
@@ -32,11 +33,14 @@ from sknets.transformer._nets import (
 
 
 class _Transformer(
-    ReadsText, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
+    ReadsImages, ReadsText, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
 ):
     """The network of this chapter, whatever the task."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table, Sequences, Text, Images)
+    categorical_columns_ = Learned()
+    categories_ = Learned()
+    sequence_length_ = Learned()
     _predict_batch_size: ClassVar[int] = 128
     # Of wider tables `compare` tries it only when asked.
     _most_columns: ClassVar[int] = 200
@@ -94,7 +98,7 @@ class _Transformer(
     def _choose_kind(self, X: Any) -> Any:
         super()._choose_kind(X)  # refuses what is of no kind of this estimator
         is_table = len(getattr(X, "shape", ())) == 2
-        if is_table and len(categorical_columns(self, X)):
+        if is_table and len(categorical_columns(Table.of(self), X)):
             return Table
         if KINDS["text"].recognises(X) is not False:
             return Text
@@ -113,8 +117,8 @@ class _Transformer(
             return Images
         return Table if axes <= 2 else Sequences
 
-    def _check_input(self, X: Any, *, reset: bool) -> Any:
-        x = super()._check_input(X, reset=reset)
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        x = super()._check_input(X, reset=reset, seen=seen)
         steps = isinstance(x, Ragged)
         if reset and self.per_step and not steps:
             raise ValueError(
