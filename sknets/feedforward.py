@@ -133,7 +133,8 @@ class FeedforwardClassifier(_Feedforward, Classifier):
     dropout : float, default=0.0
         The share of hidden units switched off at each step of training [2]_.
     normalization : {"batch", "layer"}, default=None
-        Batch [3]_ or layer [4]_ normalisation before each activation.
+        Batch [3]_ or layer [4]_ normalisation before each activation. A batch of one
+        row has no variance: it is normalised as in prediction.
     standardize : bool, default=True
         Centre and scale the columns of X by their (weighted) mean and standard
         deviation in `fit`, so that raw tables work; a sparse X is only scaled.
@@ -215,7 +216,8 @@ class FeedforwardRegressor(_Feedforward, Regressor):
     dropout : float, default=0.0
         The share of hidden units switched off at each step of training [2]_.
     normalization : {"batch", "layer"}, default=None
-        Batch [3]_ or layer [4]_ normalisation before each activation.
+        Batch [3]_ or layer [4]_ normalisation before each activation. A batch of one
+        row has no variance: it is normalised as in prediction.
     standardize : bool, default=True
         Centre and scale the columns of X by their (weighted) mean and standard
         deviation in `fit`, so that raw tables work; a sparse X is only scaled.

@@ -65,6 +65,11 @@ def test_equal_rows_are_equally_usual_one_by_one(constant, dtype):
     np.testing.assert_allclose(finder.decision_function(X), above, rtol=1e-4, atol=1e-6)
 
 
+def test_one_row_has_no_covariance_to_warn_of():
+    finder = AutoencoderOutlierDetector(**QUICK).fit([[1.0, 2.0]])
+    assert finder.predict([[1.0, 2.0]]) == 1
+
+
 # -- raw errors ------------------------------------------------------------------------
 
 

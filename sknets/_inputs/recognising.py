@@ -81,6 +81,14 @@ def holds_numbers(X: Any) -> bool:
     return not any(isinstance(v, str | datetime) for v in first.ravel())
 
 
+def _holds_text(X: Any) -> bool:
+    """Whether it holds text: no numbers, and no times, which readers refuse."""
+    first = np.empty(0) if holds_numbers(X) else _first_rows(X)
+    if first.dtype.kind != "O":
+        return first.dtype.kind not in "biufcmM"
+    return any(isinstance(v, str) for v in first.ravel())
+
+
 def _first_rows(X: Any) -> np.ndarray:
     rows = getattr(X, "iloc", X)
     return np.asarray(rows[:_FEW_ROWS] if hasattr(rows, "__getitem__") else rows)
@@ -111,12 +119,13 @@ def _shape(item: Any) -> tuple[int, ...] | None:
 
 
 def _shapes(X: Any) -> list[tuple[int, ...]]:
-    """The shapes of the arrays of a list, empty where the first is none.
+    """The shapes of the arrays of a list, empty where the first thing in it is none.
 
     What is no array among others is for the reader to name.
     """
     items = _items(X) or []
-    if not len(items) or _shape(items[0]) is None:
+    first = next((item for item in items if item is not None), None)
+    if _shape(first) is None:
         return []
     return [shape for item in items if (shape := _shape(item)) is not None]
 
@@ -280,7 +289,7 @@ def is_text_column(X: Any) -> bool:
     types = [str(dtype) for dtype in getattr(X, "dtypes", ())]
     if any(name.startswith(("category", "Categorical", "Enum")) for name in types):
         return False
-    return any(isinstance(v, str) for v in _first_rows(X).ravel())
+    return any(isinstance(v, str | bytes) for v in _first_rows(X).ravel())
 
 
 def table(X: Any) -> bool | None:
@@ -357,8 +366,10 @@ def images(X: Any) -> bool | None:
     axes = n_axes(X)
     if axes > 1:
         if axes == 2:
-            return None if not sp.issparse(X) and holds_numbers(X) else False
-        return axes <= 5 and holds_numbers(X)
+            return None if not (sp.issparse(X) or _holds_text(X)) else False
+        if axes > 5 or _holds_text(X):
+            return False
+        return True if holds_numbers(X) else None
     if _are_files(X):
         return None  # for the reader to say that files are to be read first
     shapes = _shapes(X)

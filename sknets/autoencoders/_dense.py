@@ -504,10 +504,13 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
         usual = np.ones(len(code), dtype=bool)
         least = _LEAST_SPREAD * (float(np.square(code).mean()) or 1.0)
         for _ in range(_TRIMMINGS):
-            normal = LedoitWolf().fit(code[usual])
-            covariance = normal.covariance_ + least * np.eye(code.shape[1])
-            self.code_mean_ = normal.location_
-            self.code_precision_ = np.linalg.inv(covariance)
+            normal = code[usual]
+            several = len(normal) > 1
+            covariance = LedoitWolf().fit(normal).covariance_ if several else 0.0
+            self.code_mean_ = normal.mean(0)
+            self.code_precision_ = np.linalg.inv(
+                covariance + least * np.eye(code.shape[1])
+            )
             self.error_variance_ = np.square(error[usual]).mean(0) + _LEAST_VARIANCE
             scores = self._scores(code, error)
             offset = float(np.percentile(scores, 100 * self.contamination))
