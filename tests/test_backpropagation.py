@@ -1,5 +1,6 @@
 """Gradients checked against finite differences and closed forms, and their norms."""
 
+import functools
 import pickle
 import random
 import sys
@@ -58,13 +59,16 @@ def smaller(cls):
     return SMALLER if hasattr(cls(), "n_heads") else {}
 
 
+@functools.cache
 def every_state(cls):
     """Not fitted, fitted, and fitted in float32."""
     X, y = CASES[cls._task]
     given = {"random_state": 0, **smaller(cls)}
-    yield cls(**given)
-    yield cls(max_epochs=2, **given).fit(X, y)
-    yield cls(max_epochs=2, precision="float32", **given).fit(X, y)
+    return [
+        cls(**given),
+        cls(max_epochs=2, **given).fit(X, y),
+        cls(max_epochs=2, precision="float32", **given).fit(X, y),
+    ]
 
 
 # -- every estimator -------------------------------------------------------------------
