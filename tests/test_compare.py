@@ -1042,7 +1042,7 @@ WRONG = [
     ({"X": pd.DataFrame({"a": [[1]] * 6})}, r"column 'a' holds a list in each cell"),
     ({"X": pd.DataFrame({"a": ["x"] * 6})}, r"no column is usable; left out 'a'"),
     ({"X": pd.DataFrame(X3, columns=["a", "a"])}, r"more than one column named 'a'"),
-    ({"X": Y3, "y": X3}, r"seem to be swapped, .* y has 2 columns: the table"),
+    ({"X": Y3, "y": X3}, r"seem to be swapped, .* y has columns: the table"),
     ({"X": list("ababab"), "y": X3.tolist()}, r"seem to be swapped, as X has one"),
     ({"X": pd.Series(Y3 * 2.5), "y": pd.DataFrame(X3)}, r"seem to be swapped"),
     (
