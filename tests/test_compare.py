@@ -947,10 +947,10 @@ def clips_of_squares(n, channels=()):
 
 
 def test_videos_meet_networks_that_see_motion_and_models_of_what_changes():
-    X, y = clips_of_squares(80)
+    X, y = clips_of_squares(60)
     result = compare(X, y, models=["auto", SVC()], cv=2, random_state=0, verbose=0)
     assert result.kind == "videos"
-    assert "80 videos of 5 to 7 frames of 8 x 8, 1 channel" in result.summary
+    assert "60 videos of 5 to 7 frames of 8 x 8, 1 channel" in result.summary
     assert result.table["note"].eq("").all()
     assert {"VideoClassifier", "RandomForestClassifier"} <= set(result.table.index)
     assert result.table.loc["VideoClassifier", "accuracy"] > 0.9
