@@ -36,7 +36,7 @@ from sknets._engine.net import Net
 from sknets._engine.optim import Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
 from sknets._inputs import Table
-from sknets._inputs.kinds import choose_reader
+from sknets._inputs.kinds import choose_reader, refuse_other_kinds
 from sknets._inputs.reader import Learned
 from sknets._params import Declared, param
 
@@ -267,7 +267,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             else:
                 self._go_on(attempt)
             checkpoint = None if self.checkpoint is None else Checkpoint(self)
-            self._choose_kind(X)  # a wrong kind is refused before anything else of it
+            refuse_other_kinds(self, X, y)
             context, data = self._root_task(X, y, sample_weight)
             samples = self._read(X, y, sample_weight, reset=fresh)
             random = check_random_state(self.random_state)
@@ -305,7 +305,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             if self.checkpoint is not None:
                 sentence = "partial_fit keeps no state in files, use save after it"
                 raise ValueError(self._refusal("checkpoint", sentence))
-            self._choose_kind(X)
+            refuse_other_kinds(self, X, y)
             fresh = not self.__sklearn_is_fitted__()
             if not fresh:
                 self._go_on(attempt)

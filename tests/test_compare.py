@@ -306,7 +306,8 @@ def test_a_network_stops_when_time_is_up(iris):
     result = compare(*iris, models=models, cv=2, time_limit=1.0, verbose=0)
     assert time.monotonic() - begin < 3
     assert result.best_name_ == "dummy"
-    assert result.table.loc[["net", "features"], "note"].str.contains("limit").all()
+    assert result.table.loc["net", "note"] == "time limit: 0 of 2 folds"
+    assert result.table.loc["features", "note"] == "not run: time limit"
     assert slow.callbacks is None
 
 
@@ -947,10 +948,10 @@ def clips_of_squares(n, channels=()):
 
 
 def test_videos_meet_networks_that_see_motion_and_models_of_what_changes():
-    X, y = clips_of_squares(80)
+    X, y = clips_of_squares(60)
     result = compare(X, y, models=["auto", SVC()], cv=2, random_state=0, verbose=0)
     assert result.kind == "videos"
-    assert "80 videos of 5 to 7 frames of 8 x 8, 1 channel" in result.summary
+    assert "60 videos of 5 to 7 frames of 8 x 8, 1 channel" in result.summary
     assert result.table["note"].eq("").all()
     assert {"VideoClassifier", "RandomForestClassifier"} <= set(result.table.index)
     assert result.table.loc["VideoClassifier", "accuracy"] > 0.9
@@ -1042,7 +1043,7 @@ WRONG = [
     ({"X": pd.DataFrame({"a": [[1]] * 6})}, r"column 'a' holds a list in each cell"),
     ({"X": pd.DataFrame({"a": ["x"] * 6})}, r"no column is usable; left out 'a'"),
     ({"X": pd.DataFrame(X3, columns=["a", "a"])}, r"more than one column named 'a'"),
-    ({"X": Y3, "y": X3}, r"seem to be swapped, .* y has 2 columns: the table"),
+    ({"X": Y3, "y": X3}, r"seem to be swapped, .* y has columns: the table"),
     ({"X": list("ababab"), "y": X3.tolist()}, r"seem to be swapped, as X has one"),
     ({"X": pd.Series(Y3 * 2.5), "y": pd.DataFrame(X3)}, r"seem to be swapped"),
     (

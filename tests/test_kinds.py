@@ -249,6 +249,19 @@ def test_the_sentence():
     assert says("FeedforwardRegressor", None, y).endswith("takes a table, got None")
 
 
+def test_a_swapped_X_and_y_are_named():
+    for values in (np.arange(N) % 2, ["yes", "no"] * (N // 2), [1.5] * N):
+        for name in ("fit", "partial_fit"):
+            with pytest.raises(ValueError) as caught:
+                getattr(sknets.FeedforwardClassifier(), name)(values, rows)
+            assert str(caught.value) == (
+                "FeedforwardClassifier: X and y seem to be swapped, as X has one value "
+                "a row and y has columns"
+            )
+    # Several targets of texts are none of these.
+    smallest(sknets.RNNRegressor).fit(texts, rows)
+
+
 def test_the_kind_of_the_fit_stays():
     net = smallest(sknets.RNNClassifier).fit(texts, np.arange(N) % 2)
     with pytest.raises(ValueError) as caught:

@@ -39,6 +39,7 @@ class Run:
         self.main = next(iter(problem.scorers))
         self.folds: dict[str, list[dict[str, float]]] = {name: [] for name in entries}
         self.failed: dict[str, str] = {}
+        self.cut: set[str] = set()  # stopped within a fold
         self.interrupted = False
 
     def go(self) -> None:
@@ -87,6 +88,7 @@ class Run:
                 ).all():
                     raise ValueError(f"its {self.main} is not a number")
             except TimeUp:
+                self.cut.add(name)
                 return
             except Exception as error:
                 self.folds[name] = []
@@ -172,8 +174,9 @@ class Run:
             parts.append(self.failed[name])
         elif done < full:
             why = "interrupted" if self.interrupted else "time limit"
+            begun = done or name in self.cut
             parts.append(
-                f"{why}: {done} of {full} folds" if done else f"not run: {why}"
+                f"{why}: {done} of {full} folds" if begun else f"not run: {why}"
             )
         return "; ".join(part for part in parts if part)
 

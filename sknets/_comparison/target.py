@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from sknets._inputs.kinds import kind_of
+from sknets._inputs.kinds import seem_swapped
 
 # Whole numbers with more distinct values than this are quantities, not labels.
 MAX_LABELS = 20
@@ -56,17 +56,10 @@ def refuse_swapped(X: Any, y: Any) -> None:
         columns = [str(name) for name in getattr(X, "columns", ())]
         fix = f": give X.drop(columns={y!r}) and X[{y!r}]" if y in columns else ""
         raise ValueError(f"compare(y={y!r}): y must hold the values to predict{fix}")
-    rows = isinstance(y, list | tuple) and len(y) and isinstance(y[0], list | tuple)
-    shape: tuple[int, ...] = tuple(getattr(y, "shape", ()))
-    width = len(y[0]) if rows else shape[1] if len(shape) == 2 else 1
-    if width < 2:
-        return
-    found = kind_of(X, ("series", "text"))
-    labels = found is not None and found.name == "text" and len(set(map(str, X)))
-    if found is not None and (not labels or labels <= min(MAX_LABELS, len(X) // 2)):
+    if seem_swapped(X, y):
         raise ValueError(
             "compare(X, y): they seem to be swapped, as X has one value a row and y "
-            f"has {width:,} columns: the table comes first"
+            "has columns: the table comes first"
         )
 
 

@@ -153,6 +153,31 @@ def _advice(X: Any, readers: Sequence[Any]) -> str:
     return ""
 
 
+def refuse_other_kinds(estimator: Any, X: Any, y: Any) -> None:
+    """Refuse an X of a wrong kind before anything else of it is looked at."""
+    try:
+        estimator._choose_kind(X)
+    except ValueError as error:
+        if not seem_swapped(X, y):
+            raise
+        raise ValueError(
+            f"{type(estimator).__name__}: X and y seem to be swapped, as X has one "
+            "value a row and y has columns"
+        ) from error
+
+
+def seem_swapped(X: Any, y: Any) -> bool:
+    """Whether X has one value a row, as targets have, and y has columns."""
+    rows = isinstance(y, list | tuple) and len(y) and isinstance(y[0], list | tuple)
+    shape: tuple[int, ...] = tuple(getattr(y, "shape", ()))
+    width = len(y[0]) if rows else shape[1] if len(shape) == 2 else 1
+    found = kind_of(X, ("series", "text"))
+    if width < 2 or found is None:
+        return False
+    # Texts that are few words again and again are classes.
+    return found.name == "series" or len(set(map(str, X))) <= min(20, len(X) // 2)
+
+
 def describe(X: Any) -> str:
     """What X is, where it is no kind of data."""
     if isinstance(X, str):
@@ -167,4 +192,13 @@ def describe(X: Any) -> str:
     return f"a {type(X).__name__}{inside}"
 
 
-__all__ = ["KINDS", "Kind", "choose_reader", "describe", "kind_of", "refusal"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "choose_reader",
+    "describe",
+    "kind_of",
+    "refusal",
+    "refuse_other_kinds",
+    "seem_swapped",
+]
