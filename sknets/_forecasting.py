@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from copy import deepcopy
 from dataclasses import asdict, fields
 from typing import Any, ClassVar, Literal
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from sknets._attempt import AllOrNothing
@@ -320,6 +322,11 @@ class Forecaster(Estimator):
     # -- for the engine ------------------------------------------------------------
 
     @property
+    def _n_threads(self) -> int | None:
+        """How many threads train; None leaves it to torch."""
+        return None
+
+    @property
     def treatment_(self) -> Treatment:
         """How the series is treated by ``net_``."""
         return Treatment(
@@ -327,7 +334,9 @@ class Forecaster(Estimator):
         )
 
     def _train_all(self, how: str, y: Any, X: Any, goes_on: bool) -> Any:
-        with AllOrNothing(self) as attempt:
+        torch.get_num_threads()  # else torch's first operation would lift the limit
+        limit = _controller().limit(limits=self._n_threads, user_api="openmp")
+        with limit, AllOrNothing(self) as attempt:
             if goes_on and self.__sklearn_is_fitted__():
                 attempt.snapshot()
             getattr(self, how)(y, X)
@@ -542,6 +551,11 @@ class Forecaster(Estimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = False
         return tags
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 class KnownSquaredError(nn.Module):

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_val_sco
 
 import sknets
 from sknets import RNNForecaster
+from sknets._engine.stock import Callback
 from sknets._inputs.windows import Differencing, Treatment, cut_windows
 from sknets._rolling import Trial, select
 
@@ -711,3 +712,20 @@ def test_saved_forecasters_remember_exogenous_columns(dated, tmp_path):
     twin = sknets.load(tmp_path / "rnn")
     pd.testing.assert_frame_equal(twin.predict(4, known), rnn.predict(4, known))
     assert twin.exogenous_names_ == ["temp", "holiday"]
+
+
+def test_a_small_network_trains_in_one_thread():
+    class Watch(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            threads.append(torch.get_num_threads())
+
+    torch.set_num_threads(2)
+    try:
+        for hidden_size, expected in ((8, 1), (200, 2)):
+            threads = []
+            rnn = quick(hidden_size=hidden_size, callbacks=[Watch()], max_epochs=1)
+            rnn.set_params(intervals=False, window=2).fit(wave(40))
+            assert threads == [expected]
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
