@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_val_sco
 import sknets
 from sknets import RNNForecaster
 from sknets._engine.stock import Callback
+from sknets._inputs.timelines import index_at, steps_after, timeline
 from sknets._inputs.windows import Differencing, Treatment, cut_windows
 from sknets._rolling import Trial, select
 
@@ -622,6 +623,18 @@ def test_the_horizon_may_be_dates():
         quick().fit(wave()).predict(MONTHS[:2])
     with pytest.raises(ValueError, match="do not end at the same time"):
         quick().fit({"a": y[:80], "b": y[:79]}).predict(MONTHS[80:82])
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Madrid"])
+@pytest.mark.parametrize("freq", ["15min", "h", "D", "2D", "B", "W-SUN", "ME", "QE"])
+def test_an_index_is_known_from_its_end(freq, zone):
+    index = pd.date_range("2020-01-31", periods=60, freq=freq).tz_localize(zone)
+    given = pd.DatetimeIndex(index[:50], freq=None)
+    line = timeline(given, "y")
+    for steps in (np.arange(-49, 11), np.arange(1, 11), np.array([3, -4, 10])):
+        assert index_at(line, steps).equals(index[49 + steps])
+    assert steps_after(line, index[[52, 59]]).tolist() == [3, 10]
+    assert steps_after(line, index[[49, 50]]) is None
 
 
 def test_several_intervals_and_quantiles():
