@@ -258,7 +258,7 @@ def test_a_known_future_is_used():
     y = 5 * x[:, 0] + random.normal(0, 0.1, 120)
     for strategy in ("direct", "recursive"):
         rnn = quick(strategy=strategy, difference=None, max_epochs=40, lr=0.02)
-        rnn.set_params(window=6)
+        rnn.set_params(window=6, intervals=False)
         rnn.fit(y[:110], x[:110])
         error = np.abs(rnn.predict(10, x[110:]) - y[110:]).mean()
         assert error < 0.5 * np.abs(y[110:]).mean()
