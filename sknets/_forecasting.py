@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from copy import deepcopy
 from dataclasses import asdict, fields
 from typing import Any, ClassVar, Literal
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from sknets._attempt import AllOrNothing
@@ -20,7 +22,15 @@ from sknets._inputs.reader import Learned
 from sknets._inputs.sequences import SequenceData
 from sknets._inputs.series import History, Series, read_exogenous, read_future
 from sknets._inputs.timelines import read_steps, steps_after
-from sknets._inputs.windows import TRANSFORMS, Treatment, Windows, cut_windows
+from sknets._inputs.windows import (
+    TRANSFORMS,
+    Treatment,
+    Windows,
+    cut_windows,
+    moments,
+    naive_error,
+    scaled,
+)
 from sknets._params import param
 from sknets._rolling import check_share, choose, interval_widths, twin
 from sknets._scores import R2
@@ -264,7 +274,7 @@ class Forecaster(Estimator):
         scores = []
         for z, values, end in zip(found, history.values, ends):
             error = np.abs(self.treatment_.inverse(z) - values[end:]).mean(0)
-            scores.append((error / _naive_error([values[:end]])).mean())
+            scores.append((error / naive_error([values[:end]])).mean())
         return -float(np.mean(scores))
 
     def backtest(
@@ -325,6 +335,11 @@ class Forecaster(Estimator):
     # -- for the engine ------------------------------------------------------------
 
     @property
+    def _n_threads(self) -> int | None:
+        """How many threads train; None leaves it to torch."""
+        return None
+
+    @property
     def treatment_(self) -> Treatment:
         """How the series is treated by ``net_``."""
         return Treatment(
@@ -332,7 +347,9 @@ class Forecaster(Estimator):
         )
 
     def _train_all(self, how: str, y: Any, X: Any, goes_on: bool) -> Any:
-        with AllOrNothing(self) as attempt:
+        torch.get_num_threads()  # else torch's first operation would lift the limit
+        limit = _controller().limit(limits=self._n_threads, user_api="openmp")
+        with limit, AllOrNothing(self) as attempt:
             if goes_on and self.__sklearn_is_fitted__():
                 attempt.snapshot()
             getattr(self, how)(y, X)
@@ -391,15 +408,15 @@ class Forecaster(Estimator):
         treatment, exogenous = self.treatment_, history.exogenous
         differences = [treatment.differences(values) for values in history.values]
         if reset or self.panel_:
-            self.moments_ = [*map(_moments, differences)]
+            self.moments_ = [*map(moments, differences)]
         if reset:
-            self.naive_error_ = _naive_error(history.values)
+            self.naive_error_ = naive_error(history.values)
             if exogenous is not None:
                 joined = np.concatenate([*map(treatment.differencing, exogenous)])
-                self.x_mean_, self.x_scale_ = _moments(joined)
+                self.x_mean_, self.x_scale_ = moments(joined)
         windows = cut_windows(
             treatment,
-            [_scaled(d, *own) for d, own in zip(differences, self.moments_)],
+            [scaled(d, *own) for d, own in zip(differences, self.moments_)],
             None if exogenous is None else [*map(self._exogenous, exogenous)],
             self.horizon_,
             self.validation_fraction if self.early_stopping else 0.0,
@@ -412,13 +429,13 @@ class Forecaster(Estimator):
         return windows
 
     def _exogenous(self, e: np.ndarray) -> np.ndarray:
-        return _scaled(self.treatment_.differencing(e), self.x_mean_, self.x_scale_)
+        return scaled(self.treatment_.differencing(e), self.x_mean_, self.x_scale_)
 
     def _moments(self, history: History) -> list[tuple[np.ndarray, np.ndarray]]:
         """What differences are centred and scaled by: in a panel, each's own past."""
         if not self.panel_ or history is self.history_:
             return self.moments_
-        return [_moments(self.treatment_.differences(v)) for v in history.values]
+        return [moments(self.treatment_.differences(v)) for v in history.values]
 
     def _units(self, history: History) -> Any:
         """What errors of different series are compared in: (n_series, 1, C)."""
@@ -482,8 +499,8 @@ class Forecaster(Estimator):
         """What this network alone forecasts."""
         treatment, module = self.treatment_, self.net_.module_
         window, differencing = treatment.window, treatment.differencing
-        moments = zip(*self._moments(history))
-        mean, scale = (np.stack(each)[:, None] for each in moments)
+        both = zip(*self._moments(history))
+        mean, scale = (np.stack(each)[:, None] for each in both)
         z = np.stack(
             [treatment.transform(v[-treatment.length :]) for v in history.values]
         )
@@ -495,7 +512,7 @@ class Forecaster(Estimator):
         start, direct = z.shape[1], treatment.strategy == "direct"
         block = self.horizon_ if direct else n_steps
         while (done := z.shape[1] - start) < n_steps:
-            x = _scaled(differencing(z[:, -start:]), mean, scale)
+            x = scaled(differencing(z[:, -start:]), mean, scale)
             if known is not None:
                 n = window + block - 1
                 x = np.pad(x, ((0, 0), (0, block - 1), (0, 0)))
@@ -549,6 +566,11 @@ class Forecaster(Estimator):
         return tags
 
 
+@functools.cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
 class KnownSquaredError(nn.Module):
     """Mean squared error of the targets that are known, those that are not NaN."""
 
@@ -564,28 +586,6 @@ class KnownR2(R2):
     def update(self, output: Any, y: Any, weight: Any) -> None:
         known = ~y.isnan()
         super().update(output[known][:, None], y[known][:, None], None)
-
-
-def _moments(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale; where all is the same but for rounding, that and 0."""
-    largest = np.abs(d).max(0)
-    unit = np.where(largest > 0, largest, 1.0)  # squares of tiny values are 0
-    scale = (d / unit).std(0) * unit
-    scale = np.where(scale > 1e-12 * largest, scale, 0.0)
-    return np.where(scale > 0, d.mean(0), d[-1]), scale
-
-
-def _scaled(d: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """0 where nothing ever changed, and so nothing could be learned."""
-    return np.where(scale > 0, (d - mean) / np.where(scale > 0, scale, 1.0), 0.0)
-
-
-def _naive_error(series: list[np.ndarray]) -> np.ndarray:
-    """The mean change to the next value, or what there is where nothing changes."""
-    steps = [np.abs(np.diff(values, axis=0)) for values in series]
-    error = np.concatenate(steps).mean(0)
-    size = np.abs(np.concatenate(series)).mean(0)
-    return np.where(error > 0, error, np.where(size > 0, size, 1.0))
 
 
 __all__ = ["Backtest", "Forecaster"]

@@ -14,6 +14,8 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_val_sco
 
 import sknets
 from sknets import RNNForecaster
+from sknets._engine.stock import Callback
+from sknets._inputs.timelines import index_at, steps_after, timeline
 from sknets._inputs.windows import Differencing, Treatment, cut_windows
 from sknets._rolling import Trial, select
 
@@ -256,7 +258,7 @@ def test_a_known_future_is_used():
     y = 5 * x[:, 0] + random.normal(0, 0.1, 120)
     for strategy in ("direct", "recursive"):
         rnn = quick(strategy=strategy, difference=None, max_epochs=40, lr=0.02)
-        rnn.set_params(window=6)
+        rnn.set_params(window=6, intervals=False)
         rnn.fit(y[:110], x[:110])
         error = np.abs(rnn.predict(10, x[110:]) - y[110:]).mean()
         assert error < 0.5 * np.abs(y[110:]).mean()
@@ -623,6 +625,18 @@ def test_the_horizon_may_be_dates():
         quick().fit({"a": y[:80], "b": y[:79]}).predict(MONTHS[80:82])
 
 
+@pytest.mark.parametrize("zone", [None, "Europe/Madrid"])
+@pytest.mark.parametrize("freq", ["15min", "h", "D", "2D", "B", "W-SUN", "ME", "QE"])
+def test_an_index_is_known_from_its_end(freq, zone):
+    index = pd.date_range("2020-01-31", periods=60, freq=freq).tz_localize(zone)
+    given = pd.DatetimeIndex(index[:50], freq=None)
+    line = timeline(given, "y")
+    for steps in (np.arange(-49, 11), np.arange(1, 11), np.array([3, -4, 10])):
+        assert index_at(line, steps).equals(index[49 + steps])
+    assert steps_after(line, index[[52, 59]]).tolist() == [3, 10]
+    assert steps_after(line, index[[49, 50]]) is None
+
+
 def test_several_intervals_and_quantiles():
     rnn = quick(horizon=6).fit(wave())
     found = rnn.predict_interval(coverage=[0.5, 0.9])
@@ -711,3 +725,20 @@ def test_saved_forecasters_remember_exogenous_columns(dated, tmp_path):
     twin = sknets.load(tmp_path / "rnn")
     pd.testing.assert_frame_equal(twin.predict(4, known), rnn.predict(4, known))
     assert twin.exogenous_names_ == ["temp", "holiday"]
+
+
+def test_a_small_network_trains_in_one_thread():
+    class Watch(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            threads.append(torch.get_num_threads())
+
+    torch.set_num_threads(2)
+    try:
+        for hidden_size, expected in ((8, 1), (200, 2)):
+            threads = []
+            rnn = quick(hidden_size=hidden_size, callbacks=[Watch()], max_epochs=1)
+            rnn.set_params(intervals=False, window=2).fit(wave(40))
+            assert threads == [expected]
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)

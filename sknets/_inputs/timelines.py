@@ -116,7 +116,7 @@ def steps_after(line: dict[str, Any], index: pd.Index) -> np.ndarray | None:
         try:
             at = ahead.get_indexer(index)
             beyond = ahead[-1] > index.max()
-        except TypeError:
+        except (TypeError, ValueError):  # another kind of index
             return None
         if (at >= 0).all():
             return at + 1

@@ -124,6 +124,28 @@ class Treatment:
         return self.differencing(self.transform(values))
 
 
+def moments(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale; where all is the same but for rounding, that and 0."""
+    largest = np.abs(d).max(0)
+    unit = np.where(largest > 0, largest, 1.0)  # squares of tiny values are 0
+    scale = (d / unit).std(0) * unit
+    scale = np.where(scale > 1e-12 * largest, scale, 0.0)
+    return np.where(scale > 0, d.mean(0), d[-1]), scale
+
+
+def scaled(d: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """0 where nothing ever changed, and so nothing could be learned."""
+    return np.where(scale > 0, (d - mean) / np.where(scale > 0, scale, 1.0), 0.0)
+
+
+def naive_error(series: list[np.ndarray]) -> np.ndarray:
+    """The mean change to the next value, or what there is where nothing changes."""
+    steps = [np.abs(np.diff(values, axis=0)) for values in series]
+    error = np.concatenate(steps).mean(0)
+    size = np.abs(np.concatenate(series)).mean(0)
+    return np.where(error > 0, error, np.where(size > 0, size, 1.0))
+
+
 @dataclass
 class Windows:
     """All windows of series, as views of one tensor.
@@ -206,4 +228,13 @@ def cut_windows(
     return Windows(x, y, is_late)
 
 
-__all__ = ["TRANSFORMS", "Differencing", "Treatment", "Windows", "cut_windows"]
+__all__ = [
+    "TRANSFORMS",
+    "Differencing",
+    "Treatment",
+    "Windows",
+    "cut_windows",
+    "moments",
+    "naive_error",
+    "scaled",
+]

@@ -253,6 +253,12 @@ class RNNForecaster(Forecaster):
     gradient_clip: float | None = param(default=1.0, above=0)
     weight_decay: float = param(default=1e-3, at_least=0)
 
+    @property
+    def _n_threads(self) -> int | None:
+        # Threads wait for each other after every step of a window: on a busy machine
+        # two of them are many times slower than one.
+        return 1 if self.batch_size * self.hidden_size**2 < 2**20 else None
+
     def _build(self) -> nn.Module:
         return ForecastNet(
             self.n_channels_,
