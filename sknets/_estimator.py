@@ -542,12 +542,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         net_state = state.pop("net_state_", None)
         readers = {name: state.pop(name) for name in self._reader_names(state)}
         super().__setstate__(state)
-        for name, of_reader in readers.items():
-            kinds = self._inputs if name == "reader_" else self._targets
-            kind = next(k for k in kinds if k.name == of_reader["kind"])
-            reader = kind.of(self)
-            reader.restore(of_reader)
-            setattr(self, name, reader)
+        self._restore_readers(readers)
         if net_state is not None:
             self._restore(net_state)
 
@@ -555,6 +550,14 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         copied = type(self).__new__(type(self))
         copied.__dict__.update(self.__dict__)
         return copied
+
+    def _restore_readers(self, states: dict[str, Any]) -> None:
+        for name, state in states.items():
+            kinds = self._inputs if name == "reader_" else self._targets
+            kind = next(k for k in kinds if k.name == state["kind"])
+            reader = kind.of(self)
+            reader.restore(state)
+            setattr(self, name, reader)
 
     def _restore(self, net_state: dict[str, Any]) -> None:
         """Rebuild the trained net from its state."""

@@ -488,6 +488,6 @@ def test_sequences_that_change_at_predict():
     rnn = quick().fit(X, y)
     refused(r"X\[0\] has 3 channels, but fit had 2", rnn.predict, [np.ones((4, 3))])
     refused("X has 3 channels, but fit had 2", rnn.predict, np.ones((5, 4, 3)))
-    refused("X holds text where numbers belong", rnn.predict, ["a", "b"])
+    refused("was fitted on sequences, not text", rnn.predict, ["a", "b"])
     refused(r"of one sequence make a list, \[X\]", rnn.predict, X[0])
     assert rnn.predict([X[0]]) == rnn.predict(X)[:1]

@@ -229,9 +229,9 @@ def test_rare_tokens_only():
 
 def test_numbers_where_text_was_learned():
     rnn = quick().fit(X, y)
-    refused("must be a list of texts, or a column", rnn.predict, np.ones((3, 4)))
+    refused("was fitted on text, not a table", rnn.predict, np.ones((3, 4)))
     two = pd.DataFrame({"x": X, "y": X})
-    refused("must be a list of texts, or a column", rnn.predict, two)
+    refused("was fitted on text, not a table", rnn.predict, two)
     refused(r"X\[0\] must be a text or a list", rnn.predict, [1.0, 2.0])
     refused("one column of strings", quick().fit, two, y)
     column = pd.DataFrame({"x": X})

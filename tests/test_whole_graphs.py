@@ -164,7 +164,7 @@ def test_gradients_of_a_batch_are_those_of_the_dense_transpose():
     ]
     net = exact(n_layers=2, norm=None).fit(graphs, [1.0, 2.0, 3.0, 4.0])
     module = net.net_.module_
-    container = net.reader_.read(graphs).to("cpu", torch.float64)
+    container = net.reader_.read(graphs).to(torch.device("cpu"), torch.float64)
     rows = torch.tensor([2, 0, 3])
     _, links, sizes = module._parts(container).take(rows.numpy())
     assert sizes.tolist() == [6, 4, 3]

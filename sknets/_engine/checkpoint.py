@@ -223,7 +223,8 @@ class Checkpoint(Callback):
             "fitted": {
                 name: value
                 for name, value in _fitted(self.estimator).items()
-                if self.before.get(name) is not value
+                if name not in self.estimator._reader_names({name: value})
+                and self.before.get(name) is not value
             },
         }
         name = self.identity["class"]
@@ -330,7 +331,9 @@ def _text(value: Any) -> str:
 
 
 def _fitted(estimator: Any) -> dict[str, Any]:
-    return {k: v for k, v in fitted_attributes(estimator).items() if k != "net_"}
+    found = {k: v for k, v in fitted_attributes(estimator).items() if k != "net_"}
+    readers = {name: found[name].state() for name in estimator._reader_names(found)}
+    return {**found, **readers}
 
 
 def _columns(rows: list[dict[str, Any]]) -> Any:

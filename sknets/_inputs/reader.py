@@ -72,8 +72,20 @@ class Reader(Declared):
         return {"kind": self.name, **own}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over the state of a reader of this kind."""
-        vars(self).update({k: v for k, v in state.items() if k != "kind"})
+        """Take over the state of a reader of this kind.
+
+        Raises
+        ------
+        ValueError
+            For a name that no reader of the kind has.
+        """
+        fields = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        for name, value in state.items():
+            if name == "kind":
+                continue
+            if name not in fields and (name.startswith("_") or name[-1:] != "_"):
+                raise ValueError(f"{name!r} is nothing that {self.name} are read by")
+            setattr(self, name, value)
 
 
 class Learned:

@@ -156,7 +156,7 @@ def nodes(X: Any) -> bool | None:
 def links(X: Any) -> bool | None:
     if isinstance(X, LinkView):
         return True
-    pairs = n_axes(X) == 2 and X.shape[1] == 2
+    pairs = (n_axes(X) == 2 and X.shape[1] == 2) or _width(X) == 2
     return None if pairs or nodes(X) is not False else False
 
 
@@ -208,7 +208,7 @@ def _may_be_tree(item: Any) -> bool:
         return True
     if not isinstance(item, list | tuple) or not isinstance(_leaf(item), str):
         return False
-    return all(isinstance(child, str | list | tuple) for child in item)
+    return all(isinstance(_leaf(child), str) for child in item)
 
 
 def _is_nested(item: Any) -> bool:
@@ -246,11 +246,18 @@ def ratings(X: Any) -> bool | None:
             )
         return None if X.shape[1] == 2 or holds_numbers(X) else False
     width = _width(X)
-    if width is None:
-        return None if triples(X) is None and _is_number(X[0][2]) else False
+    if not width:  # names may be tuples, and rows arrays
+        return None if _are_rows(X) and trees(X) is not True else False
     if width == 3 and any(isinstance(name, str) for name in X[0][:2]):
         return _is_number(X[0][2])
     return None if width == 2 or _is_number(X[0][0]) or X[0][0] is None else False
+
+
+def _are_rows(X: Any) -> bool:
+    """Whether all items of a list are two or three things each."""
+    rows: Any = X if isinstance(X, list | tuple) and len(X) else [None]
+    sized = isinstance(rows[0], list | tuple) or n_axes(rows[0]) == 1
+    return sized and {len(row) for row in rows} in ({2}, {3})
 
 
 def text(X: Any) -> bool | None:
