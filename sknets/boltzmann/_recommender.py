@@ -153,7 +153,8 @@ class RBMRecommender(
     ``eliminate_zeros()`` first if they are none) or dense with NaN for what is not
     rated. Names of users and items may be anything hashable. In `predict` either form
     does, whatever `fit` had. A row of a matrix is a user by its own ratings, so new
-    users need no training; of a DataFrame the columns are matched by name.
+    users need no training; of a DataFrame the columns are matched by name. `explain`
+    asks the users of like ratings, as in [2]_.
 
     Two ratings of one item by one user are refused unless they are equal. Users and
     items without any rating are legal and learn nothing.
@@ -181,7 +182,7 @@ class RBMRecommender(
     .. [1] R. Salakhutdinov, A. Mnih, G. E. Hinton. Restricted Boltzmann Machines for
        Collaborative Filtering. ICML 2007.
     .. [2] B. Abdollahi, O. Nasraoui. Explainable Restricted Boltzmann Machines for
-       Collaborative Filtering. ICML WHI 2016. (`explain`)
+       Collaborative Filtering. ICML WHI 2016.
 
     Examples
     --------
