@@ -116,30 +116,54 @@ ESTIMATORS = [
 ]
 
 
-@pytest.mark.parametrize("cls", ESTIMATORS)
-def test_every_field_is_documented(cls):
-    docs = "\n".join(inspect.getdoc(c) or "" for c in (cls, Estimator))
-    for field in dataclasses.fields(cls):
-        assert re.search(rf"^{field.name} : ", docs, re.MULTILINE), field.name
+def page(cls):
+    """The docstrings that together tell of a class; the last one has the last word.
+
+    A Regressor names its Classifier, "as in `sknets.X`", and tells what differs.
+    """
+    own = inspect.getdoc(cls)
+    twins = re.findall(r"as in\s+`sknets\.(\w+)`", own)
+    assert set(twins) <= {twin.__name__ for twin in ESTIMATORS}
+    return [
+        inspect.getdoc(Estimator),
+        *(inspect.getdoc(getattr(sknets, twin)) for twin in twins),
+        own,
+    ]
+
+
+def documented_parameters(doc):
+    """Each parameter's default and the lines that tell of it."""
+    entries = re.findall(r"^(\w+) : .*default=(.+)\n((?: .*\n)+)", doc, re.MULTILINE)
+    return {name: (ast.literal_eval(default), text) for name, default, text in entries}
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
-def test_documented_defaults_are_the_defaults(cls):
+def test_every_parameter_is_documented_with_its_default(cls):
+    fields = {field.name: field.default for field in dataclasses.fields(cls)}
     documented = {}
-    for doc in (inspect.getdoc(Estimator), inspect.getdoc(cls)):
-        for line in re.findall(r"^\w+ : .*default=.+$", doc, re.MULTILINE):
-            name, _, rest = line.partition(" : ")
-            documented[name] = ast.literal_eval(rest.partition("default=")[2])
-    for field in dataclasses.fields(cls):
-        assert documented[field.name] == field.default, field.name
-    assert len(documented) == len(dataclasses.fields(cls))
+    for doc in page(cls):
+        documented |= documented_parameters(doc)
+    for name, default in fields.items():
+        assert name in documented, name
+        assert documented[name][0] == default, name
+    assert documented_parameters(inspect.getdoc(cls)).keys() <= fields.keys()
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_page_says_everything_once(cls):
+    *others, own = map(documented_parameters, page(cls))
+    for name, entry in own.items():
+        assert entry not in [other.get(name) for other in others], name
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_every_class_cites_its_source_and_shows_an_example(cls):
-    doc = inspect.getdoc(cls)
-    assert "References\n----------" in doc and re.search(r"\b(19|20)\d\d\b", doc)
-    assert "Examples\n--------" in doc and f"from sknets import {cls.__name__}" in doc
+    *_, own = docs = page(cls)
+    assert "Examples\n--------" in own and f"from sknets import {cls.__name__}" in own
+    sources = [doc for doc in docs[1:] if "References\n----------" in doc]
+    assert sources and all(re.search(r"\b(19|20)\d\d\b", doc) for doc in sources)
+    cited = set(re.findall(r"(?<!\.\. )\[(\d)\]_", own))
+    assert cited == set(re.findall(r"^\.\. \[(\d)\] ", own, re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", [n for n in sknets.__all__ if n[0] != "_"])
