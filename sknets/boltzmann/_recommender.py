@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,13 @@ from sklearn.base import (
     RegressorMixin,
     TransformerMixin,
 )
-from sklearn.callback import with_callbacks
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
@@ -232,7 +232,7 @@ class RBMRecommender(
     weight_decay: float = param(default=0.02, at_least=0)
 
     @with_callbacks
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from ratings.
 
         Parameters
@@ -254,7 +254,7 @@ class RBMRecommender(
         """
         return self._fit(X, y)
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         The items, the levels and the biases to begin with are those of the first call.
@@ -271,7 +271,7 @@ class RBMRecommender(
         """
         return self._partial_fit(X, y)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return expected ratings.
 
         Parameters
@@ -291,7 +291,7 @@ class RBMRecommender(
         module = self.net_.module_
         return self._collect(x, lambda b: module.complete(b, levels))
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return how probable it is that each hidden unit is on.
 
         Parameters
@@ -306,7 +306,7 @@ class RBMRecommender(
         x = self._container(X)
         return self._collect(x, self.net_.module_.features)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return R² of the expected ratings.
 
         Parameters
@@ -334,7 +334,7 @@ class RBMRecommender(
             y = self._third_column(X) if y is None else y
         return float(r2_score(y, found, sample_weight=sample_weight))
 
-    def recommend(self, users, k=10):
+    def recommend(self, users: Any, k: int = 10) -> pd.DataFrame:
         """Return the best items that a user has not rated.
 
         Parameters
@@ -387,7 +387,7 @@ class RBMRecommender(
             frames.append(pd.DataFrame({"user": [name] * len(best), **columns}))
         return pd.concat(frames, ignore_index=True)
 
-    def explain(self, user, item, n_neighbors=50):
+    def explain(self, user: Any, item: Any, n_neighbors: int = 50) -> Explanation:
         """Return what the users who rate most alike say of an item.
 
         Parameters
