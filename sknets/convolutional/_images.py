@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
@@ -207,7 +208,7 @@ class _Convolutional(
             if samples is not None:
                 samples.x = table
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the penultimate features: what the last layer decides by.
 
         Parameters
