@@ -101,7 +101,7 @@ class _OnGraphs(
             self.mean_size_,
         )
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the vectors that graphs are pooled to: what the output is made from.
 
         Parameters

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import is_classifier
-from sklearn.callback import with_callbacks
 from torch import nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._estimator import Estimator, as_container
 from sknets._inputs import Nodes
@@ -178,7 +178,14 @@ class _NodeTask(NodeEstimator):
         super()._learn_inputs(graph)
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train on labelled nodes; messages come from the whole graph.
 
         Parameters
@@ -223,7 +230,7 @@ class _NodeTask(NodeEstimator):
         finally:
             del self._held_out
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy, or R², on the labelled ones of the nodes.
 
         Parameters
