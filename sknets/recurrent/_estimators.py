@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import nn
 
@@ -81,7 +82,7 @@ class _Recurrent(
             prepare,
         )
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the final states: what the last layer decides by.
 
         Parameters
