@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.callback import with_callbacks
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.collect import steps
 from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples
@@ -47,7 +47,7 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     )
     gradient_clip: float | None = param(default=5.0, above=0)
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the states of the roots: what the trees as a whole are told by.
 
         Parameters
@@ -60,7 +60,7 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         return self._outputs(X, features=True)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return how right the predictions at the roots are: accuracy, or R².
 
         Parameters
@@ -342,7 +342,7 @@ class RecursiveClassifier(_Recursive, Classifier):
     """
 
     @with_callbacks
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Train on labelled trees.
 
         Parameters
@@ -369,7 +369,7 @@ class RecursiveClassifier(_Recursive, Classifier):
         """
         return self._fit(X, y, sample_weight)
 
-    def predict_nodes(self, X):
+    def predict_nodes(self, X: Any) -> np.ndarray:
         """Return the most probable class of each node.
 
         Parameters
@@ -387,7 +387,7 @@ class RecursiveClassifier(_Recursive, Classifier):
             found[:] = [self.classes_[codes] for codes in found]
         return found
 
-    def predict_nodes_proba(self, X):
+    def predict_nodes_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class at each node.
 
         Parameters
@@ -429,7 +429,7 @@ class RecursiveRegressor(_Recursive, Regressor):
     """
 
     @with_callbacks
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Train on trees with known values.
 
         Parameters
@@ -460,7 +460,7 @@ class RecursiveRegressor(_Recursive, Regressor):
         """
         return self._fit(X, y, sample_weight)
 
-    def predict_nodes(self, X):
+    def predict_nodes(self, X: Any) -> np.ndarray:
         """Return the expected value of each node.
 
         Parameters
