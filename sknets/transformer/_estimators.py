@@ -221,7 +221,7 @@ class _Transformer(
 
     # -- verbs -----------------------------------------------------------------------
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the pooled features: what the last layer decides by.
 
         Parameters
@@ -235,7 +235,7 @@ class _Transformer(
         """
         return self._outputs(X, features=True)
 
-    def attention_maps(self, X):
+    def attention_maps(self, X: Any) -> np.ndarray:
         """Return how much each token looks at each other one, block by block.
 
         The tokens are, after [CLS] if there is one, the columns, steps, tokens of the
