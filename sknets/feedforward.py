@@ -242,3 +242,6 @@ class FeedforwardRegressor(_Feedforward, Regressor):
     >>> search.best_params_["alpha"] >= 10
     True
     """
+
+
+__all__ = ["FeedforwardClassifier", "FeedforwardRegressor"]
