@@ -175,6 +175,44 @@ def test_every_public_verb_is_documented(name):
             assert inspect.getdoc(getattr(value, verb)), f"{name}.{verb}"
 
 
+def test_type_checkers_see_the_names_that_are_loaded_on_first_use():
+    seen = []
+    for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("sknets"):
+            names = [alias.name for alias in node.names]
+            all_of = importlib.import_module(node.module).__all__
+            seen += all_of if names == ["*"] else names
+    assert sorted([*seen, "__version__"]) == sorted(sknets.__all__)
+
+
+def public_modules():
+    return {name for name in map(part_of, modules()) if not name.startswith("_")}
+
+
+def public_functions():
+    """Functions, methods and properties that a user can reach, by their names."""
+    for module in (sknets, *(getattr(sknets, name) for name in public_modules())):
+        own = [n for n, v in vars(module).items() if inspect.getmodule(v) is module]
+        for name in getattr(module, "__all__", own):
+            value = getattr(module, name)
+            yield name, value
+            for cls in value.__mro__ if isinstance(value, type) else ():
+                if cls.__module__.startswith("sknets"):
+                    for verb, member in vars(cls).items():
+                        member = getattr(member, "fget", member)
+                        yield verb, getattr(member, "__func__", member)
+
+
+def test_public_functions_have_types():
+    for name, function in public_functions():
+        if inspect.isfunction(function) and not name.startswith("_"):
+            signature = inspect.signature(function)
+            types = [p.annotation for p in signature.parameters.values()]
+            is_method = next(iter(signature.parameters), "") in ("self", "cls")
+            given = [*types[is_method:], signature.return_annotation]
+            assert inspect.Parameter.empty not in given, function.__qualname__
+
+
 def test_public_signatures_name_their_arguments():
     for name in sknets.__all__:
         value = getattr(sknets, name)
@@ -208,8 +246,7 @@ def test_names_are_loaded_on_first_use_and_without_others_news():
 
 
 def test_public_modules_are_attributes():
-    names = {part_of(path) for path in modules()}
-    public = {name for name in names if not name.startswith("_")}
+    public = public_modules()
     assert {"backpropagation", "display", "feedforward", "testing"} <= public
     assert public <= set(dir(sknets))
     for name in public:
