@@ -4,6 +4,22 @@
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what is loaded on first use, for type checkers and editors
+    from sknets.autoencoders import *
+    from sknets.backpropagation import gradient_check as gradient_check
+    from sknets.backpropagation import gradient_norms as gradient_norms
+    from sknets.boltzmann import *
+    from sknets.comparison import *
+    from sknets.convolutional import *
+    from sknets.feedforward import *
+    from sknets.graph import *
+    from sknets.inspection import *
+    from sknets.persistence import load as load
+    from sknets.recurrent import *
+    from sknets.recursive import *
+    from sknets.transformer import *
 
 __version__ = "0.1.0"
 

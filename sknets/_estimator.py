@@ -127,6 +127,10 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         ``early_stopping``.
     n_parameters_ : int
         How many numbers training adjusts.
+    reader_ : Reader
+        What reads X, with what it learned of the X of `fit`.
+    input_kind_ : str
+        The kind that the X of `fit` was.
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

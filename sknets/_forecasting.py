@@ -5,17 +5,17 @@ from __future__ import annotations
 import functools
 from copy import deepcopy
 from dataclasses import asdict, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from sknets._attempt import AllOrNothing
 from sknets._backtest import Backtest, backtest
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
 from sknets._inputs.reader import Learned
@@ -71,7 +71,7 @@ class Forecaster(Estimator):
     exogenous: list[Any] | None = param(default=None)
 
     @with_callbacks
-    def fit(self, y, X=None):
+    def fit(self, y: Any, X: Any = None) -> Self:
         """Learn to forecast a series.
 
         Parameters
@@ -98,7 +98,7 @@ class Forecaster(Estimator):
         """
         return self._train_all("_fit", y, X, goes_on=self.warm_start)
 
-    def partial_fit(self, y, X=None):
+    def partial_fit(self, y: Any, X: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         The choices, the scales and the intervals are those of the first call. Forecasts
@@ -115,7 +115,9 @@ class Forecaster(Estimator):
         """
         return self._train_all("_partial_fit", y, X, goes_on=True)
 
-    def predict(self, horizon=None, X_future=None, *, y=None, X=None):
+    def predict(
+        self, horizon: Any = None, X_future: Any = None, *, y: Any = None, X: Any = None
+    ) -> Any:
         """Forecast what follows.
 
         Parameters
@@ -152,8 +154,14 @@ class Forecaster(Estimator):
         return self._bands(*self._ask(horizon, X_future, y, X), [0.0])[0]
 
     def predict_interval(
-        self, horizon=None, X_future=None, *, coverage=0.9, y=None, X=None
-    ):
+        self,
+        horizon: Any = None,
+        X_future: Any = None,
+        *,
+        coverage: Any = 0.9,
+        y: Any = None,
+        X: Any = None,
+    ) -> Any:
         """Forecast between which values the future will be, so often.
 
         Parameters
@@ -184,8 +192,14 @@ class Forecaster(Estimator):
         return found if np.ndim(coverage) else found[coverage]
 
     def predict_quantiles(
-        self, horizon=None, X_future=None, *, quantiles=(0.1, 0.5, 0.9), y=None, X=None
-    ):
+        self,
+        horizon: Any = None,
+        X_future: Any = None,
+        *,
+        quantiles: Any = (0.1, 0.5, 0.9),
+        y: Any = None,
+        X: Any = None,
+    ) -> Any:
         """Forecast the values below which the future will be, so often.
 
         Parameters
@@ -215,7 +229,7 @@ class Forecaster(Estimator):
         bands = self._bands(*asked, [2 * share - 1 for share in shares])
         return dict(zip(shares, bands)) if np.ndim(quantiles) else bands[0]
 
-    def score(self, y, X=None):
+    def score(self, y: Any, X: Any = None) -> float:
         """Return how good forecasts of the values after the fitted series are.
 
         Parameters
@@ -279,16 +293,16 @@ class Forecaster(Estimator):
 
     def backtest(
         self,
-        y,
-        X=None,
+        y: Any,
+        X: Any = None,
         *,
-        horizon=None,
-        n_origins=5,
-        step=None,
-        initial=None,
-        refit=True,
-        coverage=None,
-    ):
+        horizon: int | None = None,
+        n_origins: int = 5,
+        step: int | None = None,
+        initial: int | None = None,
+        refit: bool = True,
+        coverage: float | None = None,
+    ) -> Backtest:
         """Forecast the past, from one origin after the other, never looking ahead.
 
         The estimator itself stays as it is, fitted or not: clones of it learn.
@@ -327,10 +341,8 @@ class Forecaster(Estimator):
             Where the first origin has little before it: less than two horizons, or
             without ``refit`` less than half of the series.
         """
-        return backtest(
-            self,
-            *(y, X, horizon, n_origins, step, initial, refit, coverage),
-        )
+        asked = horizon, n_origins, step, initial, refit, coverage
+        return backtest(self, y, X, *asked)
 
     # -- for the engine ------------------------------------------------------------
 
@@ -463,7 +475,7 @@ class Forecaster(Estimator):
         read_exogenous(self.reader_, X, history, reset=False)
         return history
 
-    def _ask(self, horizon: Any, X_future: Any, y: Any, X: Any) -> tuple:
+    def _ask(self, horizon: Any, X_future: Any, y: Any, X: Any) -> tuple[Any, Any, Any]:
         """The series to go on from, the exogenous values to come, and the steps."""
         check_is_fitted(self)
         history = self._start(y, X)

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any, Literal, dataclass_transform
+from typing import Any, Literal, Self, dataclass_transform
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class Declared:
         __init__.__signature__ = inspect.signature(generated)  # type: ignore[attr-defined]
         cls.__init__ = __init__  # type: ignore[method-assign]
 
-    def set_params(self, **params: Any) -> Any:
+    def set_params(self, **params: Any) -> Self:
         """Set parameters by name, as in scikit-learn; return the estimator."""
         names = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
         for name, value in params.items():

@@ -109,7 +109,7 @@ class PerStep(Estimator):
         x = self._check_input(X, reset=False)
         return steps(self.net_.batches(x, run), len(x), x.listed)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy or R²; over all steps if ``per_step``.
 
         Parameters

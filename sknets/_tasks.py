@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ from sklearn.base import (
     ClassifierMixin,
     RegressorMixin,
 )
-from sklearn.callback import with_callbacks
 from sklearn.exceptions import DataConversionWarning
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
@@ -29,6 +28,7 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor, nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.containers import Ragged
 from sknets._engine.players import Terms
 from sknets._estimator import Estimator
@@ -59,7 +59,7 @@ class Classifier(ClassifierMixin, Estimator):
     class_weight: dict[Any, float] | Literal["balanced"] | None = param(default=None)
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on labelled samples.
 
         Parameters
@@ -85,7 +85,9 @@ class Classifier(ClassifierMixin, Estimator):
         """
         return self._fit(X, y, sample_weight)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         The statistics of X (`standardize`) are those of the first call.
@@ -123,7 +125,7 @@ class Classifier(ClassifierMixin, Estimator):
             )
         return self._partial_fit(X, y, sample_weight, classes)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each sample.
 
         Parameters
@@ -136,7 +138,7 @@ class Classifier(ClassifierMixin, Estimator):
         """
         return each(self._outputs(X, self._decode), self._labels_of)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class.
 
         Parameters
@@ -150,7 +152,7 @@ class Classifier(ClassifierMixin, Estimator):
         """
         return self._outputs(X, self._probabilities)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithm of `predict_proba`, exact for tiny probabilities.
 
         Parameters
@@ -163,7 +165,7 @@ class Classifier(ClassifierMixin, Estimator):
         """
         return self._outputs(X, self._log_probabilities)
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Return the network's raw scores (logits).
 
         Parameters
@@ -335,7 +337,7 @@ class Regressor(RegressorMixin, Estimator):
     _task: ClassVar[str] = "regression"
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on samples with known values.
 
         Parameters
@@ -365,7 +367,7 @@ class Regressor(RegressorMixin, Estimator):
         """
         return self._fit(X, y, sample_weight)
 
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         The statistics of X (`standardize`) and y are those of the first call.
@@ -381,7 +383,7 @@ class Regressor(RegressorMixin, Estimator):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return the expected value of each sample.
 
         Parameters

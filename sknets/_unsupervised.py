@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -12,11 +12,11 @@ from sklearn.base import (
     OutlierMixin,
     TransformerMixin,
 )
-from sklearn.callback import with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._estimator import Estimator
 from sknets._params import param
 
@@ -30,7 +30,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     _task: ClassVar[str] = "transformation"
 
     @with_callbacks
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from unlabelled samples.
 
         Parameters
@@ -46,7 +46,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         return self._fit(X)
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         Parameters
@@ -74,7 +74,12 @@ class Sampler:
     samples can be asked for by y, ``_encode_condition(y)``.
     """
 
-    def sample(self, n_samples=1, y=None, random_state=None):
+    def sample(
+        self,
+        n_samples: int = 1,
+        y: Any = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
         """Draw new samples from what was learned.
 
         Parameters
@@ -149,7 +154,7 @@ class OutlierDetector(OutlierMixin, Estimator):
     contamination: float = param(default=0.1, above=0, at_most=0.5)
 
     @with_callbacks
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what samples usually are like.
 
         Parameters
@@ -175,7 +180,7 @@ class OutlierDetector(OutlierMixin, Estimator):
         self._learn_threshold(X)
         return self
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         Parameters
@@ -197,7 +202,7 @@ class OutlierDetector(OutlierMixin, Estimator):
         scores = self.score_samples(X)
         self.offset_ = float(np.percentile(scores, 100 * self.contamination))
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Return how usual each sample is; the lower, the more of an outlier.
 
         Parameters
@@ -210,7 +215,7 @@ class OutlierDetector(OutlierMixin, Estimator):
         """
         raise NotImplementedError
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Return the scores above the threshold; negative ones are outliers'.
 
         Parameters
@@ -224,7 +229,7 @@ class OutlierDetector(OutlierMixin, Estimator):
         scores = self.score_samples(X)
         return scores - self.offset_
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return -1 for outliers and 1 for all others.
 
         Parameters

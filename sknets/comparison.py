@@ -326,3 +326,6 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return leaderboard_html(self.table, self.summary, self.notes)
+
+
+__all__ = ["Comparison", "all_estimators", "compare"]

@@ -204,34 +204,15 @@ class FeedforwardClassifier(_Feedforward, Classifier):
 
 
 class FeedforwardRegressor(_Feedforward, Regressor):
-    """Multilayer perceptron that predicts numbers, trained by backpropagation [1]_.
+    """Multilayer perceptron that predicts numbers, trained by backpropagation.
+
+    X, the network, its training and all parameters and attributes but those below are
+    as in `sknets.FeedforwardClassifier`; without classes there is no ``class_weight``.
 
     Parameters
     ----------
     hidden_layer_sizes : int or tuple of int, default=(100,)
         Units of each hidden layer; ``()`` is linear regression.
-    activation : str, default="relu"
-        Of the hidden layers: "relu", "tanh", "sigmoid", "identity", "leaky_relu",
-        "elu", "gelu" or "silu".
-    dropout : float, default=0.0
-        The share of hidden units switched off at each step of training [2]_.
-    normalization : {"batch", "layer"}, default=None
-        Batch [3]_ or layer [4]_ normalisation before each activation. A batch of one
-        row has no variance: it is normalised as in prediction.
-    standardize : bool, default=True
-        Centre and scale the columns of X by their (weighted) mean and standard
-        deviation in `fit`, so that raw tables work; a sparse X is only scaled.
-    categorical_features : list, "from_dtype" or None, default="from_dtype"
-        Names or positions (or a mask) of the columns whose values are categories: each
-        category gets a learned vector (entity embeddings [5]_). "from_dtype" takes a
-        DataFrame's columns of dtype category. Unknown categories in `predict` count as
-        none; missing ones are a category of their own if `fit` saw any.
-    alpha : float, default=5.0
-        L2 penalty of the weight matrices, divided by the number of samples (the sum of
-        their weights): like a prior, it matters less the more data there are. It adds
-        to ``weight_decay``, which does not depend on the number of samples.
-    batch_size : int, default=100
-        Samples a step.
 
     Attributes
     ----------
@@ -239,32 +220,11 @@ class FeedforwardRegressor(_Feedforward, Regressor):
         What y was centred and scaled by in training; undone in `predict`.
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
-    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
-        What X was centred and scaled by, if ``standardize``.
-    categorical_columns_ : ndarray of int
-        Positions of the categorical columns, if there are any.
-    categories_ : list of ndarray
-        The categories of each of them, the last None if some were missing.
 
     Notes
     -----
-    Training is the same for all estimators: for ``max_epochs``, ``lr``, ``optimizer``,
-    ``lr_schedule``, ``early_stopping``, ``warm_start``, ``precision``, ``device``,
-    ``random_state``, ``verbose``, ``callbacks`` and the rest, and for ``net_``,
-    ``loss_curve_`` and the other attributes of training, see
-    `sknets._estimator.Estimator`.
-
-    References
-    ----------
-    .. [1] D. E. Rumelhart, G. E. Hinton, R. J. Williams. Learning representations by
-       back-propagating errors. Nature 323, 1986. Trained here in mini-batches by Adam
-       instead of by full-batch gradient descent.
-    .. [2] N. Srivastava et al. Dropout: A Simple Way to Prevent Neural Networks from
-       Overfitting. JMLR 15, 2014. Scaled in training, not in prediction.
-    .. [3] S. Ioffe, C. Szegedy. Batch Normalization. ICML 2015.
-    .. [4] J. L. Ba, J. R. Kiros, G. E. Hinton. Layer Normalization. 2016.
-    .. [5] C. Guo, F. Berkhahn. Entity Embeddings of Categorical Variables. 2016. Half
-       as many dimensions as categories, at most 50.
+    The loss is the squared error of y, centred and scaled; several outputs share all
+    hidden layers.
 
     Examples
     --------
@@ -282,3 +242,6 @@ class FeedforwardRegressor(_Feedforward, Regressor):
     >>> search.best_params_["alpha"] >= 10
     True
     """
+
+
+__all__ = ["FeedforwardClassifier", "FeedforwardRegressor"]

@@ -405,3 +405,6 @@ def a_missing_device_falls_back_to_the_cpu(estimator, X, y):
     assert estimator.net_.device == "cpu"
     for verb, output in outputs(estimator, X).items():
         assert_close(output, expected[verb], estimator.net_.dtype)
+
+
+__all__ = ["check_estimator_on", "checks_on"]

@@ -1,7 +1,9 @@
 """Every estimator of the library keeps scikit-learn's contract and our own."""
 
+import inspect
 import logging
 import os
+import re
 from unittest import SkipTest
 
 import joblib
@@ -223,15 +225,19 @@ OF_A_CLASS = {
 OF_A_KIND = {"threads_do_not_disturb_each_other"}
 
 
+def cases_of(cls):
+    """An X and y of each kind that an estimator takes."""
+    cases = {"table": CASES[cls._task]} if cls in TABULAR else {}
+    for kind, given in KINDS.items():
+        takes = kind.partition(" ")[0] in {kind.name for kind in cls._inputs}
+        if takes and cls._task in given:
+            cases[kind] = given[cls._task]
+    return cases
+
+
 def own_checks():
     for cls in ESTIMATORS:
-        cases = {}
-        if cls in TABULAR:
-            cases["table"] = CASES[cls._task]
-        for kind, given in KINDS.items():
-            takes = kind.partition(" ")[0] in {kind.name for kind in cls._inputs}
-            if takes and cls._task in given:
-                cases[kind] = given[cls._task]
+        cases = cases_of(cls)
         estimator = cls(**epochs(cls, 2), lr=1e-2, **CHOSEN.get(cls._task, {}))
         longer = clone(estimator).set_params(**epochs(cls, 4))
         for kind, case in cases.items():
@@ -249,6 +255,22 @@ def own_checks():
 @pytest.mark.parametrize("check", list(own_checks()))
 def test_own_check(check):
     check()
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_every_attribute_is_documented(cls):
+    own = inspect.getdoc(cls)
+    twins = re.findall(r"as in\s+`sknets\.(\w+)`", own)
+    pages = [own, *(inspect.getdoc(getattr(sknets, twin)) for twin in twins)]
+    docs = "\n".join([*pages, inspect.getdoc(Estimator)])
+    lines = re.findall(r"^(\w+_(?:, \w+_)*)(?: : .+)?$", docs, re.MULTILINE)
+    documented = {name for line in lines for name in line.split(", ")}
+    estimator = cls(**epochs(cls, 2), **CHOSEN.get(cls._task, {}))
+    for X, y in cases_of(cls).values():
+        fitted = estimator.fit(X) if y is None else estimator.fit(X, y)
+        names = [n for n in dir(fitted) if n[0] != "_" and n[-1] == "_"]
+        found = {name for name in names if hasattr(fitted, name)}
+        assert found <= documented, found - documented
 
 
 def test_every_tabular_estimator_takes_scikit_learns_whole_list():

@@ -116,30 +116,54 @@ ESTIMATORS = [
 ]
 
 
-@pytest.mark.parametrize("cls", ESTIMATORS)
-def test_every_field_is_documented(cls):
-    docs = "\n".join(inspect.getdoc(c) or "" for c in (cls, Estimator))
-    for field in dataclasses.fields(cls):
-        assert re.search(rf"^{field.name} : ", docs, re.MULTILINE), field.name
+def page(cls):
+    """The docstrings that together tell of a class; the last one has the last word.
+
+    A Regressor names its Classifier, "as in `sknets.X`", and tells what differs.
+    """
+    own = inspect.getdoc(cls)
+    twins = re.findall(r"as in\s+`sknets\.(\w+)`", own)
+    assert set(twins) <= {twin.__name__ for twin in ESTIMATORS}
+    return [
+        inspect.getdoc(Estimator),
+        *(inspect.getdoc(getattr(sknets, twin)) for twin in twins),
+        own,
+    ]
+
+
+def documented_parameters(doc):
+    """Each parameter's default and the lines that tell of it."""
+    entries = re.findall(r"^(\w+) : .*default=(.+)\n((?: .*\n)+)", doc, re.MULTILINE)
+    return {name: (ast.literal_eval(default), text) for name, default, text in entries}
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
-def test_documented_defaults_are_the_defaults(cls):
+def test_every_parameter_is_documented_with_its_default(cls):
+    fields = {field.name: field.default for field in dataclasses.fields(cls)}
     documented = {}
-    for doc in (inspect.getdoc(Estimator), inspect.getdoc(cls)):
-        for line in re.findall(r"^\w+ : .*default=.+$", doc, re.MULTILINE):
-            name, _, rest = line.partition(" : ")
-            documented[name] = ast.literal_eval(rest.partition("default=")[2])
-    for field in dataclasses.fields(cls):
-        assert documented[field.name] == field.default, field.name
-    assert len(documented) == len(dataclasses.fields(cls))
+    for doc in page(cls):
+        documented |= documented_parameters(doc)
+    for name, default in fields.items():
+        assert name in documented, name
+        assert documented[name][0] == default, name
+    assert documented_parameters(inspect.getdoc(cls)).keys() <= fields.keys()
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_page_says_everything_once(cls):
+    *others, own = map(documented_parameters, page(cls))
+    for name, entry in own.items():
+        assert entry not in [other.get(name) for other in others], name
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_every_class_cites_its_source_and_shows_an_example(cls):
-    doc = inspect.getdoc(cls)
-    assert "References\n----------" in doc and re.search(r"\b(19|20)\d\d\b", doc)
-    assert "Examples\n--------" in doc and f"from sknets import {cls.__name__}" in doc
+    *_, own = docs = page(cls)
+    assert "Examples\n--------" in own and f"from sknets import {cls.__name__}" in own
+    sources = [doc for doc in docs[1:] if "References\n----------" in doc]
+    assert sources and all(re.search(r"\b(19|20)\d\d\b", doc) for doc in sources)
+    cited = set(re.findall(r"(?<!\.\. )\[(\d)\]_", own))
+    assert cited == set(re.findall(r"^\.\. \[(\d)\] ", own, re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", [n for n in sknets.__all__ if n[0] != "_"])
@@ -149,6 +173,44 @@ def test_every_public_verb_is_documented(name):
     for verb, member in vars(value).items() if isinstance(value, type) else ():
         if not verb.startswith("_") and callable(member):
             assert inspect.getdoc(getattr(value, verb)), f"{name}.{verb}"
+
+
+def test_type_checkers_see_the_names_that_are_loaded_on_first_use():
+    seen = []
+    for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("sknets"):
+            names = [alias.name for alias in node.names]
+            all_of = importlib.import_module(node.module).__all__
+            seen += all_of if names == ["*"] else names
+    assert sorted([*seen, "__version__"]) == sorted(sknets.__all__)
+
+
+def public_modules():
+    return {name for name in map(part_of, modules()) if not name.startswith("_")}
+
+
+def public_functions():
+    """Functions, methods and properties that a user can reach, by their names."""
+    for module in (sknets, *(getattr(sknets, name) for name in public_modules())):
+        own = [n for n, v in vars(module).items() if inspect.getmodule(v) is module]
+        for name in getattr(module, "__all__", own):
+            value = getattr(module, name)
+            yield name, value
+            for cls in value.__mro__ if isinstance(value, type) else ():
+                if cls.__module__.startswith("sknets"):
+                    for verb, member in vars(cls).items():
+                        member = getattr(member, "fget", member)
+                        yield verb, getattr(member, "__func__", member)
+
+
+def test_public_functions_have_types():
+    for name, function in public_functions():
+        if inspect.isfunction(function) and not name.startswith("_"):
+            signature = inspect.signature(function)
+            types = [p.annotation for p in signature.parameters.values()]
+            is_method = next(iter(signature.parameters), "") in ("self", "cls")
+            given = [*types[is_method:], signature.return_annotation]
+            assert inspect.Parameter.empty not in given, function.__qualname__
 
 
 def test_public_signatures_name_their_arguments():
@@ -184,8 +246,7 @@ def test_names_are_loaded_on_first_use_and_without_others_news():
 
 
 def test_public_modules_are_attributes():
-    names = {part_of(path) for path in modules()}
-    public = {name for name in names if not name.startswith("_")}
+    public = public_modules()
     assert {"backpropagation", "display", "feedforward", "testing"} <= public
     assert public <= set(dir(sknets))
     for name in public:

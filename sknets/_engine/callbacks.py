@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+from sklearn import callback
 from tqdm.auto import tqdm
 
 from sknets._engine.device import to_numpy, to_torch
 from sknets._engine.net import StopPhase, StopTraining
 from sknets._engine.stock import Callback
+
+Fit = TypeVar("Fit", bound=Callable[..., Any])
+
+
+def with_callbacks(fit: Fit) -> Fit:
+    """scikit-learn's decorator of `fit`, for type checkers: it has no types itself."""
+    return callback.with_callbacks(fit)
 
 
 class Resumable(Callback):
@@ -147,4 +155,10 @@ class ScikitLearnCallbacks(Callback):
         self.estimator = self.context = self.reconstruct = None
 
 
-__all__ = ["BestWeights", "Progress", "Resumable", "ScikitLearnCallbacks"]
+__all__ = [
+    "BestWeights",
+    "Progress",
+    "Resumable",
+    "ScikitLearnCallbacks",
+    "with_callbacks",
+]

@@ -264,7 +264,7 @@ class ConvolutionalAutoencoderTransformer(ReadsImages, Codes, Encoder):
             samples = samples.flatten(1)
         return samples.contiguous().numpy()
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the codes of samples.
 
         Parameters
@@ -277,7 +277,7 @@ class ConvolutionalAutoencoderTransformer(ReadsImages, Codes, Encoder):
         """
         return self._outputs(X, features=True)
 
-    def inverse_transform(self, Z):
+    def inverse_transform(self, Z: Any) -> np.ndarray:
         """Return the samples that codes stand for.
 
         Parameters
@@ -293,7 +293,7 @@ class ConvolutionalAutoencoderTransformer(ReadsImages, Codes, Encoder):
         codes = self._read_codes(Z, "inverse_transform")
         return self._samples(self._collect(codes, self.net_.module_.decode))
 
-    def reconstruct(self, X):
+    def reconstruct(self, X: Any) -> np.ndarray:
         """Return what is left of samples after compression.
 
         Parameters
@@ -310,7 +310,7 @@ class ConvolutionalAutoencoderTransformer(ReadsImages, Codes, Encoder):
         grid = self._outputs(X, module.decode, features=True)
         return self._samples(grid)
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: Any = None) -> float:
         """Return minus the mean squared error of the reconstruction, a number a pixel.
 
         In the units of X, bytes taken as numbers from 0 to 1.

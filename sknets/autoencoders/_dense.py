@@ -307,7 +307,7 @@ class AutoencoderTransformer(_Dense, Encoder):
         standardize = self.net_.module_.standardize
         return output if standardize is None else standardize.inverse(output)
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the codes of samples.
 
         Parameters
@@ -320,7 +320,7 @@ class AutoencoderTransformer(_Dense, Encoder):
         """
         return self._outputs(X, features=True)
 
-    def inverse_transform(self, Z):
+    def inverse_transform(self, Z: Any) -> np.ndarray:
         """Return the samples that codes stand for.
 
         Parameters
@@ -336,7 +336,7 @@ class AutoencoderTransformer(_Dense, Encoder):
         decode = self.net_.module_.decode
         return self._collect(codes, lambda z: self._restored(decode(z)))
 
-    def reconstruct(self, X):
+    def reconstruct(self, X: Any) -> np.ndarray:
         """Return what is left of samples after compression.
 
         Parameters
@@ -349,7 +349,7 @@ class AutoencoderTransformer(_Dense, Encoder):
         """
         return self._outputs(X, self._restored)
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: Any = None) -> float:
         """Return minus the mean squared error of the reconstruction.
 
         In the units of X, whatever ``loss`` and ``standardize`` are, so that a search
@@ -538,7 +538,7 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
         output = self._collect(rows, both).astype(np.float64)
         return output[:, : self.n_components_], output[:, self.n_components_ :]
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Return how usual each sample is; the lower, the more of an outlier.
 
         Parameters
@@ -561,7 +561,7 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
         error = (np.square(error) / self.error_variance_).mean(1)
         return -distance / code.shape[1] - error
 
-    def correct(self, X, max_iter=10):
+    def correct(self, X: Any, max_iter: int = 10) -> np.ndarray:
         """Replace the outlying values of outlying samples by what is restored.
 
         One value after another: the one without which the sample is most usual, until

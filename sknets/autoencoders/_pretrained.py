@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.callback import with_callbacks
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor, nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.collect import stacked
 from sknets._engine.data import Samples
 from sknets._engine.net import Net
@@ -171,7 +171,7 @@ class PretrainedClassifier(Scaled, Classifier):
         return tuple(sizes) if isinstance(sizes, tuple | list) else (int(sizes),)
 
     @with_callbacks
-    def fit(self, X, y):
+    def fit(self, X: Any, y: Any) -> Self:
         """Learn from all rows, and from the labels of some.
 
         Parameters
@@ -195,7 +195,7 @@ class PretrainedClassifier(Scaled, Classifier):
         """
         return self._fit(X, y)
 
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Train for one epoch; the first call pretrains.
 
         Parameters

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.special import logsumexp
-from sklearn.callback import with_callbacks
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_consistent_length,
@@ -18,6 +17,7 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor, nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.containers import Together, Values
 from sknets._engine.data import Samples
 from sknets._inputs import Table
@@ -229,7 +229,7 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
     n_importance_samples: int = param(default=50, at_least=1)
 
     @with_callbacks
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the distribution of samples.
 
         Parameters
@@ -252,7 +252,7 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
         """
         return self._fit(X, y)
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         Parameters
@@ -327,7 +327,7 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
 
     # -- verbs -----------------------------------------------------------------------
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the mean of each sample's code.
 
         Parameters
@@ -340,7 +340,7 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
         """
         return self._outputs(X)
 
-    def inverse_transform(self, Z, y=None):
+    def inverse_transform(self, Z: Any, y: Any = None) -> np.ndarray:
         """Return the mean of the samples that codes stand for.
 
         Parameters
@@ -367,7 +367,13 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
             )
         return self._collect(codes, module.decode)
 
-    def sample(self, n_samples=1, y=None, random_state=None, noise=False):
+    def sample(
+        self,
+        n_samples: int = 1,
+        y: Any = None,
+        random_state: int | np.random.RandomState | None = None,
+        noise: bool = False,
+    ) -> np.ndarray:
         """Draw new samples: codes from the standard normal distribution, decoded.
 
         Parameters
@@ -406,7 +412,7 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
             return super()._encode_condition(y)
         return self._codes_of(y, "sample")
 
-    def score_samples(self, X, y=None):
+    def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """Return a lower bound of each sample's log-density, nearly tight [5]_.
 
         The same ``n_importance_samples`` draws for every sample and call. The density
@@ -448,7 +454,7 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
         each = [bound(np.full(len(rows), label)) for label in classes]
         return logsumexp(np.stack(each, 1) + np.log(self.class_prior_), axis=1)
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of `score_samples`, for a search to tune by.
 
         Parameters

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._engine.net import Net
 from sknets._engine.optim import Recipe
@@ -147,7 +147,7 @@ class DBNFeatures(BoltzmannUnits, Sampler, Encoder):
     lr: float = param(default=0.05, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="sgd")
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the probability of each unit of the last layer to be on.
 
         Parameters
@@ -165,7 +165,7 @@ class DBNFeatures(BoltzmannUnits, Sampler, Encoder):
         """
         return self._outputs(X)
 
-    def inverse_transform(self, H):
+    def inverse_transform(self, H: Any) -> np.ndarray:
         """Return the expected X, layer by layer, for given units of the last layer.
 
         Parameters
@@ -183,7 +183,7 @@ class DBNFeatures(BoltzmannUnits, Sampler, Encoder):
             stack = self.net_.module_
             return stack.down(H, len(stack.machines)).cpu().numpy()
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: Any = None) -> float:
         """Return minus the mean squared error of X restored from the last layer.
 
         In the units of X, as `AutoencoderTransformer.score`; a search may tune by it.
@@ -392,7 +392,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
     lr: float = param(default=0.005, above=0)
 
     @with_callbacks
-    def fit(self, X, y):
+    def fit(self, X: Any, y: Any) -> Self:
         """Pretrain on the samples, then train on their labels.
 
         Parameters
@@ -415,7 +415,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         """
         return self._fit(X, y)
 
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Train for one epoch, after pretraining at the first call.
 
         Parameters

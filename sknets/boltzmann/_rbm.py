@@ -251,7 +251,7 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
     lr: float = param(default=0.05, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="sgd")
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the probability of each hidden unit to be on.
 
         Parameters
@@ -269,7 +269,7 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
         """
         return self._outputs(X)
 
-    def inverse_transform(self, H):
+    def inverse_transform(self, H: Any) -> np.ndarray:
         """Return the expected X for given hidden units.
 
         Parameters
@@ -287,7 +287,12 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
         with torch.inference_mode():
             return rbm.data(rbm.visible_mean(H)).cpu().numpy()
 
-    def gibbs(self, X, n_steps=1, random_state=None):
+    def gibbs(
+        self,
+        X: Any,
+        n_steps: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
         """Return where Gibbs chains are that began at X.
 
         Parameters
@@ -319,7 +324,7 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
 
         return self._on_batches(X, run)
 
-    def free_energy(self, X):
+    def free_energy(self, X: Any) -> np.ndarray:
         """Return minus the logarithm of each row's unnormalised probability.
 
         Less `log_partition_function` with its sign turned it is the log-likelihood:
@@ -338,7 +343,7 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
         rbm = self.net_.module_
         return self._on_batches(X, lambda x: rbm.free_energy(rbm.visible(x)))
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Return how well the machine knows each row; the higher, the better.
 
         Binary units: the pseudo-likelihood ``Σ_i log p(v_i | all others)``, exact and
@@ -366,7 +371,7 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
             kind = hyvarinen_score
         return self._on_batches(X, lambda x: kind(rbm, rbm.visible(x)))
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of `score_samples`, so that a search can tune by it.
 
         Parameters
@@ -382,8 +387,12 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
         return float(self.score_samples(X).mean())
 
     def log_partition_function(
-        self, method="auto", n_chains=100, n_steps=1000, random_state=None
-    ):
+        self,
+        method: Literal["auto", "exact", "ais"] = "auto",
+        n_chains: int = 100,
+        n_steps: int = 1000,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> float:
         """Return log Z, which turns free energies into log-likelihoods.
 
         Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,13 @@ from sklearn.base import (
     RegressorMixin,
     TransformerMixin,
 )
-from sklearn.callback import with_callbacks
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
@@ -153,7 +153,8 @@ class RBMRecommender(
     ``eliminate_zeros()`` first if they are none) or dense with NaN for what is not
     rated. Names of users and items may be anything hashable. In `predict` either form
     does, whatever `fit` had. A row of a matrix is a user by its own ratings, so new
-    users need no training; of a DataFrame the columns are matched by name.
+    users need no training; of a DataFrame the columns are matched by name. `explain`
+    asks the users of like ratings, as in [2]_.
 
     Two ratings of one item by one user are refused unless they are equal. Users and
     items without any rating are legal and learn nothing.
@@ -181,7 +182,7 @@ class RBMRecommender(
     .. [1] R. Salakhutdinov, A. Mnih, G. E. Hinton. Restricted Boltzmann Machines for
        Collaborative Filtering. ICML 2007.
     .. [2] B. Abdollahi, O. Nasraoui. Explainable Restricted Boltzmann Machines for
-       Collaborative Filtering. ICML WHI 2016. (`explain`)
+       Collaborative Filtering. ICML WHI 2016.
 
     Examples
     --------
@@ -231,7 +232,7 @@ class RBMRecommender(
     weight_decay: float = param(default=0.02, at_least=0)
 
     @with_callbacks
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from ratings.
 
         Parameters
@@ -253,7 +254,7 @@ class RBMRecommender(
         """
         return self._fit(X, y)
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         The items, the levels and the biases to begin with are those of the first call.
@@ -270,7 +271,7 @@ class RBMRecommender(
         """
         return self._partial_fit(X, y)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return expected ratings.
 
         Parameters
@@ -290,7 +291,7 @@ class RBMRecommender(
         module = self.net_.module_
         return self._collect(x, lambda b: module.complete(b, levels))
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return how probable it is that each hidden unit is on.
 
         Parameters
@@ -305,7 +306,7 @@ class RBMRecommender(
         x = self._container(X)
         return self._collect(x, self.net_.module_.features)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return R² of the expected ratings.
 
         Parameters
@@ -333,7 +334,7 @@ class RBMRecommender(
             y = self._third_column(X) if y is None else y
         return float(r2_score(y, found, sample_weight=sample_weight))
 
-    def recommend(self, users, k=10):
+    def recommend(self, users: Any, k: int = 10) -> pd.DataFrame:
         """Return the best items that a user has not rated.
 
         Parameters
@@ -386,7 +387,7 @@ class RBMRecommender(
             frames.append(pd.DataFrame({"user": [name] * len(best), **columns}))
         return pd.concat(frames, ignore_index=True)
 
-    def explain(self, user, item, n_neighbors=50):
+    def explain(self, user: Any, item: Any, n_neighbors: int = 50) -> Explanation:
         """Return what the users who rate most alike say of an item.
 
         Parameters

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
@@ -207,7 +208,7 @@ class _Convolutional(
             if samples is not None:
                 samples.x = table
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the penultimate features: what the last layer decides by.
 
         Parameters
@@ -382,64 +383,15 @@ class CNNClassifier(_Convolutional, Classifier):
 
 
 class CNNRegressor(_Convolutional, Regressor):
-    """Convolutional network that predicts numbers from images, signals or volumes [1]_.
+    """Convolutional network that predicts numbers from images, signals or volumes.
+
+    X, the network, its training and all parameters and attributes but those below are
+    as in `sknets.CNNClassifier`; without classes there is no ``class_weight``.
 
     Parameters
     ----------
-    channels : int or tuple of int, default=(24, 48, 96)
-        Filters of each convolution. One after the other: convolution, pooling,
-        normalisation, activation.
-    kernel_size : int, default=3
-        Side of the filters; borders are padded with zeros.
-    pooling : {"max", "average"} or None, default="max"
-        How each convolution's output is halved; sides below 4 are left as they are.
-    batch_norm : bool or "auto", default="auto"
-        Batch normalisation [2]_. "auto": for all but plain rows.
-    activation : str, default="relu"
-        "relu", "tanh", "sigmoid", "identity", "leaky_relu", "elu", "gelu" or "silu".
-    hidden_layer_sizes : int or tuple of int, default=(128,)
-        Units of the dense layers between the last convolution and the output; the last
-        of them gives the features of `transform`. ``()``: none.
-    dropout : float, default=0.0
-        The share of units switched off before each dense layer in training [3]_.
-    backbone : str, default=None
-        A convolutional classifier of torchvision by name, such as "resnet18", "vgg11",
-        "alexnet" or "mobilenet_v3_small", instead of the stack above. Its last layer
-        is replaced. Images need 32 pixels a side or more (see ``resize``).
-    weights : str, path or None, default=None
-        Pretrained weights of the backbone: "DEFAULT" downloads torchvision's best; a
-        path names a file of them (``torch.save`` of a state dict, or safetensors).
-        None: random ones.
-    freeze_backbone : bool, default=False
-        Train the new last layer only. Without ``augment`` the backbone then sees each
-        image once, not once an epoch.
-    augment : str, callable, list or None, default=None
-        Random changes of the images in training: "flip" (left to right), "shift" (by
-        up to a tenth of a side, zeros move in), "crop" (a window of four fifths of each
-        side or more, stretched), a function of one image tensor (channels, ...) such as
-        torchvision's v2 transforms, or a list of these.
-    image_shape : tuple of int, default=None
-        What X of flat rows holds: (height, width), or with channels; None: rows are
-        signals of one channel.
-    resize : int or tuple of int, default=None
-        Bring all samples to this size. None: as they are; a list of unequal images is
-        brought to its median size.
-    channel_order : {"auto", "first", "last"}, default="auto"
-        Which axis of a sample holds the channels. "auto": the last if it is at most 4
-        long, else the first if that is; of a signal the shorter one. Setting it also
-        says that there is such an axis.
-    spatial_dims : int, default=None
-        1 for signals, 2 for images, 3 for volumes. None tells by the axes of X: rows
-        are signals, (n, a, b) are grey images unless one axis is at most 16 and a
-        quarter of the other, (n, a, b, c) images, (n, a, b, c, d) volumes.
     max_epochs : int, default=10
         How often training goes through the data.
-    batch_size : int, default=64
-        Samples a step.
-    lr : float, default=0.003
-        The highest learning rate of the schedule.
-    lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
-        A few epochs are enough with "one_cycle"; see `sknets._estimator.Estimator`.
 
     Attributes
     ----------
@@ -447,46 +399,6 @@ class CNNRegressor(_Convolutional, Regressor):
         What y was centred and scaled by in training; undone in `predict`.
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
-    sample_shape_ : tuple or None
-        Shape of a sample as given; None where samples may differ in size.
-    image_size_ : tuple of int
-        Extent of what the network sees, without channels.
-    n_channels_ : int
-    spatial_dims_ : int
-        1, 2 or 3.
-    channel_axis_ : int or None
-        0 or -1 of a sample's axes, None if it has none for channels.
-    pixel_unit_ : {"byte", "unit", "raw"}
-        What X was: uint8 (divided by 255), floats within [0, 1], or other numbers.
-    x_mean_, x_scale_ : ndarray of shape (n_channels_,)
-        What each channel is centred and scaled by: its own (weighted) mean and standard
-        deviation, or those of ImageNet for pretrained weights.
-
-    Notes
-    -----
-    X is one of: images ``(n, height, width)``, ``(n, height, width, channels)`` or
-    ``(n, channels, height, width)``; a list of images of unequal size; signals
-    ``(n, length, channels)``; volumes ``(n, depth, height, width, channels)``; flat
-    rows with ``image_shape``; plain rows. uint8 or float, computed in float32 (plain
-    rows in their own dtype).
-
-    Training is the same for all estimators: for ``optimizer``, ``early_stopping``,
-    ``warm_start``, ``precision``, ``device``, ``random_state``, ``verbose``,
-    ``callbacks`` and the rest, and for ``net_``, ``loss_curve_`` and the other
-    attributes of training, see `sknets._estimator.Estimator`.
-    ``precision="bfloat16"`` takes about two thirds of the time on images of 28 x 28
-    pixels or more, where the processor has instructions for it; on smaller ones and on
-    volumes it is slower.
-
-    References
-    ----------
-    .. [1] Y. LeCun, L. Bottou, Y. Bengio, P. Haffner. Gradient-Based Learning Applied
-       to Document Recognition. Proc. IEEE 86, 1998. Here with rectified units, max
-       pooling and Adam; pooling comes before normalisation and activation, which then
-       have a quarter of the work.
-    .. [2] S. Ioffe, C. Szegedy. Batch Normalization. ICML 2015.
-    .. [3] N. Srivastava et al. Dropout: A Simple Way to Prevent Neural Networks from
-       Overfitting. JMLR 15, 2014. Scaled in training, not in prediction.
 
     Examples
     --------

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
@@ -376,7 +377,7 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
             if samples is not None:
                 samples.x = seen.to(clips.device, clips.dtype)
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the penultimate features: what the last layer decides by.
 
         Parameters

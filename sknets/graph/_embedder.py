@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from torch import nn
 
 from sknets._engine.data import Samples
@@ -205,7 +206,7 @@ class GNNEmbedder(NodeEstimator, Encoder):
             self.n_negatives,
         )
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the vectors of nodes.
 
         Parameters

@@ -101,7 +101,7 @@ class _OnGraphs(
             self.mean_size_,
         )
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the vectors that graphs are pooled to: what the output is made from.
 
         Parameters
@@ -255,58 +255,10 @@ class GraphClassifier(_OnGraphs, Classifier):
 
 
 class GraphRegressor(_OnGraphs, Regressor):
-    """Graph network that predicts numbers of whole graphs [1]_ [2]_.
+    """Graph network that predicts numbers of whole graphs.
 
-    Parameters
-    ----------
-    conv : {"gin", "gcn", "sage", "gat", "gatv2"}, default="gin"
-        The layer: graph isomorphism [1]_, sums over neighbours and two dense layers;
-        graph convolution; GraphSAGE with means; graph attention and its second form.
-    n_layers : int, default=3
-        Layers on top of each other: so many steps away a node hears from.
-    hidden_size : int, default=32
-        Numbers a node in each layer, of all heads together.
-    n_heads : int, default=4
-        Heads of "gat" and "gatv2".
-    dropout : float, default=0.0
-        The share of numbers switched off in training before each layer but the first,
-        and before the output.
-    norm : {"layer", "batch"} or None, default="batch"
-        Normalisation after each layer, of each node alone or over the nodes of a batch.
-        The latter predicts by running means over steps, which are unreliable where data
-        is small or nodes are alike.
-    pooling : {"sum", "mean", "max"}, default="sum"
-        What is made of the states of all nodes: sums tell sizes and counts [1]_, means
-        shares, the largest values whether there is such a node at all.
-    jumping_knowledge : bool, default=True
-        Whether the vector of a graph joins what all layers, the input included, are
-        pooled to [2]_; otherwise it is that of the last layer.
-    node_features : {"auto", "given", "degree", "constant"}, default="auto"
-        What the first layer sees of a node: its features; its number of neighbours (the
-        logarithm, and a column for each number up to 16); or a 1. "auto": its features,
-        or its number of neighbours if the graphs have none.
-    node_attributes : str or tuple of str, default=None
-        Names of the node attributes of networkx graphs that are their features:
-        numbers, arrays or strings.
-    categorical_features : bool or "auto", default="auto"
-        Whether each column of the features holds kinds of nodes and becomes a column of
-        0 and 1 for each of them. "auto": columns of strings, and a single column of
-        integers with at most 64 different ones. A kind that `fit` has not seen is 0 in
-        all of these columns.
-    edge_weight : str or None, default="weight"
-        The attribute of networkx edges with the weights, if there is one; None ignores
-        it.
-    standardize : bool, default=True
-        Whether features are centred and scaled by their standard deviation over all
-        nodes; columns of nothing but 0 and 1 are left as they are.
-    max_epochs : int, default=50
-        How often training goes through the graphs.
-    lr : float, default=0.01
-        The highest learning rate of the schedule.
-    lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
-        See `sknets._estimator.Estimator`.
-    weight_decay : float, default=0.0001
-        L2 penalty of weight matrices; biases are left alone.
+    X, the network, its training and all parameters and attributes but those below are
+    as in `sknets.GraphClassifier`; without classes there is no ``class_weight``.
 
     Attributes
     ----------
@@ -314,48 +266,10 @@ class GraphRegressor(_OnGraphs, Regressor):
         What y was centred and scaled by in training; undone in `predict`.
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
-    n_node_features_ : int
-        Columns of the features, those made of kinds of nodes included; 0 without.
-    node_categories_ : list
-        Of each column of the features as they were given the kinds that have a column
-        each, or None if it holds numbers.
-    node_features_ : str
-        "given", "degree" or "constant".
-    x_mean_, x_scale_ : ndarray of shape (n_node_features_,)
-        What features are centred and scaled by, where they are.
-    mean_size_ : float
-        Nodes of a graph on average, by which sums are divided above the pooled vectors.
 
     See Also
     --------
     GNNRegressor : numbers of the nodes of one graph.
-
-    Notes
-    -----
-    X is a list (or an object array, or a Series) of graphs of unequal size, each one in
-    a form that `sknets.graph_nodes` reads: networkx, PyTorch Geometric's ``Data``, an
-    adjacency matrix, sparse or an array, or a tuple ``(adjacency, features)``. Graphs
-    without edges and isolated nodes are legal, graphs without nodes are not. Edge
-    weights count for "gin", "gcn" and "sage"; other features of edges are not read. In
-    a directed graph a node hears from those with an edge to it.
-
-    The order of nodes, of graphs and the size of batches never change a prediction
-    beyond rounding. The layers are those of PyTorch Geometric, with equal results from
-    equal weights. All graphs are read once and joined into flat arrays, of which a
-    batch is gathered without a loop over graphs.
-
-    Training is the same for all estimators: for ``optimizer``, ``early_stopping``,
-    ``warm_start``, ``precision``, ``device``, ``random_state``, ``verbose``,
-    ``callbacks`` and the rest, and for ``net_``, ``loss_curve_`` and the other
-    attributes of training, see `sknets._estimator.Estimator`.
-
-    References
-    ----------
-    .. [1] K. Xu, W. Hu, J. Leskovec, S. Jegelka. How Powerful are Graph Neural
-       Networks? ICLR 2019. Here with a dense hidden layer above the pooled vectors, and
-       with normalisation after each layer but not within.
-    .. [2] K. Xu et al. Representation Learning on Graphs with Jumping Knowledge
-       Networks. ICML 2018. Here of whole graphs, as in [1]_.
 
     Examples
     --------

@@ -135,7 +135,7 @@ class KnowledgeGraphEmbedder(Encoder):
         default="cosine"
     )
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the vectors of each triple's head, relation and tail, side by side.
 
         Parameters
@@ -158,7 +158,7 @@ class KnowledgeGraphEmbedder(Encoder):
         """
         return self._outputs(X, features=True)
 
-    def score_triples(self, X):
+    def score_triples(self, X: Any) -> np.ndarray:
         """Return how plausible triples are; the higher, the more so.
 
         Parameters
@@ -180,7 +180,9 @@ class KnowledgeGraphEmbedder(Encoder):
         """
         return self._outputs(X)
 
-    def predict_tail(self, head, relation, k=10, exclude_known=True):
+    def predict_tail(
+        self, head: Any, relation: Any, k: int = 10, exclude_known: bool = True
+    ) -> pd.DataFrame:
         """Return the most plausible tails of a head and a relation.
 
         Parameters
@@ -207,7 +209,9 @@ class KnowledgeGraphEmbedder(Encoder):
         """
         return self._complete(head, relation, k, exclude_known, tails=True)
 
-    def predict_head(self, relation, tail, k=10, exclude_known=True):
+    def predict_head(
+        self, relation: Any, tail: Any, k: int = 10, exclude_known: bool = True
+    ) -> pd.DataFrame:
         """Return the most plausible heads of a relation and a tail.
 
         Parameters
@@ -223,7 +227,7 @@ class KnowledgeGraphEmbedder(Encoder):
         """
         return self._complete(tail, relation, k, exclude_known, tails=False)
 
-    def entity_vectors(self, entities=None):
+    def entity_vectors(self, entities: Any = None) -> np.ndarray:
         """Return the vectors of entities: features for any other model.
 
         Parameters
@@ -238,7 +242,7 @@ class KnowledgeGraphEmbedder(Encoder):
         """
         return self._vectors("entities", entities, "entity_vectors")
 
-    def relation_vectors(self, relations=None):
+    def relation_vectors(self, relations: Any = None) -> np.ndarray:
         """Return the vectors of relations.
 
         Parameters
@@ -253,7 +257,7 @@ class KnowledgeGraphEmbedder(Encoder):
         """
         return self._vectors("relations", relations, "relation_vectors")
 
-    def rank(self, X, filtered=True, known=None):
+    def rank(self, X: Any, filtered: bool = True, known: Any = None) -> np.ndarray:
         """Return where the head and the tail of each triple come among all entities.
 
         Parameters
@@ -310,7 +314,9 @@ class KnowledgeGraphEmbedder(Encoder):
         ranks[usable] = self._in_batches(codes[usable], run)
         return ranks
 
-    def evaluate(self, X, filtered=True, known=None):
+    def evaluate(
+        self, X: Any, filtered: bool = True, known: Any = None
+    ) -> dict[str, float]:
         """Return how well the heads and tails of facts are found.
 
         Parameters
@@ -332,7 +338,7 @@ class KnowledgeGraphEmbedder(Encoder):
             figures[f"hits_at_{k}"] = float((ranks <= k).mean())
         return {**figures, "mean_rank": float(ranks.mean())}
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: Any = None) -> float:
         """Return the filtered mean reciprocal rank, so that a search can tune it.
 
         Parameters

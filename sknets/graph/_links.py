@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.base import ClassifierMixin
-from sklearn.callback import with_callbacks
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._inputs.graph_store import Graph, positions
 from sknets._inputs.links import LinkBatch, Links, LinkView, graph_of
@@ -180,7 +180,7 @@ n_neighbors_
     lr: float = param(default=0.01, above=0)
 
     @with_callbacks
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from pairs of nodes, or from all links of a graph.
 
         Parameters
@@ -203,7 +203,7 @@ n_neighbors_
         """
         return self._fit(X, y)
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         Parameters
@@ -217,7 +217,7 @@ n_neighbors_
         """
         return self._partial_fit(X, y)
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Return the products of the vectors of both nodes; above 0 is a link.
 
         Parameters
@@ -242,7 +242,7 @@ n_neighbors_
             vectors = self.net_.module_.vectors()
         return (vectors[sources] * vectors[targets]).sum(1)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities of no link and of a link.
 
         Parameters
@@ -256,7 +256,7 @@ n_neighbors_
         scores = torch.from_numpy(self.decision_function(X))
         return torch.sigmoid(torch.stack([-scores, scores], 1)).numpy()
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return 1 for pairs that are more likely linked than not, else 0.
 
         Parameters
@@ -269,7 +269,7 @@ n_neighbors_
         """
         return (self.decision_function(X) > 0).astype(np.int64)
 
-    def score(self, X, y):
+    def score(self, X: Any, y: Any) -> float:
         """Return the area under the ROC curve.
 
         Parameters

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import is_classifier
-from sklearn.callback import with_callbacks
 from torch import nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._estimator import Estimator, as_container
 from sknets._inputs import Nodes
@@ -178,7 +178,14 @@ class _NodeTask(NodeEstimator):
         super()._learn_inputs(graph)
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train on labelled nodes; messages come from the whole graph.
 
         Parameters
@@ -223,7 +230,7 @@ class _NodeTask(NodeEstimator):
         finally:
             del self._held_out
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy, or R², on the labelled ones of the nodes.
 
         Parameters
@@ -445,50 +452,16 @@ class GNNClassifier(_NodeTask, Classifier):
 
 
 class GNNRegressor(_NodeTask, Regressor):
-    """Graph network that predicts numbers of nodes [1]_ [2]_ [3]_ [4]_ [5]_.
+    """Graph network that predicts numbers of nodes.
+
+    X, the network, its training and all parameters and attributes but those below are
+    as in `sknets.GNNClassifier`; without classes there is no ``class_weight``.
 
     Parameters
     ----------
-    conv : {"gcn", "sage", "gat", "gatv2", "gin"}, default="gcn"
-        The layer: graph convolution [1]_, GraphSAGE with means [2]_, graph attention
-        [3]_, its second form, in which the order of neighbours by their scores depends
-        on the node [4]_, or graph isomorphism [5]_, sums and two dense layers.
-    n_layers : int, default=2
-        Layers on top of each other: so many steps away a node hears from.
-    hidden_size : int, default=64
-        Numbers a node in the hidden layers, of all heads together.
-    n_heads : int, default=8
-        Heads of the hidden layers of "gat" and "gatv2"; the last layer has one.
     dropout : float, default=0.0
         The share of numbers switched off in training before each layer, and of the
-        attention paid to neighbours.
-    residual : bool, default=False
-        Whether each hidden layer but the first adds to the one below.
-    node_features : {"auto", "given", "degree", "embedding"}, default="auto"
-        What the first layer sees of a node: its features; its number of neighbours
-        (the logarithm, and a column for each number up to 16); or a learned vector of
-        its own, which no node has that `fit` has not seen. "auto": its features, or a
-        learned vector if the graph has none.
-    standardize : bool, "auto" or "rows", default="auto"
-        True: feature columns are centred and scaled by their standard deviation over
-        the graph (sparse ones are scaled only); "rows": the features of each node are
-        divided by the sum of their sizes; "auto": "rows" for features that are sparse
-        and not negative, such as words, else True.
-    batch_size : int or "auto", default="auto"
-        Labelled nodes a step. "auto": all of them, or 1,024 if the graph has more than
-        a million nodes and neighbours.
-    n_neighbors : int, tuple of int or None, default=10
-        How many neighbours of a node are drawn for a layer in training [2]_, anew at
-        each step, where steps do not take the whole graph; a tuple has a number for
-        each layer, the first layer first. None takes all.
-    max_epochs : int, default=200
-        How often training goes through the labelled nodes.
-    lr : float, default=0.005
-        The learning rate, at the start of ``lr_schedule``.
-    weight_decay : float, default=0.0005
-        L2 penalty of the weight matrices; biases are left alone.
-    n_iter_no_change : int, default=50
-        Epochs without improvement after which ``early_stopping`` stops.
+        attention paid to neighbours. Numbers blurred by noise are learned less well.
 
     Attributes
     ----------
@@ -496,60 +469,10 @@ class GNNRegressor(_NodeTask, Regressor):
         What y was centred and scaled by in training; undone in `predict`.
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
-    node_features_ : str
-        "given", "degree" or "embedding".
-    feature_scale_ : str
-        How features are scaled: "columns", "rows" or "none".
-    x_mean_, x_scale_ : ndarray of shape (n_node_features_,)
-        What columns are centred and scaled by, where they are.
-    n_node_features_ : int
-        Columns of the features, 0 without.
-    node_ids_ : ndarray
-        The nodes that have a learned vector, where they have one.
-    batch_size_ : int
-        Labelled nodes a step.
-    n_neighbors_ : tuple of int or None
-        Neighbours drawn for each layer in training, None where all are taken.
 
     See Also
     --------
     graph_nodes : nodes of a networkx graph, a matrix, edges or points.
-
-    Notes
-    -----
-    X are nodes that carry their graph, from `sknets.graph_nodes`, or a graph in any
-    form that it reads, for all of its nodes. Training knows the labels of the nodes in
-    X alone but takes messages from the whole graph: cross-validation splits nodes, and
-    the graph is not copied. A graph that `fit` has not seen is predicted as well, if
-    its nodes have features of the same width (or ``node_features="degree"``).
-
-    Edge weights count for "gcn", for the means of "sage" and for the sums of "gin";
-    attention finds its own. In a directed graph a node hears from those with an edge to
-    it. "gcn" is ``D^-1/2 (A + I) D^-1/2 X W``, a self-loop of the graph adding to that
-    of the formula, and D being the sums of the rows of ``A + I``.
-
-    The layers are those of PyTorch Geometric, with equal results from equal weights.
-    Only what the labelled nodes hear from is computed, layer by layer. Predictions take
-    all neighbours of a node, one layer after the other: no sampling, whatever training
-    did. Sums over neighbours that were drawn are scaled so that they are right on
-    average, which PyTorch Geometric's are not.
-
-    Training is the same for all estimators: for ``optimizer``, ``early_stopping``,
-    ``warm_start``, ``precision``, ``device``, ``random_state``, ``verbose``,
-    ``callbacks`` and the rest, and for ``net_``, ``loss_curve_`` and the other
-    attributes of training, see `sknets._estimator.Estimator`.
-
-    References
-    ----------
-    .. [1] T. N. Kipf, M. Welling. Semi-Supervised Classification with Graph
-       Convolutional Networks. ICLR 2017. Here the penalty is on all layers.
-    .. [2] W. L. Hamilton, R. Ying, J. Leskovec. Inductive Representation Learning on
-       Large Graphs. NeurIPS 2017.
-    .. [3] P. Veličković et al. Graph Attention Networks. ICLR 2018.
-    .. [4] S. Brody, U. Alon, E. Yahav. How Attentive are Graph Attention Networks?
-       ICLR 2022.
-    .. [5] K. Xu, W. Hu, J. Leskovec, S. Jegelka. How Powerful are Graph Neural
-       Networks? ICLR 2019. Here without batch normalisation.
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import nn
 
@@ -81,7 +82,7 @@ class _Recurrent(
             prepare,
         )
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the final states: what the last layer decides by.
 
         Parameters
@@ -254,60 +255,19 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
 
 
 class RNNRegressor(_Recurrent, PerStep, Regressor):
-    """Recurrent network that predicts numbers from sequences [1]_ [2]_ [3]_.
+    """Recurrent network that predicts numbers from sequences.
+
+    X, the network, its training and all parameters and attributes but those below are
+    as in `sknets.RNNClassifier`; without classes there is no ``class_weight``.
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"}, default="lstm"
-        Long short-term memory [1]_, gated recurrent units [2]_, or Elman's plain cell
-        [3]_, ``s_t = tanh(U x_t + W s_(t-1) + b)`` and ``o = V s + c``. Gates
-        carry a memory over a hundred steps, the plain cell does not.
-    hidden_size : int, default=64
-        Numbers in the state of a layer, for each direction.
-    n_layers : int, default=1
-        Layers on top of each other; each reads the states of the one below.
-    bidirectional : bool, default=False
-        Whether each layer also reads from the end to the beginning [4]_.
-    dropout : float, default=0.0
-        The share of numbers switched off in training before each layer but the first,
-        the output layer included, and before the first one too, where X is text; never
-        from step to step [5]_. Text asks for much of it.
-    pooling : {"auto", "last", "mean", "max"}, default="auto"
-        What the output layer sees of the top layer's states: the final ones, or their
-        mean or largest value over all steps. "auto" is "last" for numbers and "max" for
-        text, where one word may tell.
     per_step : bool, default=False
         Whether y has a number for each step (many to many) instead of one for the
         sequence: a list of arrays as long as each sequence, or an array ``(n_samples,
         steps)``. Scores and losses then count steps; ``pooling`` is for `transform`.
-    tokenizer : {"words", "characters", "bpe"}, default="words"
-        What a string is cut into: words and punctuation marks, characters, or byte
-        pairs [7]_, sub-words that spell any word (needs the package tokenizers). Lists
-        of tokens are taken as they are.
-    lowercase : bool, default=True
-        Whether strings are turned to lower case first.
-    vocabulary_size : int, default=20000
-        The most frequent tokens that are learned a vector for. All others, and those
-        that `fit` has not seen, are one unknown token, the zero vector.
-    min_frequency : int, default=1
-        How often a token must occur in `fit` to be learned.
-    max_length : int or None, default=None
-        How many tokens of a text are read, from its beginning; None means all.
-    embedding_size : int, default=64
-        Numbers in the vector of a token.
     max_epochs : int, default=40
         How often training goes through the data.
-    batch_size : int or "auto", default="auto"
-        Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
-        that takes few steps learns nothing), but up to 32 samples are one batch.
-    lr : float, default=0.01
-        The highest learning rate of the schedule.
-    lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
-        See `sknets._estimator.Estimator`.
-    gradient_clip : float, default=1.0
-        Largest norm of a step's gradient; through many steps it may explode [6]_.
-    weight_decay : float, default=0.0001
-        L2 penalty of weight matrices; biases are left alone.
 
     Attributes
     ----------
@@ -315,57 +275,6 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
         What y was centred and scaled by in training; undone in `predict`.
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
-    input_kind_ : str
-        "sequences" or "text", as the X of `fit` was.
-    n_channels_ : int
-        Numbers a step, unless X was text.
-    batch_size_ : int
-        The batch size that was used.
-    sequence_length_ : int or None
-        Steps of the sequences of `fit`, None if they differed.
-    x_mean_, x_scale_ : ndarray of shape (n_channels_,)
-        What each channel is centred and scaled by: its (weighted) mean and standard
-        deviation over all steps.
-    vocabulary_ : dict of str to int
-        The number of each token, if X was text.
-    bpe_ : str
-        The byte-pair tokenizer as the JSON of `tokenizers`, if there is one.
-
-    Notes
-    -----
-    X is one of: an array ``(n_samples, steps, channels)``; a list of arrays
-    ``(steps, channels)``, or ``(steps,)`` of one channel, of unequal lengths; plain
-    rows, each a sequence of one channel; text, as a list or column of strings (which
-    may be empty) or a list of lists of tokens. Data in the order ``(n_samples,
-    channels, steps)`` is turned by ``X.transpose(0, 2, 1)``. Computed in float32, plain
-    rows in their own dtype. Sequences to predict may have any length, except plain
-    rows.
-
-    Sequences of unequal length are trained in batches of like lengths. Padding,
-    the order of samples and the size of batches never change a prediction. The cells
-    are those of `torch.nn`, with equal results from equal weights.
-
-    Training is the same for all estimators: for ``optimizer``, ``early_stopping``,
-    ``warm_start``, ``precision``, ``device``, ``random_state``, ``verbose``,
-    ``callbacks`` and the rest, and for ``net_``, ``loss_curve_`` and the other
-    attributes of training, see `sknets._estimator.Estimator`.
-
-    References
-    ----------
-    .. [1] S. Hochreiter, J. Schmidhuber. Long Short-Term Memory. Neural Computation 9,
-       1997. Here with the forget gate of Gers et al. 2000.
-    .. [2] K. Cho et al. Learning Phrase Representations using RNN Encoder-Decoder for
-       Statistical Machine Translation. EMNLP 2014. As in torch, the reset gate acts
-       after the recurrent product.
-    .. [3] J. L. Elman. Finding Structure in Time. Cognitive Science 14, 1990.
-    .. [4] M. Schuster, K. K. Paliwal. Bidirectional Recurrent Neural Networks. IEEE
-       Trans. Signal Processing 45, 1997.
-    .. [5] W. Zaremba, I. Sutskever, O. Vinyals. Recurrent Neural Network
-       Regularization. 2014.
-    .. [6] R. Pascanu, T. Mikolov, Y. Bengio. On the Difficulty of Training Recurrent
-       Neural Networks. ICML 2013.
-    .. [7] R. Sennrich, B. Haddow, A. Birch. Neural Machine Translation of Rare Words
-       with Subword Units. ACL 2016.
 
     Examples
     --------

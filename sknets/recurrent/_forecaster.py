@@ -165,6 +165,12 @@ class RNNForecaster(Forecaster):
         Whether several series were learned from.
     moments_ : list of (ndarray, ndarray), each of shape (n_channels_,)
         What the transformed differences of each series are centred and scaled by.
+    x_mean_, x_scale_ : ndarray of shape (n_exogenous_,)
+        What exogenous columns are centred and scaled by, if there are any.
+    target_scale_ : ndarray of shape (n_channels_,)
+        What the values to forecast are divided by in training, once scaled.
+    history_ : History
+        The end of the series, as long as forecasts need it to go on.
     naive_error_ : ndarray of shape (n_channels_,)
         The mean absolute change from a value to the next: the unit of `score`.
 

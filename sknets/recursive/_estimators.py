@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.callback import with_callbacks
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
+from sknets._engine.callbacks import with_callbacks
 from sknets._engine.collect import steps
 from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples
@@ -47,7 +47,7 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     )
     gradient_clip: float | None = param(default=5.0, above=0)
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the states of the roots: what the trees as a whole are told by.
 
         Parameters
@@ -60,7 +60,7 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         return self._outputs(X, features=True)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return how right the predictions at the roots are: accuracy, or R².
 
         Parameters
@@ -342,7 +342,7 @@ class RecursiveClassifier(_Recursive, Classifier):
     """
 
     @with_callbacks
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Train on labelled trees.
 
         Parameters
@@ -369,7 +369,7 @@ class RecursiveClassifier(_Recursive, Classifier):
         """
         return self._fit(X, y, sample_weight)
 
-    def predict_nodes(self, X):
+    def predict_nodes(self, X: Any) -> np.ndarray:
         """Return the most probable class of each node.
 
         Parameters
@@ -387,7 +387,7 @@ class RecursiveClassifier(_Recursive, Classifier):
             found[:] = [self.classes_[codes] for codes in found]
         return found
 
-    def predict_nodes_proba(self, X):
+    def predict_nodes_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class at each node.
 
         Parameters
@@ -404,44 +404,11 @@ class RecursiveClassifier(_Recursive, Classifier):
 
 
 class RecursiveRegressor(_Recursive, Regressor):
-    """Recursive network that tells numbers of trees and of their nodes [1]_ [2]_ [3]_.
+    """Recursive network that tells numbers of trees and of their nodes.
 
-    Parameters
-    ----------
-    cell : {"tree_lstm", "child_sum", "rntn", "rnn"}, default="tree_lstm"
-        How a node is composed of its children: the binary Tree-LSTM [1]_, the child-sum
-        Tree-LSTM for any number of children in any order [1]_, the recursive neural
-        tensor network [2]_, or the plain recursive net ``h = tanh(W [a b] + v)`` [3]_.
-        Memory cells carry a word through many levels, the last two forget it.
-    hidden_size : int, default=128
-        Numbers in the state of a node, and in the vector of a word. The tensor network
-        has ``4 * hidden_size ** 3`` weights: 32 are plenty for it.
-    dropout : float, default=0.0
-        The share of numbers switched off in training, of the vectors of words and
-        before the output layer; never from node to node.
-    node_labels : bool or "auto", default="auto"
-        Whether every node that has a label in its tree is learned, not the roots alone.
-        "auto": if the labels of the roots are y, or y is None. True: anything else is
-        an error. False: labels in trees are passed over.
-    min_frequency : int, default=2
-        Words that are fewer times in the training data are all the same unknown word,
-        as are words that come up later.
-    lowercase : bool, default=True
-        Whether words are put into lower case.
-    max_epochs : int, default=8
-        How often training goes through the data.
-    lr : float, default=0.003
-        The highest learning rate of the schedule.
-    optimizer : {"adam", "adamw", "sgd"}, default="adamw"
-        See `sknets._estimator.Estimator`.
-    weight_decay : float, default=1.0
-        Of ``optimizer="adamw"``: each step takes ``lr * weight_decay`` of each weight
-        away. So much keeps thousands of words from being learned by heart; set it to 0
-        for few words or exact rules, and far lower for another optimiser.
-    lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
-        See `sknets._estimator.Estimator`.
-    gradient_clip : float, default=5.0
-        Largest norm of a step's gradient.
+    X, the network, its training and all parameters and attributes but those below are
+    as in `sknets.RecursiveClassifier`, the labels of nodes being numbers; without
+    classes there is no ``class_weight``.
 
     Attributes
     ----------
@@ -449,48 +416,6 @@ class RecursiveRegressor(_Recursive, Regressor):
         What y was centred and scaled by in training; undone in `predict`.
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
-    node_labels_ : bool
-        Whether the labels of all nodes were learned.
-    vocabulary_ : dict
-        Number of each known word; 0 is the unknown one.
-
-    Notes
-    -----
-    X is a list of trees, each one of
-
-    - nested tuples or lists, ``(("not", "good"), "at", "all")``: strings are words;
-    - a bracketed string, ``"(1 (1 (2 not) (3 good)) (2 (2 at) (2 all)))"``: what
-      follows an opening bracket is the label of its node;
-    - an ``nltk.Tree``, with labels.
-
-    Nodes may have any number of children. One word in brackets is a leaf, ``(2 not)``
-    one with a label. For the binary cells a node of three children or more is composed
-    from left to right, as ``((a b) c)``, by nodes that nobody hears of; an only child
-    is the first of two, the other's state being zero.
-
-    All nodes of one height in all trees of a batch are composed in one step; time and
-    memory grow with the number of nodes, also in trees of ten thousand levels. The
-    order of trees and the size of batches never change a prediction.
-
-    ``sample_weight`` weighs a tree with all its nodes.
-    ``early_stopping`` watches the loss of all that is learned; ``validation_scores_``
-    are those of the roots.
-
-    Training is the same for all estimators: for ``early_stopping``, ``warm_start``,
-    ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the
-    rest, and for ``net_``, ``loss_curve_`` and the other attributes of training, see
-    `sknets._estimator.Estimator`.
-
-    References
-    ----------
-    .. [1] K. S. Tai, R. Socher, C. D. Manning. Improved Semantic Representations From
-       Tree-Structured Long Short-Term Memory Networks. ACL 2015. Its N-ary cell with
-       N = 2; inner nodes have no input of their own.
-    .. [2] R. Socher et al. Recursive Deep Models for Semantic Compositionality Over a
-       Sentiment Treebank. EMNLP 2013.
-    .. [3] R. Socher, C. C. Lin, A. Y. Ng, C. D. Manning. Parsing Natural Scenes and
-       Natural Language with Recursive Neural Networks. ICML 2011. Begins at
-       ``W = [I I] / 2``, the mean of the children, as [2]_ does.
 
     Examples
     --------
@@ -504,7 +429,7 @@ class RecursiveRegressor(_Recursive, Regressor):
     """
 
     @with_callbacks
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Train on trees with known values.
 
         Parameters
@@ -535,7 +460,7 @@ class RecursiveRegressor(_Recursive, Regressor):
         """
         return self._fit(X, y, sample_weight)
 
-    def predict_nodes(self, X):
+    def predict_nodes(self, X: Any) -> np.ndarray:
         """Return the expected value of each node.
 
         Parameters

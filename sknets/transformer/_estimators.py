@@ -221,7 +221,7 @@ class _Transformer(
 
     # -- verbs -----------------------------------------------------------------------
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Return the pooled features: what the last layer decides by.
 
         Parameters
@@ -235,7 +235,7 @@ class _Transformer(
         """
         return self._outputs(X, features=True)
 
-    def attention_maps(self, X):
+    def attention_maps(self, X: Any) -> np.ndarray:
         """Return how much each token looks at each other one, block by block.
 
         The tokens are, after [CLS] if there is one, the columns, steps, tokens of the
@@ -374,7 +374,7 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
         Positions of a table's categorical columns and their categories, if any.
     vocabulary_, bpe_
         The number of each token and the byte-pair tokenizer's JSON, if X was text.
-    sample_shape_, image_size_, channel_axis_, pixel_unit_
+    sample_shape_, image_size_, spatial_dims_, channel_axis_, pixel_unit_
         As of `sknets.CNNClassifier`, if X was images.
 
     Notes
@@ -437,81 +437,17 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
 
 
 class TransformerRegressor(_Transformer, PerStep, Regressor):
-    """Transformer that predicts numbers from tables, sequences, text, images [1]_ [2]_.
+    """Transformer that predicts numbers from tables, sequences, text or images.
+
+    X, the network, its training and all parameters and attributes but those below are
+    as in `sknets.TransformerClassifier`; without classes there is no ``class_weight``.
 
     Parameters
     ----------
-    embedding_size : int, default=64
-        Numbers in the vector of a token, the model's width (d_model).
-    n_heads : int, default=4
-        How many attentions a block has side by side; they share ``embedding_size``,
-        which they must divide.
-    n_layers : int, default=2
-        Blocks of attention and feedforward net, one on top of the other.
-    feedforward_size : int, default=128
-        Hidden units of each block's feedforward net.
-    dropout : float, default=0.0
-        The share of numbers switched off in training: of the tokens, of the hidden
-        units and of what each block adds (not of the attention, see Notes).
-    positional_encoding : {"sinusoidal", "learned"} or None, default="sinusoidal"
-        How a token tells where it stands: waves [1]_ (of patches half for the row, half
-        for the column) for sequences of any length, or a learned vector for each
-        position up to the longest of `fit`. None: order does not matter. Columns of a
-        table are told apart by their own vectors and need none.
-    pooling : {"auto", "cls", "mean"}, default="auto"
-        What the output layer sees: the state of a learned token [CLS] [4]_ before the
-        others, or the mean over all tokens. "auto" is "mean" for text, else "cls".
-    categorical_features : list, "from_dtype" or None, default="from_dtype"
-        Names or positions (or a mask) of a table's columns whose values are categories:
-        each category has a learned vector. "from_dtype" takes a DataFrame's columns of
-        dtype category. Unknown categories in `predict` count as none; missing ones are
-        a category of their own if `fit` saw any.
-    patch_size : int, tuple of int or "auto", default=None
-        Side, or height and width, of the patches that images are cut into; setting it
-        also says that X of three axes holds grey images, not sequences. Images that
-        it does not divide are continued by their mean. "auto", and None for X of four
-        axes: an eighth of the shorter side, at least 2.
-    image_shape : tuple of int, default=None
-        What X of flat rows holds: (height, width), or with channels. None: a table.
-    resize : int or tuple of int, default=None
-        Bring all images to this size. None: as they are; a list of unequal images is
-        brought to its median size.
-    channel_order : {"auto", "first", "last"}, default="auto"
-        Which axis of an image holds the channels. "auto": the last if it is at most 4
-        long, else the first if that is.
     per_step : bool, default=False
         Whether y has a number for each step of a sequence or token of a text instead
         of one for the whole: a list of arrays as long as each, or an array
         ``(n_samples, steps)``. There is no [CLS] then, `transform` gives the mean.
-    tokenizer : {"words", "characters", "bpe"}, default="words"
-        What a string is cut into: words and punctuation marks, characters, or byte
-        pairs [5]_, sub-words that spell any word (needs the package tokenizers). Lists
-        of tokens are taken as they are.
-    lowercase : bool, default=True
-        Whether strings are turned to lower case first.
-    vocabulary_size : int, default=20000
-        The most frequent tokens that are learned a vector for. All others, and those
-        that `fit` has not seen, are one unknown token, the zero vector.
-    min_frequency : int, default=1
-        How often a token must occur in `fit` to be learned.
-    max_length : int or None, default=None
-        How many tokens of a text are read, from its beginning; None means all.
-    optimizer : {"adam", "adamw", "sgd"}, default="adamw"
-        See `sknets._estimator.Estimator`.
-    weight_decay : float or "auto", default="auto"
-        How much of a weight matrix decays: with "adamw" the share ``lr * weight_decay``
-        a step. "auto" is 1, and 0.01 for text, whose rare tokens would be forgotten.
-    max_epochs : int, default=15
-        How often training goes through the data.
-    batch_size : int or "auto", default="auto"
-        Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
-        that takes few steps learns nothing), but up to 32 samples are one batch.
-    lr : float, default=0.003
-        The highest learning rate of the schedule.
-    lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
-        See `sknets._estimator.Estimator`; attention wants a slow start.
-    gradient_clip : float, default=1.0
-        Largest norm of a step's gradient.
 
     Attributes
     ----------
@@ -519,62 +455,6 @@ class TransformerRegressor(_Transformer, PerStep, Regressor):
         What y was centred and scaled by in training; undone in `predict`.
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
-    input_kind_ : str
-        "table", "sequences", "text" or "images", as the X of `fit` was.
-    batch_size_ : int
-        The batch size that was used.
-    n_positions_ : int
-        Steps of the longest sequence, or tokens of the longest text, of `fit`.
-    x_mean_, x_scale_ : ndarray of shape (n_channels,) or (n_features_in_,)
-        What each channel or column is centred and scaled by: its (weighted) mean and
-        standard deviation.
-    n_channels_ : int
-        Numbers a step, or channels of images.
-    sequence_length_ : int or None
-        Steps of the sequences of `fit`, None if they differed.
-    categorical_columns_, categories_
-        Positions of a table's categorical columns and their categories, if any.
-    vocabulary_, bpe_
-        The number of each token and the byte-pair tokenizer's JSON, if X was text.
-    sample_shape_, image_size_, channel_axis_, pixel_unit_
-        As of `sknets.CNNClassifier`, if X was images.
-
-    Notes
-    -----
-    What X is decides what the tokens are:
-
-    - a table (arrays and DataFrames of two axes, lists of equal rows, CSR): a token for
-      each column [3]_, computed in the dtype of X. Time and memory grow with the square
-      of the number of columns;
-    - sequences (``(n_samples, steps, channels)``, lists of arrays ``(steps, channels)``
-      or ``(steps,)``): a token for each step. A plain row as a sequence is
-      ``X[:, :, None]``;
-    - text (a list or column of strings, or of lists of tokens);
-    - images (four axes, or three with ``patch_size``, or flat rows with
-      ``image_shape``): a token for each patch [2]_.
-
-    All but tables is computed in float32. Blocks normalise first. Sequences of unequal
-    length are trained in batches of like lengths. Padding, the order of samples and the
-    size of batches never change a prediction. Attention is
-    `torch.nn.functional.scaled_dot_product_attention`, with results equal to
-    `torch.nn.TransformerEncoderLayer`'s from equal weights; dropping attention weights
-    too would take twice its time. With [CLS] the last block computes its row alone.
-
-    Training is the same for all estimators: for ``optimizer``, ``early_stopping``,
-    ``warm_start``, ``precision``, ``device``, ``random_state``, ``verbose``,
-    ``callbacks`` and the rest, and for ``net_``, ``loss_curve_`` and the other
-    attributes of training, see `sknets._estimator.Estimator`.
-
-    References
-    ----------
-    .. [1] A. Vaswani et al. Attention Is All You Need. NeurIPS 2017. Here the encoder,
-       normalised before each part, not after it, with "gelu" for "relu".
-    .. [2] A. Dosovitskiy et al. An Image is Worth 16x16 Words. ICLR 2021.
-    .. [3] Y. Gorishniy, I. Rubachev, V. Khrulkov, A. Babenko. Revisiting Deep Learning
-       Models for Tabular Data. NeurIPS 2021. Here with "gelu" for gated units.
-    .. [4] J. Devlin, M.-W. Chang, K. Lee, K. Toutanova. BERT. NAACL 2019.
-    .. [5] R. Sennrich, B. Haddow, A. Birch. Neural Machine Translation of Rare Words
-       with Subword Units. ACL 2016.
 
     Examples
     --------
