@@ -31,6 +31,7 @@ from sknets._engine.device import (
     compute_dtype,
     resolve_device,
 )
+from sknets._engine.digest import digest
 from sknets._engine.net import Net
 from sknets._engine.optim import Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
@@ -67,7 +68,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         to zero along half a cosine [3]_; "one_cycle": up to ``lr`` over the first
         three tenths, then down to nearly zero, step by step [4]_; "plateau": halved
         after 5 epochs without a lower loss. Epochs past ``max_epochs`` (`partial_fit`,
-        ``warm_start``) keep the rate that the schedule ended with.
+        ``warm_start``) keep the rate that the schedule ended with; where `partial_fit`
+        is given the data in chunks, the rate is ``lr``.
     gradient_clip : float, default=None
         Largest norm of a step's gradient.
     early_stopping : bool, default=False
@@ -125,6 +127,9 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         ``early_stopping``.
     n_parameters_ : int
         How many numbers training adjusts.
+    n_samples_seen_ : float
+        How many samples there are to learn from (the sum of their weights): those of
+        `fit`, or of all chunks that `partial_fit` has seen until the first came again.
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -201,8 +206,10 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         """
         return None
 
-    def _class_weights(self, target: Any) -> np.ndarray | None:
-        """A weight for each sample from its class, None for equal ones."""
+    def _class_weights(
+        self, target: Any, weight: np.ndarray | None
+    ) -> np.ndarray | None:
+        """A factor of each sample's weight from its class, None for equal ones."""
         return None
 
     def _learn_statistics(self, samples: Samples) -> None:
@@ -224,11 +231,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     def _prepare(self, net: Any, *sets: Samples | None) -> None:
         """Change the samples of a fit by what the network does to them for good."""
 
-    def _weight_decay(self, samples: Samples | None) -> float:
-        """The L2 penalty.
-
-        Without samples any figure of the same sign: a rebuilt net's is in its state.
-        """
+    def _weight_decay(self) -> float:
+        """The L2 penalty, of all the samples that there are to learn from."""
         return self.weight_decay
 
     def _batch_size(self) -> int:
@@ -270,7 +274,11 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             if checkpoint is not None:
                 start = None if fresh else self.net_
                 random = checkpoint.open(samples, random, start)
+            if fresh:
+                self._count(samples)
             samples, valid, seed = self._split(samples, random)
+            if fresh:
+                self.n_samples_seen_ = float(samples.total_weight)
             net = self._make_net(samples, seed) if fresh else self.net_
             self._prepare(net, samples, valid)
             callbacks = self._callbacks(net, valid, context, data)
@@ -307,12 +315,30 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 attempt.snapshot()
             samples = self._read(X, y, sample_weight, reset=fresh, classes=classes)
             random = check_random_state(self.random_state)
+            more = self._count(samples)
             samples, _, seed = self._split(samples, random)
             net = self._make_net(samples, seed) if fresh else self.net_
+            if more and isinstance(net, Net):
+                net.adapt(self._batch_size(), self._weight_decay())
             self._prepare(net, samples)
             net.train(samples, None, 1, self._callbacks(net, None, None, {}))
             self._finish(net)
         return self
+
+    def _count(self, samples: Samples) -> bool:
+        """Whether samples add to those seen: until the first chunk comes again."""
+        chunk, total = digest(*vars(samples).values()), float(samples.total_weight)
+        if not hasattr(self, "chunks_"):
+            self.n_samples_seen_ = total
+            self.chunks_: dict[str, Any] = {"first": chunk, "n": 1, "all": False}
+            return False
+        seen = self.chunks_
+        if chunk == seen["first"] or seen["all"]:
+            self.chunks_ = {**seen, "all": True}
+            return False
+        self.n_samples_seen_ += total
+        self.chunks_ = {**seen, "n": seen["n"] + 1}
+        return True
 
     def _finish(self, net: Trainer) -> None:
         self.net_ = net
@@ -337,7 +363,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 sample_weight, np.empty((n, 1)), ensure_non_negative=True
             )
         target = self._encode_target(y, n, weight, reset=reset, classes=classes)
-        by_class = self._class_weights(target)
+        by_class = self._class_weights(target, weight)
         if by_class is not None:
             weight = by_class if weight is None else weight * by_class
         rows = total = None
@@ -425,8 +451,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             optimizer=self.optimizer,
             momentum=self.momentum,
             nesterov=self.nesterov,
-            weight_decay=self._weight_decay(samples),
-            lr_schedule=self.lr_schedule,
+            weight_decay=self._weight_decay(),
+            lr_schedule=self.lr_schedule if self.chunks_["n"] == 1 else None,
             gradient_clip=self.gradient_clip,
             shuffle=self.shuffle,
             bfloat16=self.precision == "bfloat16",

@@ -1,5 +1,6 @@
 """Inputs that once went wrong, by kind of fault, and their right outcomes."""
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -498,3 +499,106 @@ def test_a_gradient_check_of_many_images_takes_few_of_them():
     check = gradient_check(CNNClassifier(random_state=0), X, y[:300], n_parameters=2)
     assert check.passed and check.n_samples == 32
     assert (check.table["checked"] > 0).all()
+
+
+# -- chunks ----------------------------------------------------------------------------
+
+
+def test_small_chunks_are_learned_as_well_as_the_whole():
+    """The penalty is that of all rows seen, not that of a chunk of 20."""
+    X = np.random.default_rng(0).normal(size=(1200, 10))
+    y = X[:, 0] + np.sin(3 * X[:, 1]) + 0.3 * X[:, 2:].sum(1) > 0
+    X, y, new, truth = X[:400], y[:400], X[400:], y[400:]
+    settings = {"batch_size": 20, "alpha": 20.0, "random_state": 0}
+    whole = FeedforwardClassifier(max_epochs=9, **settings).fit(X, y)
+    parts = FeedforwardClassifier(**settings)
+    for start in list(range(0, 400, 20)) * 9:
+        chunk = slice(start, start + 20)
+        parts.partial_fit(X[chunk], y[chunk], classes=[False, True])
+    assert parts.n_samples_seen_ == whole.n_samples_seen_ == 400
+    assert parts.score(new, truth) > whole.score(new, truth) - 0.02
+    decays = [
+        net.net_.optimizer_.param_groups[0]["weight_decay"]
+        for net in (whole, parts, pickle.loads(pickle.dumps(parts)))
+    ]
+    assert decays == [20 / 400] * 3
+
+
+def test_in_chunks_the_rate_and_the_batches_are_not_those_of_the_first():
+    """One chunk's cycle of rates had ended long before the data did."""
+    X = np.random.default_rng(0).normal(size=(320, 3, 1))
+    y = X.sum((1, 2)) > 0
+    net = RNNClassifier(max_epochs=2, random_state=0)
+    for start in range(0, 320, 40):
+        net.partial_fit(X[start : start + 40], y[start : start + 40], [False, True])
+        if start == 0:
+            assert net.batch_size_ == 5
+            assert net.net_.optimizer_.param_groups[0]["lr"] != net.lr
+    assert net.batch_size_ == net.net_.batch_size == 32
+    for one in (net, pickle.loads(pickle.dumps(net))):
+        assert one.n_samples_seen_ == 320
+        assert one.net_.optimizer_.param_groups[0]["lr"] == net.lr
+        one.partial_fit(X[:40], y[:40])  # a second pass
+        assert one.n_samples_seen_ == 320
+        one.partial_fit(X[-20:], y[-20:])
+        assert one.n_samples_seen_ == 320
+
+
+# -- weights of 0 ----------------------------------------------------------------------
+
+WEIGHED = {
+    "dense": (FeedforwardClassifier(class_weight="balanced", **QUICK), 2),
+    "sequences": (RNNClassifier(class_weight="balanced", **QUICK), 3),
+    "images": (CNNClassifier(class_weight="balanced", **QUICK), 3),
+    "rows": (TransformerClassifier(class_weight="balanced", **QUICK), 2),
+}
+
+
+@pytest.mark.filterwarnings("ignore:CNNClassifier. X holds float images")
+@pytest.mark.parametrize("name", WEIGHED)
+def test_balance_is_that_of_the_rows_that_count(name):
+    model, n_axes = WEIGHED[name]
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(40, 5, 4)[:n_axes]), np.arange(40) % 3
+    kept = (y != 2) | (np.arange(40) < 20)
+    few = model.fit(X[kept], y[kept]).predict_proba(X)
+    weighted = model.fit(X, y, sample_weight=kept.astype(float)).predict_proba(X)
+    np.testing.assert_allclose(weighted, few, rtol=1e-4, atol=1e-6)
+    if name == "dense":  # a weight of two is a row given twice
+        twice = np.where(y == 0, 2.0, 1.0)
+        again = model._class_weights(y, twice)
+        np.testing.assert_allclose(np.bincount(y, again * twice), twice.sum() / 3)
+        labels = np.c_[y == 0, y == 1].astype(float)
+        few = model.fit(X[kept], labels[kept]).predict_proba(X)
+        weighted = model.fit(X, labels, sample_weight=kept * 1.0).predict_proba(X)
+        np.testing.assert_allclose(weighted, few, rtol=1e-6)
+
+
+def test_balance_is_that_of_the_steps_and_nodes_that_count():
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(30, 4, 2)), random.integers(0, 3, (30, 4))
+    kept = np.arange(30) % 3 > 0
+    y[~kept] = 1
+    model = RNNClassifier(per_step=True, class_weight="balanced", **QUICK)
+    few = model.fit(X[kept], y[kept]).predict_proba(X)
+    weighted = model.fit(X, y, sample_weight=kept * 1.0).predict_proba(X)
+    np.testing.assert_allclose(weighted, few, rtol=1e-4, atol=1e-6)
+    trees = [f"({i % 3} ({i % 2} a) ({2 - i % 2} b))" for i in range(30)]
+    model = RecursiveClassifier(class_weight="balanced", **QUICK)
+    some = [tree for tree, there in zip(trees, kept) if there]
+    few = model.fit(some, (np.arange(30) % 3)[kept]).predict_proba(trees)
+    weighted = model.fit(trees, np.arange(30) % 3, sample_weight=kept * 1.0)
+    np.testing.assert_allclose(weighted.predict_proba(trees), few, rtol=1e-4, atol=1e-6)
+
+
+def test_rows_without_a_label_are_of_no_class():
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    y = (np.arange(40) % 4 == 0).astype(int)
+    known = np.arange(40) < 30
+    settings = {"hidden_layer_sizes": 5, "pretraining_epochs": 0, **QUICK}
+    model = PretrainedClassifier(
+        class_weight="balanced", spread_labels=False, noise_level=0.0, **settings
+    )
+    model.fit(X, np.where(known, y, -1))
+    given = model._class_weights(y, known * 1.0)
+    np.testing.assert_allclose(np.bincount(y[known], given[known]), 15)

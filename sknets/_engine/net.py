@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,20 @@ class Net(NeuralNet):
         self._at, self._done = number, epochs
         self._turns = [Turn(player) for player in self._phases[number].players()]
         self.optimizer_ = self._turns[0].optimizer
+
+    def adapt(self, batch_size: int, weight_decay: float) -> None:
+        """Go on with more data than there seemed to be, of which nobody knows the end:
+        at a constant rate.
+        """
+        self.batch_size = batch_size
+        self._recipe = replace(
+            self._recipe,
+            batch_size=batch_size,
+            weight_decay=weight_decay,
+            lr_schedule=None,
+        )
+        for turn in self._turns:
+            turn.adapt(weight_decay)
 
     def train(
         self,
