@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.metrics import get_scorer, log_loss, r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
+from skorch.callbacks import Callback, EpochScoring, LRScheduler
 
 from sknets import (
     AutoencoderOutlierDetector,
@@ -27,6 +30,7 @@ from sknets import (
     RBMRecommender,
     RecursiveClassifier,
     RNNClassifier,
+    RNNRegressor,
     TransformerClassifier,
     VAETransformer,
     VideoClassifier,
@@ -602,3 +606,117 @@ def test_rows_without_a_label_are_of_no_class():
     model.fit(X, np.where(known, y, -1))
     given = model._class_weights(y, known * 1.0)
     np.testing.assert_allclose(np.bincount(y[known], given[known]), 15)
+
+
+# -- skorch's callbacks ----------------------------------------------------------------
+
+ROWS_60 = np.random.default_rng(0).normal(size=(60, 5))
+THREE = np.array(["a", "b", "c"])[np.digitize(ROWS_60[:, 0], [-0.4, 0.4])]
+MANY = (ROWS_60[:, :3] > 0).astype(int)
+EUROS = 1000 + 500 * ROWS_60[:, 0]
+SCORED = [
+    (FeedforwardClassifier(), ROWS_60, THREE, "accuracy"),
+    (FeedforwardClassifier(), ROWS_60, THREE, "roc_auc_ovr"),
+    (FeedforwardClassifier(), ROWS_60, THREE == "a", "neg_log_loss"),
+    (FeedforwardClassifier(), ROWS_60, MANY, "roc_auc"),
+    (PretrainedClassifier(pretraining_epochs=1), ROWS_60, THREE, "neg_log_loss"),
+    (RNNClassifier(), ROWS_60[:, :, None], THREE, "neg_log_loss"),
+    (FeedforwardRegressor(), ROWS_60, EUROS, "neg_mean_absolute_error"),
+    (FeedforwardRegressor(), ROWS_60, np.c_[EUROS, -EUROS], "neg_mean_absolute_error"),
+    (RNNClassifier(per_step=True), ROWS_60[:, :, None], ROWS_60 > 0, "neg_log_loss"),
+    (RNNRegressor(per_step=True), ROWS_60[:, :, None], EUROS[:, None] * ROWS_60, "r2"),
+]
+
+
+@pytest.mark.parametrize("caching", [True, False])
+@pytest.mark.parametrize(("model", "X", "y", "scoring"), SCORED)
+def test_skorch_scores_what_predict_returns(model, X, y, scoring, caching):
+    """Of the validation rows, which a callback of ours looks up."""
+    seen = {}
+
+    class Rows(Callback):
+        def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+            seen["rows"] = dataset_valid.rows.numpy()
+
+    scores = [
+        EpochScoring(scoring, name=name, use_caching=caching, on_train=name == "train")
+        for name in ("valid", "train")
+    ]
+    settings = {"early_stopping": True, "validation_fraction": 0.4, "max_epochs": 1}
+    model = clone(model).set_params(
+        callbacks=[*scores, Rows()], random_state=0, **settings
+    )
+    model.fit(X, y)
+    last, rows = model.net_.history[-1], seen["rows"]
+    others = np.setdiff1d(np.arange(60), rows)
+    for name, part in {"valid": rows, "train": others}.items():
+        if name == "train" and caching:  # skorch's cache is of nets not yet trained
+            assert np.isfinite(last["train"])
+            continue
+        if getattr(model, "per_step", False):
+            truth = np.concatenate(list(y[part]))
+            verb = "predict_proba" if scoring == "neg_log_loss" else "predict"
+            found = np.concatenate(list(getattr(model, verb)(X[part])))
+            measure = {"r2": r2_score, "neg_log_loss": log_loss}[scoring]
+            expected = measure(truth, found) * (1 if scoring == "r2" else -1)
+        else:
+            expected = get_scorer(scoring)(model, X[part], y[part])
+        np.testing.assert_allclose(last[name], expected, rtol=1e-5)
+
+
+def test_a_schedule_of_skorch_replaces_ours():
+    """Their rates used to be multiplied."""
+    X, y = np.random.default_rng(0).uniform(size=(64, 6, 6)), np.arange(64) % 2
+    rates = []
+
+    class Rates(Callback):
+        def on_batch_end(self, net, training=None, **kwargs):
+            rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    schedule = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    settings = {"lr": 0.01, "max_epochs": 3, "batch_size": 32, "random_state": 0}
+    CNNClassifier(callbacks=[schedule, Rates()], **settings).fit(X, y)
+    np.testing.assert_allclose(rates, np.repeat([0.01, 0.005, 0.0025], 2))
+    rates.clear()
+    CNNClassifier(callbacks=[Rates()], **settings).fit(X, y)
+    assert len(set(rates)) == 5  # a rate a step, the last one kept
+
+
+def test_who_looks_at_batches_changes_nothing():
+    class Look(Callback):
+        def on_batch_end(self, net, **kwargs):
+            pass
+
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            assert all(value.grad is not None for _, value in named_parameters)
+
+    X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    model = TransformerClassifier(gradient_clip=0.1, **QUICK)
+    expected = model.fit(X, THREE).net_.module_.state_dict()
+    model.set_params(callbacks=[Look()])
+    found = model.fit(X, THREE).net_.module_.state_dict()
+    for name, value in expected.items():
+        assert torch.equal(value, found[name]), name
+
+
+# -- 16 bits ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("y", [THREE, THREE == "a", MANY], ids=["3", "2", "labels"])
+def test_probabilities_of_16_bits_are_probabilities(y):
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    for cls in (FeedforwardClassifier, TransformerClassifier):
+        model = cls(precision="bfloat16", **QUICK).fit(X, y)
+        p, scores = model.predict_proba(X), model.decision_function(X)
+        if y is MANY:
+            np.testing.assert_array_equal(model.predict(X), p > 0.5)
+            np.testing.assert_allclose(p, 1 / (1 + np.exp(-scores)), rtol=1e-5)
+        else:
+            np.testing.assert_allclose(p.sum(1), 1, atol=3e-7)
+            np.testing.assert_array_equal(model.predict(X), model.classes_[p.argmax(1)])
+            assert np.isfinite(
+                roc_auc_score(y, p[:, 1] if p.shape[1] == 2 else p, multi_class="ovr")
+            )
+        log_p = model.predict_log_proba(X)
+        np.testing.assert_allclose(np.exp(log_p), p, rtol=1e-5)
+        assert p.dtype == scores.dtype == np.float32
