@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -268,6 +269,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 attempt.snapshot()
             checkpoint = None if self.checkpoint is None else Checkpoint(self)
             self._choose_kind(X)  # a wrong kind is refused before anything else of it
+            _compare_index(type(self).__name__, X, y)
             context, data = self._root_task(X, y, sample_weight)
             samples = self._read(X, y, sample_weight, reset=fresh)
             random = check_random_state(self.random_state)
@@ -310,6 +312,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 sentence = "partial_fit keeps no state in files, use save after it"
                 raise ValueError(self._refusal("checkpoint", sentence))
             self._choose_kind(X)
+            _compare_index(type(self).__name__, X, y)
             fresh = not self.__sklearn_is_fitted__()
             if not fresh:
                 attempt.snapshot()
@@ -583,6 +586,25 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         state = self.__getstate__()
         state = {k: v for k, v in state.items() if not k.startswith("_")}
         _state.write(path, type(self).__name__, state)
+
+
+def _compare_index(owner: str, X: Any, y: Any) -> None:
+    """Warn of rows of pandas that have the same names in another order."""
+    names: Any = getattr(X, "index", None)
+    others: Any = getattr(y, "index", None)
+    if callable(names) or callable(others) or not len(X):  # lists, NodeView
+        return
+    if not (hasattr(names, "equals") and hasattr(others, "equals")):
+        return
+    if names.equals(others) or len(names) != len(others) or not names.is_unique:
+        return
+    if names.isin(others).all() and others.isin(names).all():
+        warnings.warn(
+            f"{owner}: the indices of X and y hold the same labels in another order; "
+            "rows are matched by position: give y.loc[X.index] to match them by label",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def as_container(values: Any, device: torch.device, dtype: torch.dtype) -> Any:

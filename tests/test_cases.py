@@ -1,6 +1,7 @@
 """Inputs that once went wrong, by kind of fault, and their right outcomes."""
 
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from sknets import (
     DBNClassifier,
     FeedforwardClassifier,
     FeedforwardRegressor,
+    GNNClassifier,
     KnowledgeGraphEmbedder,
     PretrainedClassifier,
     RBMFeatures,
@@ -720,3 +722,54 @@ def test_probabilities_of_16_bits_are_probabilities(y):
         log_p = model.predict_log_proba(X)
         np.testing.assert_allclose(np.exp(log_p), p, rtol=1e-5)
         assert p.dtype == scores.dtype == np.float32
+
+
+# -- labels with names -----------------------------------------------------------------
+
+
+def test_labels_of_nodes_are_matched_by_name():
+    random = np.random.default_rng(0)
+    names = np.array([f"node {i}" for i in range(30)])
+    y = pd.Series(np.arange(30) % 2, index=names)
+    features = pd.DataFrame(random.normal(size=(30, 3)) + y.to_numpy()[:, None])
+    nodes = graph_nodes(
+        pd.DataFrame({"source": names, "target": np.roll(names, 2)}),
+        features=features.set_axis(names),
+    )
+    order = random.permutation(30)
+    expected = GNNClassifier(**QUICK).fit(nodes, y.loc[nodes.ids])
+    weight = pd.Series(random.uniform(1, 2, 30), index=names)
+    for chosen in (nodes, nodes[random.permutation(30)[:20]]):
+        own = y.loc[chosen.ids]
+        expected = GNNClassifier(**QUICK).fit(
+            chosen, own.to_numpy(), weight.loc[chosen.ids].to_numpy()
+        )
+        shuffled = own.sample(frac=1, random_state=0)
+        found = GNNClassifier(**QUICK).fit(
+            chosen, shuffled, weight.loc[own.index].sample(frac=1, random_state=1)
+        )
+        np.testing.assert_array_equal(
+            found.predict_proba(nodes), expected.predict_proba(nodes)
+        )
+        assert found.score(chosen, shuffled) == expected.score(chosen, own)
+    # An index that only counts is in the order of the nodes.
+    numbered = graph_nodes(np.roll(np.eye(30), 1, 1))[order]
+    plain = GNNClassifier(**QUICK).fit(numbered, y.to_numpy()).predict_proba(numbered)
+    counted = GNNClassifier(**QUICK).fit(numbered, y.reset_index(drop=True))
+    np.testing.assert_array_equal(counted.predict_proba(numbered), plain)
+
+
+@pytest.mark.parametrize("cls", [FeedforwardClassifier, RNNClassifier])
+def test_an_index_in_another_order_is_told(cls):
+    y = pd.Series(np.arange(12) % 2)
+    X = frame() if cls is FeedforwardClassifier else pd.Series(WORDS)
+    told = f"{cls.__name__}: the indices of X and y hold the same labels in another"
+    with pytest.warns(UserWarning, match=told):
+        cls(**QUICK).fit(X, y[::-1])
+    with pytest.warns(UserWarning, match=told):
+        cls(**QUICK).partial_fit(X, y[::-1], classes=[0, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cls(**QUICK).fit(X, y)
+        cls(**QUICK).fit(X, y[::-1].reset_index(drop=True))
+        cls(**QUICK).fit(X, y.set_axis(range(5, 17)))
