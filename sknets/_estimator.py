@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -32,6 +33,7 @@ from sknets._engine.device import (
     compute_dtype,
     resolve_device,
 )
+from sknets._engine.digest import digest
 from sknets._engine.net import Net
 from sknets._engine.optim import Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
@@ -69,7 +71,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         to zero along half a cosine [3]_; "one_cycle": up to ``lr`` over the first
         three tenths, then down to nearly zero, step by step [4]_; "plateau": halved
         after 5 epochs without a lower loss. Epochs past ``max_epochs`` (`partial_fit`,
-        ``warm_start``) keep the rate that the schedule ended with.
+        ``warm_start``) keep the rate that the schedule ended with; where `partial_fit`
+        is given the data in chunks, the rate is ``lr``.
     gradient_clip : float, default=None
         Largest norm of a step's gradient.
     early_stopping : bool, default=False
@@ -131,6 +134,9 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         What reads X, with what it learned of the X of `fit`.
     input_kind_ : str
         The kind that the X of `fit` was.
+    n_samples_seen_ : float
+        How many samples there are to learn from (the sum of their weights): those of
+        `fit`, or of all chunks that `partial_fit` has seen until the first came again.
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -209,8 +215,10 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         """
         return None
 
-    def _class_weights(self, target: Any) -> np.ndarray | None:
-        """A weight for each sample from its class, None for equal ones."""
+    def _class_weights(
+        self, target: Any, weight: np.ndarray | None
+    ) -> np.ndarray | None:
+        """A factor of each sample's weight from its class, None for equal ones."""
         return None
 
     def _learn_statistics(self, samples: Samples) -> None:
@@ -232,11 +240,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     def _prepare(self, net: Any, *sets: Samples | None) -> None:
         """Change the samples of a fit by what the network does to them for good."""
 
-    def _weight_decay(self, samples: Samples | None) -> float:
-        """The L2 penalty.
-
-        Without samples any figure of the same sign: a rebuilt net's is in its state.
-        """
+    def _weight_decay(self) -> float:
+        """The L2 penalty, of all the samples that there are to learn from."""
         return self.weight_decay
 
     def _batch_size(self) -> int:
@@ -272,13 +277,18 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 self._go_on(attempt)
             checkpoint = None if self.checkpoint is None else Checkpoint(self)
             refuse_other_kinds(self, X, y)
+            _compare_index(type(self).__name__, X, y)
             context, data = self._root_task(X, y, sample_weight)
             samples = self._read(X, y, sample_weight, reset=fresh)
             random = check_random_state(self.random_state)
             if checkpoint is not None:
                 start = None if fresh else self.net_
                 random = checkpoint.open(samples, random, start)
+            if fresh:
+                self._count(samples)
             samples, valid, seed = self._split(samples, random)
+            if fresh:
+                self.n_samples_seen_ = float(samples.total_weight)
             net = self._make_net(samples, seed) if fresh else self.net_
             self._prepare(net, samples, valid)
             callbacks = self._callbacks(net, valid, context, data)
@@ -310,13 +320,17 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 sentence = "partial_fit keeps no state in files, use save after it"
                 raise ValueError(self._refusal("checkpoint", sentence))
             refuse_other_kinds(self, X, y)
+            _compare_index(type(self).__name__, X, y)
             fresh = not self.__sklearn_is_fitted__()
             if not fresh:
                 self._go_on(attempt)
             samples = self._read(X, y, sample_weight, reset=fresh, classes=classes)
             random = check_random_state(self.random_state)
+            more = self._count(samples)
             samples, _, seed = self._split(samples, random)
             net = self._make_net(samples, seed) if fresh else self.net_
+            if more and isinstance(net, Net):
+                net.adapt(self._batch_size(), self._weight_decay())
             self._prepare(net, samples)
             net.train(samples, None, 1, self._callbacks(net, None, None, {}))
             self._finish(net)
@@ -327,6 +341,21 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         attempt.snapshot()
         for name in self._reader_names(vars(self)):
             setattr(self, name, copy.copy(getattr(self, name)))
+
+    def _count(self, samples: Samples) -> bool:
+        """Whether samples add to those seen: until the first chunk comes again."""
+        chunk, total = digest(*vars(samples).values()), float(samples.total_weight)
+        if not hasattr(self, "chunks_"):
+            self.n_samples_seen_ = total
+            self.chunks_: dict[str, Any] = {"first": chunk, "n": 1, "all": False}
+            return False
+        seen = self.chunks_
+        if chunk == seen["first"] or seen["all"]:
+            self.chunks_ = {**seen, "all": True}
+            return False
+        self.n_samples_seen_ += total
+        self.chunks_ = {**seen, "n": seen["n"] + 1}
+        return True
 
     def _finish(self, net: Trainer) -> None:
         self.net_ = net
@@ -351,7 +380,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 sample_weight, np.empty((n, 1)), ensure_non_negative=True
             )
         target = self._encode_target(y, n, weight, reset=reset, classes=classes)
-        by_class = self._class_weights(target)
+        by_class = self._class_weights(target, weight)
         if by_class is not None:
             weight = by_class if weight is None else weight * by_class
         rows = total = None
@@ -451,8 +480,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             optimizer=self.optimizer,
             momentum=self.momentum,
             nesterov=self.nesterov,
-            weight_decay=self._weight_decay(samples),
-            lr_schedule=self.lr_schedule,
+            weight_decay=self._weight_decay(),
+            lr_schedule=self.lr_schedule if self.chunks_["n"] == 1 else None,
             gradient_clip=self.gradient_clip,
             shuffle=self.shuffle,
             bfloat16=self.precision == "bfloat16",
@@ -607,6 +636,25 @@ def _counted(sample_weight: Any) -> np.ndarray | None:
     if weight is None or weight.ndim != 1 or weight.dtype.kind not in "biuf":
         return None
     return weight > 0 if (weight > 0).any() else None
+
+
+def _compare_index(owner: str, X: Any, y: Any) -> None:
+    """Warn of rows of pandas that have the same names in another order."""
+    names: Any = getattr(X, "index", None)
+    others: Any = getattr(y, "index", None)
+    if callable(names) or callable(others) or not len(X):  # lists, NodeView
+        return
+    if not (hasattr(names, "equals") and hasattr(others, "equals")):
+        return
+    if names.equals(others) or len(names) != len(others) or not names.is_unique:
+        return
+    if names.isin(others).all() and others.isin(names).all():
+        warnings.warn(
+            f"{owner}: the indices of X and y hold the same labels in another order; "
+            "rows are matched by position: give y.loc[X.index] to match them by label",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def as_container(values: Any, device: torch.device, dtype: torch.dtype) -> Any:

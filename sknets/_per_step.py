@@ -44,9 +44,12 @@ class PerStep(Estimator):
         weight = samples.weight
         if weight is not None:
             weight = weight.values.repeat_interleave(lengths.to(weight.device))
-        by_class = super()._class_weights(samples.y.values.cpu().numpy())
+        known = None if weight is None else weight.cpu().double().numpy()
+        codes = samples.y.values.cpu().numpy()
+        by_class = super()._class_weights(codes, known)
         if by_class is not None:
-            scaled = torch.from_numpy(by_class / by_class.mean())
+            there = slice(None) if known is None else known > 0
+            scaled = torch.from_numpy(by_class / by_class[there].mean())
             scaled = scaled.to(samples.x.device, samples.x.dtype)
             weight = scaled if weight is None else weight * scaled
         if weight is not None:
@@ -72,8 +75,8 @@ class PerStep(Estimator):
         loss = super()._criterion()
         return OfSteps(loss) if self.per_step and loss is not None else loss
 
-    def _class_weights(self, target):
-        return None if self.per_step else super()._class_weights(target)
+    def _class_weights(self, target, weight):
+        return None if self.per_step else super()._class_weights(target, weight)
 
     def _stratify_by(self, samples):
         return None if self.per_step else super()._stratify_by(samples)

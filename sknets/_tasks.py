@@ -15,7 +15,7 @@ from sklearn.base import (
 )
 from sklearn.exceptions import DataConversionWarning
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import (
     check_classification_targets,
     type_of_target,
@@ -90,7 +90,10 @@ class Classifier(ClassifierMixin, Estimator):
     ) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
-        The statistics of X (`standardize`) are those of the first call.
+        The data may come in chunks: until the first of them comes again, each adds to
+        ``n_samples_seen_``, on which penalties and batch sizes depend, and the rate is
+        ``lr``, whatever ``lr_schedule``. The statistics of X are those of the first
+        call, whose samples should be like those to come.
 
         Parameters
         ----------
@@ -266,18 +269,16 @@ class Classifier(ClassifierMixin, Estimator):
             )
         return y
 
-    def _class_weights(self, target):
+    def _class_weights(self, target, weight):
         if self.class_weight is None:
             return None
+        if self.class_weight == "balanced":
+            columns = target.reshape(len(target), -1).T
+            return np.prod([_balanced(column, weight) for column in columns], axis=0)
         if self.multilabel_:
             return compute_sample_weight(self.class_weight, target)
         codes = target.reshape(-1).astype(np.int64)
         classes = self.classes_
-        if self.class_weight == "balanced":
-            present, codes = np.unique(codes, return_inverse=True)
-            return compute_class_weight("balanced", classes=present, y=present[codes])[
-                codes
-            ]
         known = dict.fromkeys(classes.tolist())
         for name in self.class_weight:
             if name not in known:
@@ -370,7 +371,10 @@ class Regressor(RegressorMixin, Estimator):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
-        The statistics of X (`standardize`) and y are those of the first call.
+        The data may come in chunks: until the first of them comes again, each adds to
+        ``n_samples_seen_``, on which penalties and batch sizes depend, and the rate is
+        ``lr``, whatever ``lr_schedule``. The statistics of X and y are those of the
+        first call, whose samples should be like those to come.
 
         Parameters
         ----------
@@ -456,6 +460,14 @@ class Regressor(RegressorMixin, Estimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _balanced(codes: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """What makes all classes that are there weigh the same in sum."""
+    present, codes = np.unique(codes, return_inverse=True)
+    sums = np.bincount(codes, weight, len(present)).astype(np.float64)
+    there = sums > 0
+    return sums.sum() / (there.sum() * np.where(there, sums, 1))[codes]
 
 
 def _has_columns(y: Any) -> bool:

@@ -86,9 +86,8 @@ class _Feedforward(Estimator):
     alpha: float = param(default=5.0, at_least=0)
     batch_size: int = param(default=100, at_least=1)
 
-    def _weight_decay(self, samples: Samples | None) -> float:
-        n = 1 if samples is None else samples.total_weight
-        return self.weight_decay + self.alpha / n
+    def _weight_decay(self) -> float:
+        return self.weight_decay + self.alpha / self.n_samples_seen_
 
     def _learn_statistics(self, samples: Samples) -> None:
         if not self.standardize:

@@ -1,5 +1,7 @@
 """Inputs that once went wrong, by kind of fault, and their right outcomes."""
 
+import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,10 +9,13 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.metrics import get_scorer, log_loss, r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
+from skorch.callbacks import Callback, EpochScoring, LRScheduler
 
 from sknets import (
     AutoencoderOutlierDetector,
@@ -20,12 +25,14 @@ from sknets import (
     DBNClassifier,
     FeedforwardClassifier,
     FeedforwardRegressor,
+    GNNClassifier,
     KnowledgeGraphEmbedder,
     PretrainedClassifier,
     RBMFeatures,
     RBMRecommender,
     RecursiveClassifier,
     RNNClassifier,
+    RNNRegressor,
     TransformerClassifier,
     VAETransformer,
     VideoClassifier,
@@ -503,3 +510,271 @@ def test_a_gradient_check_of_many_images_takes_few_of_them():
     check = gradient_check(CNNClassifier(random_state=0), X, y[:300], n_parameters=2)
     assert check.passed and check.n_samples == 32
     assert (check.table["checked"] > 0).all()
+
+
+# -- chunks ----------------------------------------------------------------------------
+
+
+def test_small_chunks_are_learned_as_well_as_the_whole():
+    """The penalty is that of all rows seen, not that of a chunk of 20."""
+    X = np.random.default_rng(0).normal(size=(1200, 10))
+    y = X[:, 0] + np.sin(3 * X[:, 1]) + 0.3 * X[:, 2:].sum(1) > 0
+    X, y, new, truth = X[:400], y[:400], X[400:], y[400:]
+    settings = {"batch_size": 20, "alpha": 20.0, "random_state": 0}
+    whole = FeedforwardClassifier(max_epochs=9, **settings).fit(X, y)
+    parts = FeedforwardClassifier(**settings)
+    for start in list(range(0, 400, 20)) * 9:
+        chunk = slice(start, start + 20)
+        parts.partial_fit(X[chunk], y[chunk], classes=[False, True])
+    assert parts.n_samples_seen_ == whole.n_samples_seen_ == 400
+    assert parts.score(new, truth) > whole.score(new, truth) - 0.02
+    decays = [
+        net.net_.optimizer_.param_groups[0]["weight_decay"]
+        for net in (whole, parts, pickle.loads(pickle.dumps(parts)))
+    ]
+    assert decays == [20 / 400] * 3
+
+
+def test_in_chunks_the_rate_and_the_batches_are_not_those_of_the_first():
+    """One chunk's cycle of rates had ended long before the data did."""
+    X = np.random.default_rng(0).normal(size=(320, 3, 1))
+    y = X.sum((1, 2)) > 0
+    net = RNNClassifier(max_epochs=2, random_state=0)
+    for start in range(0, 320, 40):
+        net.partial_fit(X[start : start + 40], y[start : start + 40], [False, True])
+        if start == 0:
+            assert net.batch_size_ == 5
+            assert net.net_.optimizer_.param_groups[0]["lr"] != net.lr
+    assert net.batch_size_ == net.net_.batch_size == 32
+    for one in (net, pickle.loads(pickle.dumps(net))):
+        assert one.n_samples_seen_ == 320
+        assert one.net_.optimizer_.param_groups[0]["lr"] == net.lr
+        one.partial_fit(X[:40], y[:40])  # a second pass
+        assert one.n_samples_seen_ == 320
+        one.partial_fit(X[-20:], y[-20:])
+        assert one.n_samples_seen_ == 320
+
+
+# -- weights of 0 ----------------------------------------------------------------------
+
+WEIGHED = {
+    "dense": (FeedforwardClassifier(class_weight="balanced", **QUICK), 2),
+    "sequences": (RNNClassifier(class_weight="balanced", **QUICK), 3),
+    "images": (CNNClassifier(class_weight="balanced", **QUICK), 3),
+    "rows": (TransformerClassifier(class_weight="balanced", **QUICK), 2),
+}
+
+
+@pytest.mark.filterwarnings("ignore:CNNClassifier. X holds float images")
+@pytest.mark.parametrize("name", WEIGHED)
+def test_balance_is_that_of_the_rows_that_count(name):
+    model, n_axes = WEIGHED[name]
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(40, 5, 4)[:n_axes]), np.arange(40) % 3
+    kept = (y != 2) | (np.arange(40) < 20)
+    few = model.fit(X[kept], y[kept]).predict_proba(X)
+    weighted = model.fit(X, y, sample_weight=kept.astype(float)).predict_proba(X)
+    np.testing.assert_allclose(weighted, few, rtol=1e-4, atol=1e-6)
+    if name == "dense":  # a weight of two is a row given twice
+        twice = np.where(y == 0, 2.0, 1.0)
+        again = model._class_weights(y, twice)
+        np.testing.assert_allclose(np.bincount(y, again * twice), twice.sum() / 3)
+        labels = np.c_[y == 0, y == 1].astype(float)
+        few = model.fit(X[kept], labels[kept]).predict_proba(X)
+        weighted = model.fit(X, labels, sample_weight=kept * 1.0).predict_proba(X)
+        np.testing.assert_allclose(weighted, few, rtol=1e-6)
+
+
+def test_balance_is_that_of_the_steps_and_nodes_that_count():
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(30, 4, 2)), random.integers(0, 3, (30, 4))
+    kept = np.arange(30) % 3 > 0
+    y[~kept] = 1
+    model = RNNClassifier(per_step=True, class_weight="balanced", **QUICK)
+    few = model.fit(X[kept], y[kept]).predict_proba(X)
+    weighted = model.fit(X, y, sample_weight=kept * 1.0).predict_proba(X)
+    np.testing.assert_allclose(weighted, few, rtol=1e-4, atol=1e-6)
+    trees = [f"({i % 3} ({i % 2} a) ({2 - i % 2} b))" for i in range(30)]
+    model = RecursiveClassifier(class_weight="balanced", **QUICK)
+    some = [tree for tree, there in zip(trees, kept) if there]
+    few = model.fit(some, (np.arange(30) % 3)[kept]).predict_proba(trees)
+    weighted = model.fit(trees, np.arange(30) % 3, sample_weight=kept * 1.0)
+    np.testing.assert_allclose(weighted.predict_proba(trees), few, rtol=1e-4, atol=1e-6)
+
+
+def test_rows_without_a_label_are_of_no_class():
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    y = (np.arange(40) % 4 == 0).astype(int)
+    known = np.arange(40) < 30
+    settings = {"hidden_layer_sizes": 5, "pretraining_epochs": 0, **QUICK}
+    model = PretrainedClassifier(
+        class_weight="balanced", spread_labels=False, noise_level=0.0, **settings
+    )
+    model.fit(X, np.where(known, y, -1))
+    given = model._class_weights(y, known * 1.0)
+    np.testing.assert_allclose(np.bincount(y[known], given[known]), 15)
+
+
+# -- skorch's callbacks ----------------------------------------------------------------
+
+ROWS_60 = np.random.default_rng(0).normal(size=(60, 5))
+THREE = np.array(["a", "b", "c"])[np.digitize(ROWS_60[:, 0], [-0.4, 0.4])]
+MANY = (ROWS_60[:, :3] > 0).astype(int)
+EUROS = 1000 + 500 * ROWS_60[:, 0]
+SCORED = [
+    (FeedforwardClassifier(), ROWS_60, THREE, "accuracy"),
+    (FeedforwardClassifier(), ROWS_60, THREE, "roc_auc_ovr"),
+    (FeedforwardClassifier(), ROWS_60, THREE == "a", "neg_log_loss"),
+    (FeedforwardClassifier(), ROWS_60, MANY, "roc_auc"),
+    (PretrainedClassifier(pretraining_epochs=1), ROWS_60, THREE, "neg_log_loss"),
+    (RNNClassifier(), ROWS_60[:, :, None], THREE, "neg_log_loss"),
+    (FeedforwardRegressor(), ROWS_60, EUROS, "neg_mean_absolute_error"),
+    (FeedforwardRegressor(), ROWS_60, np.c_[EUROS, -EUROS], "neg_mean_absolute_error"),
+    (RNNClassifier(per_step=True), ROWS_60[:, :, None], ROWS_60 > 0, "neg_log_loss"),
+    (RNNRegressor(per_step=True), ROWS_60[:, :, None], EUROS[:, None] * ROWS_60, "r2"),
+]
+
+
+@pytest.mark.parametrize("caching", [True, False])
+@pytest.mark.parametrize(("model", "X", "y", "scoring"), SCORED)
+def test_skorch_scores_what_predict_returns(model, X, y, scoring, caching):
+    """Of the validation rows, which a callback of ours looks up."""
+    seen = {}
+
+    class Rows(Callback):
+        def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+            seen["rows"] = dataset_valid.rows.numpy()
+
+    scores = [
+        EpochScoring(scoring, name=name, use_caching=caching, on_train=name == "train")
+        for name in ("valid", "train")
+    ]
+    settings = {"early_stopping": True, "validation_fraction": 0.4, "max_epochs": 1}
+    model = clone(model).set_params(
+        callbacks=[*scores, Rows()], random_state=0, **settings
+    )
+    model.fit(X, y)
+    last, rows = model.net_.history[-1], seen["rows"]
+    others = np.setdiff1d(np.arange(60), rows)
+    for name, part in {"valid": rows, "train": others}.items():
+        if name == "train" and caching:  # skorch's cache is of nets not yet trained
+            assert np.isfinite(last["train"])
+            continue
+        if getattr(model, "per_step", False):
+            truth = np.concatenate(list(y[part]))
+            verb = "predict_proba" if scoring == "neg_log_loss" else "predict"
+            found = np.concatenate(list(getattr(model, verb)(X[part])))
+            measure = {"r2": r2_score, "neg_log_loss": log_loss}[scoring]
+            expected = measure(truth, found) * (1 if scoring == "r2" else -1)
+        else:
+            expected = get_scorer(scoring)(model, X[part], y[part])
+        np.testing.assert_allclose(last[name], expected, rtol=1e-5)
+
+
+def test_a_schedule_of_skorch_replaces_ours():
+    """Their rates used to be multiplied."""
+    X, y = np.random.default_rng(0).uniform(size=(64, 6, 6)), np.arange(64) % 2
+    rates = []
+
+    class Rates(Callback):
+        def on_batch_end(self, net, training=None, **kwargs):
+            rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    schedule = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    settings = {"lr": 0.01, "max_epochs": 3, "batch_size": 32, "random_state": 0}
+    CNNClassifier(callbacks=[schedule, Rates()], **settings).fit(X, y)
+    np.testing.assert_allclose(rates, np.repeat([0.01, 0.005, 0.0025], 2))
+    rates.clear()
+    CNNClassifier(callbacks=[Rates()], **settings).fit(X, y)
+    assert len(set(rates)) == 5  # a rate a step, the last one kept
+
+
+def test_who_looks_at_batches_changes_nothing():
+    class Look(Callback):
+        def on_batch_end(self, net, **kwargs):
+            pass
+
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            assert all(value.grad is not None for _, value in named_parameters)
+
+    X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    model = TransformerClassifier(gradient_clip=0.1, **QUICK)
+    expected = model.fit(X, THREE).net_.module_.state_dict()
+    model.set_params(callbacks=[Look()])
+    found = model.fit(X, THREE).net_.module_.state_dict()
+    for name, value in expected.items():
+        assert torch.equal(value, found[name]), name
+
+
+# -- 16 bits ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("y", [THREE, THREE == "a", MANY], ids=["3", "2", "labels"])
+def test_probabilities_of_16_bits_are_probabilities(y):
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    for cls in (FeedforwardClassifier, TransformerClassifier):
+        model = cls(precision="bfloat16", **QUICK).fit(X, y)
+        p, scores = model.predict_proba(X), model.decision_function(X)
+        if y is MANY:
+            np.testing.assert_array_equal(model.predict(X), p > 0.5)
+            np.testing.assert_allclose(p, 1 / (1 + np.exp(-scores)), rtol=1e-5)
+        else:
+            np.testing.assert_allclose(p.sum(1), 1, atol=3e-7)
+            np.testing.assert_array_equal(model.predict(X), model.classes_[p.argmax(1)])
+            assert np.isfinite(
+                roc_auc_score(y, p[:, 1] if p.shape[1] == 2 else p, multi_class="ovr")
+            )
+        log_p = model.predict_log_proba(X)
+        np.testing.assert_allclose(np.exp(log_p), p, rtol=1e-5)
+        assert p.dtype == scores.dtype == np.float32
+
+
+# -- labels with names -----------------------------------------------------------------
+
+
+def test_labels_of_nodes_are_matched_by_name():
+    random = np.random.default_rng(0)
+    names = np.array([f"node {i}" for i in range(30)])
+    y = pd.Series(np.arange(30) % 2, index=names)
+    features = pd.DataFrame(random.normal(size=(30, 3)) + y.to_numpy()[:, None])
+    nodes = graph_nodes(
+        pd.DataFrame({"source": names, "target": np.roll(names, 2)}),
+        features=features.set_axis(names),
+    )
+    order = random.permutation(30)
+    expected = GNNClassifier(**QUICK).fit(nodes, y.loc[nodes.ids])
+    weight = pd.Series(random.uniform(1, 2, 30), index=names)
+    for chosen in (nodes, nodes[random.permutation(30)[:20]]):
+        own = y.loc[chosen.ids]
+        expected = GNNClassifier(**QUICK).fit(
+            chosen, own.to_numpy(), weight.loc[chosen.ids].to_numpy()
+        )
+        shuffled = own.sample(frac=1, random_state=0)
+        found = GNNClassifier(**QUICK).fit(
+            chosen, shuffled, weight.loc[own.index].sample(frac=1, random_state=1)
+        )
+        np.testing.assert_array_equal(
+            found.predict_proba(nodes), expected.predict_proba(nodes)
+        )
+        assert found.score(chosen, shuffled) == expected.score(chosen, own)
+    # An index that only counts is in the order of the nodes.
+    numbered = graph_nodes(np.roll(np.eye(30), 1, 1))[order]
+    plain = GNNClassifier(**QUICK).fit(numbered, y.to_numpy()).predict_proba(numbered)
+    counted = GNNClassifier(**QUICK).fit(numbered, y.reset_index(drop=True))
+    np.testing.assert_array_equal(counted.predict_proba(numbered), plain)
+
+
+@pytest.mark.parametrize("cls", [FeedforwardClassifier, RNNClassifier])
+def test_an_index_in_another_order_is_told(cls):
+    y = pd.Series(np.arange(12) % 2)
+    X = frame() if cls is FeedforwardClassifier else pd.Series(WORDS)
+    told = f"{cls.__name__}: the indices of X and y hold the same labels in another"
+    with pytest.warns(UserWarning, match=told):
+        cls(**QUICK).fit(X, y[::-1])
+    with pytest.warns(UserWarning, match=told):
+        cls(**QUICK).partial_fit(X, y[::-1], classes=[0, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cls(**QUICK).fit(X, y)
+        cls(**QUICK).fit(X, y[::-1].reset_index(drop=True))
+        cls(**QUICK).fit(X, y.set_axis(range(5, 17)))

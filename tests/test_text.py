@@ -232,7 +232,7 @@ def test_numbers_where_text_was_learned():
     refused("was fitted on text, not a table", rnn.predict, np.ones((3, 4)))
     two = pd.DataFrame({"x": X, "y": X})
     refused("was fitted on text, not a table", rnn.predict, two)
-    refused(r"X\[0\] must be a text or a list", rnn.predict, [1.0, 2.0])
+    refused("was fitted on text, not a series", rnn.predict, [1.0, 2.0])
     refused("one column of strings", quick().fit, two, y)
     column = pd.DataFrame({"x": X})
     np.testing.assert_array_equal(rnn.predict(column), rnn.predict(X))

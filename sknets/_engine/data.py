@@ -182,12 +182,12 @@ def _cut(whole: Any, sizes: list[int]) -> Iterator[Any]:
     return iter(whole.split_with_sizes(sizes))
 
 
-def rows_a_step(batch_size: int | str, n_samples: int) -> int:
+def rows_a_step(batch_size: int | str, n_samples: float) -> int:
     """The batch size: "auto" are 32, fewer where they would be but a few steps."""
     if batch_size != "auto":
         return int(batch_size)
     # In one batch a weight of two is the same as a row given twice.
-    return 32 if n_samples <= 32 else max(4, min(32, n_samples // 8))
+    return 32 if n_samples <= 32 else max(4, min(32, int(n_samples // 8)))
 
 
 __all__ = ["Batch", "Batches", "Samples", "rows_a_step"]

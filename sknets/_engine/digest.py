@@ -56,8 +56,8 @@ def _feed(hasher: Any, value: Any) -> None:
         tag(type(value).__name__, str(value))
     elif type(value).__module__.startswith("sknets."):
         tag(type(value).__name__)
-        # What batches come as is no part of the data.
-        of_batches = ("dtype", "device")
+        # What batches come as is no part of the data, nor what a fit makes of them.
+        of_batches = ("dtype", "device", *getattr(value, "_derived", ()))
         _feed(hasher, {k: v for k, v in vars(value).items() if k not in of_batches})
     elif not isinstance(value, torch.device):
         tag(joblib.hash(value))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from sknets._engine.optim import OPTIMIZERS, Recipe
 from sknets._engine.players import Phase, Terms, Turn, loss_of, one_phase
 from sknets._engine.stock import (
     Callback,
+    Dataset,
     EarlyStopping,
     EpochLoss,
     EpochScoring,
@@ -144,6 +146,20 @@ class Net(NeuralNet):
         self._turns = [Turn(player) for player in self._phases[number].players()]
         self.optimizer_ = self._turns[0].optimizer
 
+    def adapt(self, batch_size: int, weight_decay: float) -> None:
+        """Go on with more data than there seemed to be, of which nobody knows the end:
+        at a constant rate.
+        """
+        self.batch_size = batch_size
+        self._recipe = replace(
+            self._recipe,
+            batch_size=batch_size,
+            weight_decay=weight_decay,
+            lr_schedule=None,
+        )
+        for turn in self._turns:
+            turn.adapt(weight_decay)
+
     def train(
         self,
         samples: Samples,
@@ -240,14 +256,26 @@ class Net(NeuralNet):
         """As skorch's, telling its EarlyStopping signal from a real Ctrl-C."""
         getattr(self, method_name)(self, **cb_kwargs)
         for _, callback in self.callbacks_:
+            told = cb_kwargs
+            if method_name == "on_epoch_end" and isinstance(callback, EpochScoring):
+                told = self._with_truth(callback, cb_kwargs)
             try:
-                getattr(callback, method_name)(self, **cb_kwargs)
+                getattr(callback, method_name)(self, **told)
             except KeyboardInterrupt:
                 if isinstance(callback, EarlyStopping) and (
                     callback.misses_ == callback.patience
                 ):
                     raise StopTraining from None
                 raise
+
+    def _with_truth(self, callback: EpochScoring, told: dict) -> dict:
+        """The data of an epoch for a scorer that has cached nothing of it."""
+        name = "dataset_train" if callback.on_train else "dataset_valid"
+        samples = told[name]
+        if samples is None or self._terms is None or self._caches(callback):
+            return told
+        truth = self._terms.truth(samples.targets)
+        return {**told, name: Dataset(samples, truth, length=len(samples))}
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         rows = last_row(self.history)["batches"]
@@ -403,20 +431,27 @@ class Net(NeuralNet):
     # -- callbacks on batches --------------------------------------------------------
 
     def _overriding(self, hook: str) -> list[Callback]:
-        return [each for _, each in self.callbacks_ if overrides(each, hook)]
+        seen = self._callbacks_of_epochs()
+        return [each for _, each in seen if overrides(each, hook)]
+
+    def _callbacks_of_epochs(self) -> list[tuple[str, Callback]]:
+        """The history has no row for an epoch that is not counted."""
+        return self.callbacks_ if self._phases[self._at].counted else []
 
     def _watchers(self, training: bool) -> list[Callback]:
         """Those who want to see each batch."""
-        found = []
-        for _, callback in self.callbacks_:
+        found: list[Callback] = []
+        for _, callback in self._callbacks_of_epochs():
             ends = overrides(callback, "on_batch_end")
             if ends and type(callback).on_batch_end is EpochScoring.on_batch_end:
-                given = self.use_caching
-                caches = callback.use_caching if given == "auto" else given
-                ends = caches and callback.on_train == training
+                ends = self._caches(callback) and callback.on_train == training
             if ends or overrides(callback, "on_batch_begin"):
                 found.append(callback)
         return found
+
+    def _caches(self, callback: EpochScoring) -> bool:
+        given = self.use_caching
+        return callback.use_caching if given == "auto" else given
 
     def _watched(self, hook: str, watchers: list[Callback], batch: Any, **more: Any):
         if watchers and hook == "on_batch_begin":
@@ -425,6 +460,7 @@ class Net(NeuralNet):
             seen = batch
             if self._terms is not None and isinstance(callback, EpochScoring):
                 seen = batch.x, self._terms.truth(batch.y)
+                more = {**more, "y_pred": _joined(more.get("y_pred"))}
             getattr(callback, hook)(self, batch=seen, **more)
 
     def _record_batch(
@@ -438,7 +474,10 @@ class Net(NeuralNet):
                 self._set_training(training)
         self.history.record_batch(f"{prefix}_loss", loss.item())
         self.history.record_batch(f"{prefix}_batch_size", len(batch.x))
-        output = output.detach() if isinstance(output, Tensor) else output
+        if isinstance(output, Ragged):
+            output = output.like(output.join().detach())
+        elif isinstance(output, Tensor):
+            output = output.detach()
         self._watched(
             "on_batch_end", watchers, batch, y_pred=output, loss=loss, training=training
         )
@@ -466,7 +505,7 @@ class Net(NeuralNet):
     def evaluation_step(self, batch, training=False):
         self._set_training(training)
         with torch.inference_mode(), self._autocast():
-            return self.module_(batch.x)
+            return _joined(self.module_(batch.x))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -491,9 +530,7 @@ class Net(NeuralNet):
         return self._in_terms(X, None if terms is None else terms.probabilities)
 
     def _in_terms(self, X: Any, translate: Any) -> np.ndarray:
-        outputs = list(self.forward_iter(X))
-        ragged = isinstance(outputs[0], Ragged)
-        joined = torch.cat([each.join() for each in outputs] if ragged else outputs)
+        joined = torch.cat(list(self.forward_iter(X)))
         return joined.numpy() if translate is None else np.asarray(translate(joined))
 
     # -- state ---------------------------------------------------------------------
@@ -537,6 +574,10 @@ class Net(NeuralNet):
         self._streams.restore(state["streams"])
         self.history_ = History(dict(row) for row in state["history"])
         self._set_training(False)
+
+
+def _joined(output: Any) -> Any:
+    return output.join() if isinstance(output, Ragged) else output
 
 
 __all__ = ["DivergenceError", "Net", "Recipe", "StopPhase", "StopTraining"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -98,6 +98,16 @@ class Turn:
         elif self.schedule is None:
             saved = self._saved_schedule
             self.schedule = Schedule(name, self.optimizer, epochs, steps, saved)
+
+    def adapt(self, weight_decay: float) -> None:
+        """Take on another decay, and the recipe's rate without a schedule."""
+        for group in self.optimizer.param_groups:
+            if group["weight_decay"]:
+                group["weight_decay"] = weight_decay
+            if self.recipe.lr_schedule is not None:
+                group["lr"] = self.recipe.lr
+        self.recipe = replace(self.recipe, lr_schedule=None)
+        self.schedule = self._saved_schedule = None
 
     def begin_epoch(self) -> None:
         # Callbacks may have frozen or replaced something since the last one.

@@ -31,6 +31,7 @@ with _without_torch_geometric():
         LRScheduler,
         PassthroughScoring,
     )
+    from skorch.dataset import Dataset
     from skorch.helper import predefined_split
     from skorch.history import History
 
@@ -75,6 +76,7 @@ class EpochLoss(PassthroughScoring):
 
 __all__ = [
     "Callback",
+    "Dataset",
     "EarlyStopping",
     "EpochLoss",
     "EpochScoring",

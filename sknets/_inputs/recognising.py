@@ -265,7 +265,11 @@ def text(X: Any) -> bool | None:
         return None
     if n_axes(X) == 2:
         return None if is_text_column(X) else False
-    if not (isinstance(X, list | tuple) or n_axes(X) == 1) or not _begins_with_text(X):
+    if not (isinstance(X, list | tuple) or n_axes(X) == 1):
+        return False
+    if all(isinstance(item, list | tuple) and not item for item in X):
+        return None  # texts without a token
+    if not _begins_with_text(X):
         return False
     listed = [item for item in X if isinstance(item, list | tuple)]
     if any(isinstance(word, list | tuple) for item in listed for word in item):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -90,6 +92,8 @@ class TreeData(Container):
         An item a written node.
     binary : bool
     """
+
+    _derived: ClassVar[tuple[str, ...]] = ("codes",)
 
     def __init__(
         self,

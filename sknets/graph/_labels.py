@@ -22,7 +22,7 @@ def split_labels(y: Any) -> tuple[np.ndarray, Any]:
             y = np.asarray(items)
         else:
             y[:] = items
-    missing = np.asarray(pd.isna(y))
+    missing = np.array(pd.isna(y))
     values = np.asarray(y)
     if values.ndim == 1:
         there = values[~missing]
@@ -36,10 +36,25 @@ def split_labels(y: Any) -> tuple[np.ndarray, Any]:
     return np.asarray(there), values
 
 
+def by_name(ids: np.ndarray, y: Any) -> Any:
+    """y in the order of the nodes, if its index holds their names in another one."""
+    if not isinstance(y, pd.Series | pd.DataFrame) or len(y) != len(ids):
+        return y
+    index = y.index
+    if isinstance(index, pd.RangeIndex) and index.equals(pd.RangeIndex(len(ids))):
+        return y  # nothing but positions
+    if not index.is_unique:
+        return y
+    found = index.get_indexer(pd.Index(ids, tupleize_cols=False))
+    if (found < 0).any() or len(np.unique(found)) < len(found):
+        return y
+    return y.iloc[found]
+
+
 def without_gaps(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """The chosen labels, in an array of their own type."""
     values = values[chosen]
     return np.array(values.tolist()) if values.dtype == object else values
 
 
-__all__ = ["split_labels", "without_gaps"]
+__all__ = ["by_name", "split_labels", "without_gaps"]

@@ -20,7 +20,7 @@ from sknets._inputs.nodes import NodeSamples, NodeView, view_of
 from sknets._inputs.reader import Learned
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor, given_target
-from sknets.graph._labels import split_labels, without_gaps
+from sknets.graph._labels import by_name, split_labels, without_gaps
 from sknets.graph._nets import N_DEGREE_COLUMNS, GraphNet, Inputs
 
 # Up to so many nodes and edges a step takes the whole graph.
@@ -195,7 +195,9 @@ class _NodeTask(NodeEstimator):
             nodes.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             None and NaN mark nodes without a label, and so does -1 where all labels
-            are integers.
+            are integers. A Series (or DataFrame) whose index holds the names of the
+            nodes in another order is matched by name; one that counts 0, 1, 2, ... is
+            in the order of the nodes.
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative; a weight of 0 is a node without a label.
         X_val : NodeView or graph, default=None
@@ -251,7 +253,8 @@ class _NodeTask(NodeEstimator):
         """The nodes that have labels."""
         owner = type(self).__name__
         X = view_of(X, owner)
-        y = given_target(y, owner, len(X))
+        y = by_name(X.ids, given_target(y, owner, len(X)))
+        weight = by_name(X.ids, weight)
         if not len(X):
             return X, y, weight
         known, values = split_labels(y)

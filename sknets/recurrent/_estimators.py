@@ -47,13 +47,13 @@ class _Recurrent(
     weight_decay: float = param(default=1e-4, at_least=0)
 
     def _learn_statistics(self, samples: Samples) -> None:
-        self.batch_size_ = rows_a_step(self.batch_size, len(samples))
         if self.input_kind_ == "text":
             return
         weight = samples.weight_of_all()
         self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(weight)
 
     def _batch_size(self) -> int:
+        self.batch_size_ = rows_a_step(self.batch_size, self.n_samples_seen_)
         return self.batch_size_
 
     def _build(self) -> nn.Module:

@@ -117,7 +117,7 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             classes = np.unique(labels if weight is None else labels[weight > 0])
         samples = super()._read(forest, y, sample_weight, reset=reset, classes=classes)
         targets = self._encode_target(labels, len(labels), None, reset=False)
-        by_class = self._class_weights(targets)
+        by_class = self._class_weights(targets, weight)
         if by_class is not None:
             weight = by_class if weight is None else weight * by_class
         x, rows, counts = samples.x, torch.from_numpy(known), samples.x.starts.diff()

@@ -144,7 +144,6 @@ class _Transformer(
         return x
 
     def _learn_statistics(self, samples: Samples) -> None:
-        self.batch_size_ = rows_a_step(self.batch_size, len(samples))
         if self.input_kind_ == "text":
             return
         mean, scale = samples.x.mean_and_scale(samples.weight_of_all())
@@ -155,6 +154,7 @@ class _Transformer(
     # -- the network -----------------------------------------------------------------
 
     def _batch_size(self) -> int:
+        self.batch_size_ = rows_a_step(self.batch_size, self.n_samples_seen_)
         return self.batch_size_
 
     def _build(self) -> nn.Module:
@@ -177,7 +177,7 @@ class _Transformer(
             return self.pooling
         return "mean" if self.input_kind_ == "text" else "cls"
 
-    def _weight_decay(self, samples: Samples | None) -> float:
+    def _weight_decay(self) -> float:
         if self.weight_decay != "auto":
             return self.weight_decay
         # More would undo the vectors of rare tokens from step to step.
