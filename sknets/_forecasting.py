@@ -33,7 +33,7 @@ from sknets._inputs.windows import (
 )
 from sknets._params import param
 from sknets._rolling import check_share, choose, interval_widths, twin
-from sknets._scores import R2
+from sknets._scores import KnownR2
 
 # What a member does not share with the one it belongs to.
 _OF_MEMBERS = (
@@ -354,9 +354,8 @@ class Forecaster(Estimator):
     @property
     def treatment_(self) -> Treatment:
         """How the series is treated by ``net_``."""
-        return Treatment(
-            *(getattr(self, f"{each.name}_") for each in fields(Treatment))
-        )
+        names = [f"{field.name}_" for field in fields(Treatment)]
+        return Treatment(*(getattr(self, name) for name in names))
 
     def _train_all(self, how: str, y: Any, X: Any, goes_on: bool) -> Any:
         torch.get_num_threads()  # else torch's first operation would lift the limit
@@ -499,10 +498,9 @@ class Forecaster(Estimator):
 
     def _forecast(self, history: History, future: Any, n_steps: int) -> np.ndarray:
         """Transformed forecasts (n_series, n_steps, n_channels): the members' mean."""
+        own = history is self.history_
         found = [
-            each._paths(
-                each.history_ if history is self.history_ else history, future, n_steps
-            )
+            each._paths(each.history_ if own else history, future, n_steps)
             for each in (self, *self.members_)
         ]
         return np.mean(found, axis=0)
@@ -590,14 +588,6 @@ class KnownSquaredError(nn.Module):
         known = ~target.isnan()
         error = (output - target.nan_to_num()).square() * known
         return error.sum() / known.sum()
-
-
-class KnownR2(R2):
-    """R² of the scaled targets that are known."""
-
-    def update(self, output: Any, y: Any, weight: Any) -> None:
-        known = ~y.isnan()
-        super().update(output[known][:, None], y[known][:, None], None)
 
 
 __all__ = ["Backtest", "Forecaster"]

@@ -58,6 +58,14 @@ class R2:
         return float(torch.where(self.error == 0, 1.0, told).mean())
 
 
+class KnownR2(R2):
+    """R² of the targets that are known, those that are not NaN."""
+
+    def update(self, output: Any, y: Any, weight: Any) -> None:
+        known = ~y.isnan()
+        super().update(output[known][:, None], y[known][:, None], None)
+
+
 class Whole:
     """A figure that only all outputs together have, such as the area under a curve."""
 
@@ -76,4 +84,4 @@ def _joined(values: Any) -> Any:
     return values.join() if isinstance(values, Ragged) else values
 
 
-__all__ = ["R2", "Accuracy", "Whole"]
+__all__ = ["R2", "Accuracy", "KnownR2", "Whole"]
