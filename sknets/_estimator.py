@@ -37,6 +37,7 @@ from sknets._engine.digest import digest
 from sknets._engine.net import Net
 from sknets._engine.optim import Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
+from sknets._engine.stock import Callback
 from sknets._inputs import Table
 from sknets._inputs.kinds import choose_reader, refuse_other_kinds
 from sknets._inputs.reader import Learned
@@ -99,8 +100,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     random_state : int, RandomState or None, default=None
         Seeds the initial weights, the validation split, the shuffling and the noise.
         An int gives the same bits at every fit, whatever the global random state.
-    verbose : int, default=0
-        1 shows a progress bar, 2 a table with a line an epoch.
+    verbose : int or bool, default=0
+        1 (or True) shows a progress bar, 2 a table with a line an epoch.
     callbacks : list, default=None
         skorch callbacks; they are cloned, so yours are left as they are. scikit-learn's
         own callbacks are set with ``set_callbacks``.
@@ -179,8 +180,10 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     shuffle: bool = param(default=True)
     precision: Literal["auto", "float32", "float64", "bfloat16"] = param(default="auto")
     device: str = param(default="cpu")
-    random_state: int | np.random.RandomState | None = param(default=None, at_least=0)
-    verbose: int = param(default=0, at_least=0)
+    random_state: int | np.random.RandomState | None = param(
+        default=None, at_least=0, at_most=2**32 - 1
+    )
+    verbose: bool | int = param(default=0, at_least=0)
     callbacks: list[Any] | None = param(default=None)
     checkpoint: str | os.PathLike[str] | None = param(default=None)
 
@@ -265,6 +268,20 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         return None
 
     # -- fitting ---------------------------------------------------------------------
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        for i, given in enumerate(self.callbacks or []):
+            named = isinstance(given, tuple | list) and len(given) == 2
+            callback = given[1] if named else given
+            if not isinstance(callback, Callback):
+                made = isinstance(callback, type) and issubclass(callback, Callback)
+                fix = f"; make it: {callback.__name__}()" if made else ""
+                sentence = (
+                    f"callbacks[{i}] must be a skorch callback, or a pair of its name "
+                    f"and itself, not {given!r:.60}{fix}"
+                )
+                raise ValueError(f"{type(self).__name__}: {sentence}")
 
     def _fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Train for ``max_epochs``, from the start unless ``warm_start``."""
@@ -642,10 +659,8 @@ def _compare_index(owner: str, X: Any, y: Any) -> None:
     """Warn of rows of pandas that have the same names in another order."""
     names: Any = getattr(X, "index", None)
     others: Any = getattr(y, "index", None)
-    if callable(names) or callable(others) or not len(X):  # lists, NodeView
-        return
     if not (hasattr(names, "equals") and hasattr(others, "equals")):
-        return
+        return  # of lists `index` is a method
     if names.equals(others) or len(names) != len(others) or not names.is_unique:
         return
     if names.isin(others).all() and others.isin(names).all():

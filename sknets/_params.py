@@ -106,10 +106,28 @@ class Declared:
         return f"{type(self).__name__}({name}={getattr(self, name)!r}): {sentence}"
 
 
+# What other libraries call our parameters.
+_UNITS = ("hidden_layer_sizes", "hidden_size", "n_components")
+_SYNONYMS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("learning_rate", "learning_rate_init", "eta", "eta0"), ("lr",)),
+    **dict.fromkeys(("max_iter", "n_iter", "nb_epoch", "iterations"), ("max_epochs",)),
+    **dict.fromkeys(("hidden_sizes", "n_hidden", "units", "hidden", "layers"), _UNITS),
+    **dict.fromkeys(("l2", "reg", "l2_reg", "alpha"), ("alpha", "weight_decay")),
+    **dict.fromkeys(("clip", "clipnorm", "max_grad_norm"), ("gradient_clip",)),
+    "seed": ("random_state",),
+    "solver": ("optimizer",),
+    "patience": ("n_iter_no_change",),
+    "scheduler": ("lr_schedule",),
+    "objective": ("loss",),
+    "criterion": ("loss",),
+}
+
+
 def unknown_name(owner: str, name: str, value: Any, names: Iterable[str]) -> str:
     """The sentence for a misspelt parameter, with the nearest known name."""
     names = list(names)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = [known for known in _SYNONYMS.get(name, ()) if known in names]
+    near = near or difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(names))}"
     return f"{owner}({name}={value!r}): there is no parameter {name}; {hint}"
 

@@ -15,6 +15,7 @@ from sklearn.base import (
 )
 from sklearn.exceptions import DataConversionWarning
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import (
     check_classification_targets,
@@ -220,6 +221,7 @@ class Classifier(ClassifierMixin, Estimator):
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
         owner = type(self).__name__
         y = given_target(y, owner, n_samples)
+        refuse_missing(y, owner, "label")
         if getattr(getattr(y, "dtype", None), "kind", "") == "f":
             assert_all_finite(y, estimator_name=owner, input_name="y")
         kind = type_of_target(y, input_name="y")
@@ -416,6 +418,7 @@ class Regressor(RegressorMixin, Estimator):
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
         owner = type(self).__name__
         y = given_target(y, owner, n_samples)
+        refuse_missing(y, owner, "value")
         y = check_array(
             y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
         )
@@ -429,8 +432,12 @@ class Regressor(RegressorMixin, Estimator):
             y = y[:, 0]
         columns = y.reshape(n_samples, -1)
         if reset:
-            scaler = StandardScaler().fit(columns, sample_weight=weight)
-            self.y_mean_, self.y_scale_ = scaler.mean_, scaler.scale_
+            # Squares of numbers that are very large, or small, would not be finite.
+            largest = np.abs(columns).max(0)
+            usual = (largest == 0) | ((largest > 1e-100) & (largest < 1e100))
+            unit = np.where(usual, 1.0, largest)
+            scaler = StandardScaler().fit(columns / unit, sample_weight=weight)
+            self.y_mean_, self.y_scale_ = scaler.mean_ * unit, scaler.scale_ * unit
             self.y_ndim_ = y.ndim
             if n_samples > 1 and (scaler.var_ == 0).all():
                 warnings.warn(
@@ -475,6 +482,27 @@ def _has_columns(y: Any) -> bool:
         return np.ndim(y) == 2
     except ValueError:  # a ragged list
         return False
+
+
+def refuse_missing(y: Any, owner: str, what: str) -> None:
+    """Name the first row without a label or value."""
+    if hasattr(y, "tocsr"):
+        return
+    try:
+        values = np.asarray(y)
+        of_numbers = values.dtype.kind in "iubf"
+        if of_numbers and not (values.dtype.kind == "f" and np.isnan(values).any()):
+            return
+        values = np.asarray(y, dtype=object)
+    except ValueError:  # ragged, which has a sentence of its own
+        return
+    for i, row in enumerate(values):
+        for value in row if isinstance(row, np.ndarray) else (row,):
+            if value is None or is_scalar_nan(value) or is_pandas_na(value):
+                raise ValueError(
+                    f"{owner}: Input y contains NaN: y[{i}] is {value!r}, and each "
+                    f"sample needs a {what}; leave out the samples without one"
+                )
 
 
 def given_target(y: Any, owner: str, n_samples: int) -> Any:

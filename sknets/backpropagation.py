@@ -508,6 +508,7 @@ def _problem(
     samples = twin._read(X, y, sample_weight, reset=fresh)
     if fresh:
         samples, _, seed = twin._split(samples, random)
+        twin._count(samples)
         net: Any = twin._make_net(samples, seed)
         twin._prepare(net, samples)
     else:

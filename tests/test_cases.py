@@ -15,7 +15,7 @@ from sklearn.metrics import get_scorer, log_loss, r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
-from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from skorch.callbacks import Callback, EpochScoring, Freezer, LRScheduler, Unfreezer
 
 from sknets import (
     AutoencoderOutlierDetector,
@@ -778,3 +778,111 @@ def test_an_index_in_another_order_is_told(cls):
         cls(**QUICK).fit(X, y)
         cls(**QUICK).fit(X, y[::-1].reset_index(drop=True))
         cls(**QUICK).fit(X, y.set_axis(range(5, 17)))
+
+
+# -- arguments -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_layers_may_be_frozen_for_a_while(optimizer):
+    kept = []
+
+    class Look(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            kept.append(net.module_.layers[1].weight.detach().clone())
+
+    pattern = "layers.1.*"
+    callbacks = [Freezer(pattern), Unfreezer(pattern, at=3), Look()]
+    FeedforwardClassifier(
+        optimizer=optimizer, callbacks=callbacks, max_epochs=4, random_state=0
+    ).fit(ROWS_60, THREE)
+    assert torch.equal(kept[0], kept[1])
+    assert not torch.equal(kept[1], kept[2]) and not torch.equal(kept[2], kept[3])
+
+
+MISSING = {"None": None, "NaN": np.nan, "NA": pd.NA}
+LABELS = {
+    "list": list,
+    "objects": lambda y: pd.Series(y, dtype=object),
+    "strings": lambda y: pd.Series(y, dtype="string"),
+    "categories": lambda y: pd.Series(y, dtype="category"),
+}
+
+
+@pytest.mark.parametrize("missing", MISSING)
+@pytest.mark.parametrize("form", LABELS)
+def test_a_missing_label_is_named(form, missing):
+    y = THREE.tolist()
+    y[7] = y[9] = MISSING[missing]
+    told = r"FeedforwardClassifier: Input y contains NaN: y\[7\] is .*needs a label"
+    with pytest.raises(ValueError, match=told):
+        FeedforwardClassifier(**QUICK).fit(ROWS_60, LABELS[form](y))
+    values = np.arange(60.0).tolist()
+    values[7] = MISSING[missing]
+    for given in (values, pd.Series(values, dtype="Int64")):
+        with pytest.raises(ValueError, match=r"y\[7\] is .*needs a value"):
+            FeedforwardRegressor(**QUICK).fit(ROWS_60, given)
+
+
+@pytest.mark.parametrize("unit", [1e160, 1e300, 1e-200])
+def test_numbers_of_any_size_are_learned(unit):
+    y = 3 + ROWS_60[:, 0]
+    usual = FeedforwardRegressor(**QUICK).fit(ROWS_60, y).predict(ROWS_60)
+    found = FeedforwardRegressor(**QUICK).fit(ROWS_60, y * unit).predict(ROWS_60)
+    np.testing.assert_allclose(found / unit, usual, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda X, y: FeedforwardClassifier().fit(y, X), "seem to be swapped"),
+        (lambda X, y: CNNClassifier().fit(y, X), "seem to be swapped"),
+        (
+            lambda X, y: FeedforwardClassifier(callbacks=["x"]).fit(X, y),
+            r"callbacks\[0\] must be a skorch callback, .* not 'x'",
+        ),
+        (
+            lambda X, y: RBMFeatures(callbacks=[EpochScoring]).fit(X),
+            r"callbacks\[0\] must be .*make it: EpochScoring\(\)",
+        ),
+        (
+            lambda X, y: FeedforwardClassifier(random_state=2**40).fit(X, y),
+            "random_state must be at most 4294967295",
+        ),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(make, told):
+    with pytest.raises(ValueError, match=told) as caught:
+        make(ROWS_60, np.arange(60) % 2)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("learning_rate", "lr"),
+        ("n_epochs", "max_epochs"),
+        ("epochs", "max_epochs"),
+        ("max_iter", "max_epochs"),
+        ("batchsize", "batch_size"),
+        ("hidden_sizes", "hidden_layer_sizes"),
+        ("seed", "random_state"),
+        ("patience", "n_iter_no_change"),
+    ],
+)
+def test_names_of_other_libraries_are_known(given, meant):
+    for call in (FeedforwardClassifier, FeedforwardClassifier().set_params):
+        with pytest.raises((TypeError, ValueError), match=f"did you mean {meant}."):
+            call(**{given: 1})
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_verbose_may_be_a_truth(verbose, capsys):
+    FeedforwardClassifier(verbose=verbose, **QUICK).fit(ROWS_60, THREE)
+    assert ("epoch" in capsys.readouterr().err) == verbose
+
+
+def test_one_row_to_validate_by_has_a_score():
+    settings = {"early_stopping": True, "validation_fraction": 0.01, **QUICK}
+    net = FeedforwardRegressor(**settings).fit(ROWS_60, ROWS_60[:, 0])
+    assert net.validation_scores_ == [0.0, 0.0]

@@ -199,12 +199,21 @@ class FusedStep:
                 step()
 
     def _make_state(self) -> None:
-        """Adam's state; its own first `step` would import torch's compiler."""
+        """The state of the parameters that have none yet.
+
+        Adam's own first `step` would import torch's compiler, and that of SGD fails
+        where some parameters were frozen until now.
+        """
         optimizer: Any = self.optimizer
         if type(optimizer) in (torch.optim.Adam, torch.optim.AdamW):
             with contextlib.suppress(AttributeError, TypeError):
                 for group in optimizer.param_groups if not optimizer.state else ():
                     optimizer._init_group(group, [], [], [], [], [], [])
+        if type(optimizer) is torch.optim.SGD:
+            for group in optimizer.param_groups:
+                for p in group["params"] if group["momentum"] else ():
+                    if p.requires_grad and not optimizer.state[p]:
+                        optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
 
     def _prepare(self) -> list[Callable[[], None]] | None:
         optimizer = self.optimizer

@@ -254,10 +254,12 @@ def ratings(X: Any) -> bool | None:
 
 
 def _are_rows(X: Any) -> bool:
-    """Whether all items of a list are two or three things each."""
+    """Whether all items of a list are two or three names or numbers each."""
     rows: Any = X if isinstance(X, list | tuple) and len(X) else [None]
     sized = isinstance(rows[0], list | tuple) or n_axes(rows[0]) == 1
-    return sized and {len(row) for row in rows} in ({2}, {3})
+    if not sized or {len(row) for row in rows} not in ({2}, {3}):
+        return False
+    return not any(n_axes(name) or isinstance(name, list) for name in rows[0])
 
 
 def text(X: Any) -> bool | None:
