@@ -135,6 +135,9 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         What reads X, with what it learned of the X of `fit`.
     input_kind_ : str
         The kind that the X of `fit` was.
+    chunks_ : dict
+        Of `partial_fit`: a digest of the "first" chunk, how many differ ("n"), and
+        whether the first has come again, so that "all" have been seen.
     n_samples_seen_ : float
         How many samples there are to learn from (the sum of their weights): those of
         `fit`, or of all chunks that `partial_fit` has seen until the first came again.
