@@ -4,6 +4,7 @@ Run as a script this file is the process in which fits are killed: it forks a ch
 fit, so that the libraries are imported once.
 """
 
+import contextlib
 import glob
 import os
 import pickle
@@ -23,7 +24,14 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 import sknets
-from sknets import FeedforwardClassifier, FeedforwardRegressor, _state
+from sknets import (
+    DBNClassifier,
+    DBNFeatures,
+    FeedforwardClassifier,
+    FeedforwardRegressor,
+    PretrainedClassifier,
+    _state,
+)
 from sknets._engine.checkpoint import FORMAT
 from sknets._engine.digest import digest
 from sknets._engine.net import Net
@@ -51,6 +59,17 @@ class At(Callback):
         self._maybe(net, "on_epoch_end")
 
 
+class InPhase(Callback):
+    """Do something in an epoch of a phase that the history does not count."""
+
+    def __init__(self, phase, epoch, action):
+        self.phase, self.epoch, self.action = phase, epoch, action
+
+    def on_uncounted_epoch(self, net, phase):
+        if (phase.name, len(net.losses_of(phase.name))) == (self.phase, self.epoch):
+            self.action()
+
+
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -71,7 +90,21 @@ def regressor(**params):
 
 STOPPING = {"early_stopping": True, "n_iter_no_change": 4, "max_epochs": 40, "lr": 0.05}
 
-# name -> estimator, X, y, sample_weight, the epoch in which the fit is killed
+FEW_LABELS = np.where(np.arange(len(y)) % 10, -1, y)
+
+
+def pretrained(**params):
+    given = {"pretraining_epochs": 4, "hidden_layer_sizes": (6, 3), "batch_size": 32}
+    return PretrainedClassifier(random_state=0, max_epochs=5, **given, **params)
+
+
+def belief_net(**params):
+    given = {"pretraining_epochs": 4, "hidden_layer_sizes": (6, 5), "batch_size": 32}
+    return DBNClassifier(random_state=0, max_epochs=5, **given, **params)
+
+
+# name -> estimator, X, y, sample_weight, the epoch in which the fit is killed: its
+# number, or the phase and how many of its epochs are done
 FITS = {
     "adam": (lambda: classifier(dropout=0.3), X, y, None, 5),
     "no_seed": (lambda: classifier(random_state=None, dropout=0.3), X, y, None, 5),
@@ -107,6 +140,18 @@ FITS = {
         lambda: regressor(dropout=0.1, **STOPPING),
         *(X_many, np.c_[y_many, X_many[:, 0]], None, None),
     ),
+    "pretraining": (pretrained, X, FEW_LABELS, None, ("pretraining", 3)),
+    "fine_tuning": (pretrained, X, FEW_LABELS, None, 3),
+    "first_layer": (belief_net, X, y, None, ("pretraining of layer 1", 3)),
+    "second_layer": (belief_net, X, y, None, ("pretraining of layer 2", 1)),
+    "second_layer_early_stopping": (
+        lambda: belief_net(early_stopping=True),
+        *(X, y, None, ("pretraining of layer 2", 2)),
+    ),
+    "layers": (
+        lambda: DBNFeatures(hidden_layer_sizes=(6, 5, 3), max_epochs=9, random_state=0),
+        *(X, None, None, 5),
+    ),
 }
 
 
@@ -116,14 +161,15 @@ def result(net, X, y, weight):
     state = net.net_.state()
     del state["history"]  # which knows how long each epoch took
     found = {"state": state, **{k: getattr(net, k) for k in names if hasattr(net, k)}}
-    verb = "predict_proba" if hasattr(net, "predict_proba") else "predict"
+    verbs = ("predict_proba", "predict", "transform")
+    verb = next(verb for verb in verbs if hasattr(net, verb))
     found["output"] = getattr(net, verb)(X)
     if isinstance(net.random_state, np.random.RandomState):
         found["next draw"] = net.random_state.randint(10**9)
     net.set_params(checkpoint=None, early_stopping=False, callbacks=None)
-    found["one more epoch"] = getattr(
-        net.partial_fit(X, y, sample_weight=weight), verb
-    )(X)
+    more = {} if weight is None else {"sample_weight": weight}
+    with contextlib.suppress(AttributeError, ValueError):  # some have no such verb
+        found["one more epoch"] = getattr(net.partial_fit(X, y, **more), verb)(X)
     return found
 
 
@@ -131,7 +177,7 @@ def fit(name, path=None, seed=5, callbacks=None):
     make, X, y, weight, _ = FITS[name]
     np.random.seed(seed)
     net = make().set_params(checkpoint=path, callbacks=callbacks)
-    net.fit(X, y, sample_weight=weight)
+    net.fit(X, y, **({} if weight is None else {"sample_weight": weight}))
     return result(net, X, y, weight)
 
 
@@ -167,12 +213,16 @@ def kill_and_resume(name, folder):
     whole, _ = pickle.loads(Path(f"{path}.whole").read_bytes())
     # By default between the best epoch and the one that stops early.
     epoch = FITS[name][-1] or whole["n_iter_"] - 1
-    kill = [At(epoch + 1, die)]
+    in_phase = isinstance(epoch, tuple)
+    kill = [InPhase(*epoch, die) if in_phase else At(epoch + 1, die)]
     status = in_child(lambda: fit(name, path, callbacks=kill), f"{path}.killed")
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     assert not Path(f"{path}.killed").exists()
     _, state = _state.read(path, FORMAT)
-    assert state["done"] == epoch and not state["finished"]
+    assert state["done"] == (0 if in_phase else epoch) and not state["finished"]
+    if in_phase:  # the epoch in which it was killed was not written yet
+        phase, done = epoch
+        assert state["net"]["phase"][1] == done - 1 or done == 1
     for again in ("resumed", "finished"):
         assert in_child(lambda: fit(name, path, seed=9), f"{path}.{again}") == 0
 
