@@ -221,7 +221,7 @@ def kill_and_resume(name, folder):
     _, state = _state.read(path, FORMAT)
     assert state["done"] == (0 if in_phase else epoch) and not state["finished"]
     if in_phase:  # the epoch in which it was killed was not written yet
-        phase, done = epoch
+        done = epoch[1]
         assert state["net"]["phase"][1] == done - 1 or done == 1
     for again in ("resumed", "finished"):
         assert in_child(lambda: fit(name, path, seed=9), f"{path}.{again}") == 0

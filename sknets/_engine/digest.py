@@ -10,6 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from sknets._engine.containers import Container
+
 _CHUNK_BYTES = 2**22
 
 
@@ -17,7 +19,7 @@ def digest(*values: Any) -> str:
     """Return the SHA-256 of values as hexadecimal digits.
 
     Tensors and arrays are read in pieces and never copied whole, so X may be a memory
-    map; of a container of the library every attribute counts but dtype and device.
+    map; of a container every attribute counts but dtype and device.
     """
     hasher = hashlib.sha256()
     for value in values:
@@ -54,7 +56,7 @@ def _feed(hasher: Any, value: Any) -> None:
         _feed(hasher, list(value.items()))
     elif value is None or isinstance(value, bool | int | float | str | torch.dtype):
         tag(type(value).__name__, str(value))
-    elif type(value).__module__.startswith("sknets."):
+    elif isinstance(value, Container) or type(value).__module__.startswith("sknets."):
         tag(type(value).__name__)
         # What batches come as is no part of the data, nor what a fit makes of them.
         of_batches = ("dtype", "device", *getattr(value, "_derived", ()))

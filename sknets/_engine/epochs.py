@@ -56,13 +56,12 @@ class Epochs(NeuralNet):
                 {loss_key: loss, size_key: size} for loss, size in zip(losses, sizes)
             )
         row[f"{prefix}_batch_count"] = len(losses)
-        for name, values in parts.items():
-            row[f"{prefix}_{name}"] = float(np.mean(values))
+        row.update({f"{prefix}_{name}": mean for name, mean in parts.items()})
 
     def _train_epoch(
         self, batches: Batches, prefix: str = "train"
-    ) -> tuple[list[float], dict[str, list[float]]]:
-        """Train on each batch once; the losses, in sum and by their parts."""
+    ) -> tuple[list[float], dict[str, float]]:
+        """Train on each batch once; their losses, and the mean of each named part."""
         turns, augment = self._turns, self._augment
         for turn in turns:
             turn.begin_epoch()
@@ -77,7 +76,7 @@ class Epochs(NeuralNet):
                 return derived.epoch(batches, update, watched=bool(observers)), {}
         self._set_training(True)
         losses: list[Tensor] = []
-        parts: dict[str, list[Tensor]] = {}
+        parts: dict[str, list[tuple[Tensor, int]]] = {}
         updates = [self._observed(turn, observers) for turn in turns]
         for step, batch in enumerate(batches):
             self._watched("on_batch_begin", watchers, batch, training=True)
@@ -102,13 +101,13 @@ class Epochs(NeuralNet):
                         named = {turn.name: loss, **named}
                     update(batch)
                     for name, part in named.items():
-                        parts.setdefault(name, []).append(part.detach())
+                        of_batch = part.detach(), batches.sizes[step]
+                        parts.setdefault(name, []).append(of_batch)
                 total = total + loss.detach()
             losses.append(total)
             if watchers:
                 self._record_batch(prefix, watchers, batch, output, total)
-        found = {name: torch.stack(each).tolist() for name, each in parts.items()}
-        return torch.stack(losses).tolist(), found
+        return torch.stack(losses).tolist(), _means(parts)
 
     def _derived(self, turn: Turn) -> Any:
         """What takes autograd's place for a player, None if nothing does."""
@@ -135,13 +134,13 @@ class Epochs(NeuralNet):
 
     def _validate_epoch(
         self, batches: Batches, prefix: str = "valid"
-    ) -> tuple[list[float], dict[str, list[float]]]:
+    ) -> tuple[list[float], dict[str, float]]:
         self._set_training(False)
         watchers = self._watchers(training=False)
         score = None if self._score is None else self._score()
         losses: list[Tensor] = []
-        parts: dict[str, list[float]] = {}
-        for batch in batches:
+        parts: dict[str, list[tuple[Tensor, int]]] = {}
+        for size, batch in zip(batches.sizes, batches):
             self._watched("on_batch_begin", watchers, batch, training=False)
             with torch.inference_mode(), self._autocast():
                 output, loss, named = self._validation_loss(batch)
@@ -151,11 +150,11 @@ class Epochs(NeuralNet):
                     score.update(output, batch.y, batch.weight)
             losses.append(loss)
             for name, part in named.items():
-                parts.setdefault(name, []).append(part.item())
+                parts.setdefault(name, []).append((part, size))
             if watchers:
                 self._record_batch(prefix, watchers, batch, output, loss)
         self.history.record("valid_score", None if score is None else score.compute())
-        return torch.stack(losses).tolist(), parts
+        return torch.stack(losses).tolist(), _means(parts)
 
     def _validation_loss(self, batch: Batch) -> tuple[Any, Tensor, dict[str, Tensor]]:
         """As in training; of several players, the sum."""
@@ -263,6 +262,15 @@ class Epochs(NeuralNet):
     def _in_terms(self, X: Any, translate: Any) -> np.ndarray:
         joined = torch.cat(list(self.forward_iter(X)))
         return joined.numpy() if translate is None else np.asarray(translate(joined))
+
+
+def _means(parts: dict[str, list[tuple[Tensor, int]]]) -> dict[str, float]:
+    """The means of figures of batches of these sizes."""
+    found = {}
+    for name, pairs in parts.items():
+        figures, sizes = zip(*pairs)
+        found[name] = float(np.average(torch.stack(figures).tolist(), weights=sizes))
+    return found
 
 
 def _joined(output: Any) -> Any:
