@@ -77,8 +77,8 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
     gradient_clip : float, default=None
         Largest norm of a step's gradient.
     early_stopping : bool, default=False
-        Hold out a validation set, stop when its loss no longer falls and keep the
-        best weights.
+        Hold out a validation set (or take ``X_val`` and ``y_val`` of `fit`), stop when
+        its loss no longer falls and keep the best weights.
     validation_fraction : float, default=0.1
         The share of the data held out by ``early_stopping``, stratified by class.
     n_iter_no_change : int, default=10
@@ -286,10 +286,18 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 )
                 raise ValueError(f"{type(self).__name__}: {sentence}")
 
-    def _fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    def _fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Any:
         """Train for ``max_epochs``, from the start unless ``warm_start``."""
         with AllOrNothing(self) as attempt:
             self._check_params()
+            given = self._validates_by(y, X_val, y_val)
             fresh = not (self.warm_start and self.__sklearn_is_fitted__())
             if fresh:
                 attempt.forget()
@@ -303,13 +311,20 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             random = check_random_state(self.random_state)
             if checkpoint is not None:
                 start = None if fresh else self.net_
-                random = checkpoint.open(samples, random, start)
+                held_out = (X_val, y_val) if given else None
+                random = checkpoint.open(samples, random, start, held_out)
             if fresh:
                 self._count(samples)
-            samples, valid, seed = self._split(samples, random)
+            if given:
+                valid, seed = None, int(random.randint(np.iinfo(np.int32).max))
+            else:
+                samples, valid, seed = self._split(samples, random)
             if fresh:
                 self.n_samples_seen_ = float(samples.total_weight)
             net = self._make_net(samples, seed) if fresh else self.net_
+            if given:
+                self.net_: Any = net
+                valid = self._read_valid(X_val, y_val)
             self._prepare(net, samples, valid)
             callbacks = self._callbacks(net, valid, context, data)
             if checkpoint is None:
@@ -322,6 +337,24 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                     estimator=self, reconstruction_attributes=dict, **data
                 )
         return self
+
+    def _validates_by(self, y: Any, X_val: Any, y_val: Any) -> bool:
+        """Whether the user brings the samples that ``early_stopping`` looks at."""
+        if X_val is None and y_val is None:
+            return False
+        if X_val is None or (y_val is None and y is not None):
+            owner = type(self).__name__
+            raise ValueError(f"{owner}: X_val and y_val come together, one is missing")
+        if not self.early_stopping:
+            sentence = "X_val is there to stop early by: set early_stopping=True"
+            raise ValueError(self._refusal("early_stopping", sentence))
+        return True
+
+    def _read_valid(self, X_val: Any, y_val: Any) -> Samples:
+        try:
+            return self._read(X_val, y_val, None, reset=False)
+        except ValueError as error:
+            raise ValueError(f"{error} (of X_val and y_val)") from None
 
     def _partial_fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None

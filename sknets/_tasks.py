@@ -60,7 +60,14 @@ class Classifier(ClassifierMixin, Estimator):
     class_weight: dict[Any, float] | Literal["balanced"] | None = param(default=None)
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train on labelled samples.
 
         Parameters
@@ -71,6 +78,8 @@ class Classifier(ClassifierMixin, Estimator):
             Labels of any type, or a 0/1 matrix of several labels a sample.
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative; a weight of 0 is an absent sample.
+        X_val, y_val : array-like, default=None
+            Samples to validate by, with ``early_stopping``, instead of a share of X.
 
         Returns
         -------
@@ -84,7 +93,7 @@ class Classifier(ClassifierMixin, Estimator):
         DivergenceError
             When the training loss is no longer finite.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, X_val, y_val)
 
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
@@ -340,7 +349,14 @@ class Regressor(RegressorMixin, Estimator):
     _task: ClassVar[str] = "regression"
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train on samples with known values.
 
         Parameters
@@ -350,6 +366,8 @@ class Regressor(RegressorMixin, Estimator):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative; a weight of 0 is an absent sample.
+        X_val, y_val : array-like, default=None
+            Samples to validate by, with ``early_stopping``, instead of a share of X.
 
         Returns
         -------
@@ -368,7 +386,7 @@ class Regressor(RegressorMixin, Estimator):
         UserWarning
             When y is constant.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, X_val, y_val)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.metrics import get_scorer, log_loss, r2_score, roc_auc_score
@@ -886,3 +887,57 @@ def test_one_row_to_validate_by_has_a_score():
     settings = {"early_stopping": True, "validation_fraction": 0.01, **QUICK}
     net = FeedforwardRegressor(**settings).fit(ROWS_60, ROWS_60[:, 0])
     assert net.validation_scores_ == [0.0, 0.0]
+
+
+# -- validation data of one's own ------------------------------------------------------
+
+OWN = [
+    (FeedforwardClassifier(), ROWS_60, THREE),
+    (FeedforwardRegressor(), ROWS_60, EUROS),
+    (RNNClassifier(per_step=True), ROWS_60[:, :, None], (ROWS_60 > 0).astype(int)),
+    (
+        RecursiveClassifier(),
+        [f"({i % 2} ({i % 2} a{i % 7}) ({i % 3 % 2} b{i % 5}))" for i in range(60)],
+        None,
+    ),
+    (PretrainedClassifier(pretraining_epochs=1), ROWS_60, np.where(MANY[:, 0], 1, 2)),
+    (DBNClassifier(pretraining_epochs=1, hidden_layer_sizes=5), abs(MANY), THREE),
+]
+
+
+@pytest.mark.parametrize(("model", "X", "y"), OWN, ids=lambda x: type(x).__name__)
+def test_early_stopping_by_data_of_ones_own(model, X, y):
+    rest, held = slice(0, 40), slice(40, 60)
+    data = (X[rest], None if y is None else y[rest])
+    more = {"X_val": X[held], "y_val": None if y is None else y[held]}
+    settings = {"max_epochs": 3, "random_state": 0, "n_iter_no_change": 9}
+    model = clone(model).set_params(early_stopping=True, lr=0.05, **settings)
+    model.fit(*data, **more)
+    assert len(model.validation_loss_curve_) == 3
+    assert model.n_samples_seen_ == 40
+    best = model.validation_scores_[int(np.argmin(model.validation_loss_curve_))]
+    if y is None:
+        return
+    assert model.score(X[held], y[held]) == pytest.approx(best)
+    with pytest.raises(ValueError, match="X_val and y_val come together"):
+        model.fit(*data, X_val=X[held])
+    with pytest.raises(ValueError, match=r"early_stopping=False.*set early_stop"):
+        clone(model).set_params(early_stopping=False).fit(*data, **more)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match=r"\(of X_val and y_val\)"):
+        model.fit(*data, X_val=X[held], y_val=y[held][:5])
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+def test_validation_data_by_routing_and_in_a_checkpoint(tmp_path):
+    X, y, settings = ROWS_60, THREE, {"early_stopping": True, **QUICK}
+    expected = FeedforwardClassifier(**settings).fit(X, y, X_val=X[:9], y_val=y[:9])
+    with config_context(enable_metadata_routing=True):
+        net = FeedforwardClassifier(**settings).set_fit_request(X_val=True, y_val=True)
+        piped = make_pipeline(net).fit(X, y, X_val=X[:9], y_val=y[:9])
+    assert piped[-1].validation_loss_curve_ == expected.validation_loss_curve_
+    kept = FeedforwardClassifier(checkpoint=tmp_path / "fit.safetensors", **settings)
+    kept.fit(X, y, X_val=X[:9], y_val=y[:9])
+    assert kept.validation_loss_curve_ == expected.validation_loss_curve_
+    with pytest.raises(ValueError, match="checkpoint"):
+        kept.fit(X, y, X_val=X[:8], y_val=y[:8])

@@ -81,7 +81,9 @@ class Checkpoint(Callback):
             reason = f"no file can be written there ({error.strerror})"
             raise type(error)(self._sentence(reason)) from error
 
-    def open(self, samples: Any, random: Any, net: Any = None) -> np.random.RandomState:
+    def open(
+        self, samples: Any, random: Any, net: Any = None, held_out: Any = None
+    ) -> np.random.RandomState:
         """Find what is kept of this fit, and the random state that it began with.
 
         Parameters
@@ -92,13 +94,15 @@ class Checkpoint(Callback):
             Nothing drawn from it yet.
         net : Net or None
             The net that a warm start goes on with.
+        held_out : tuple or None
+            What the user brings to validate by.
 
         Raises
         ------
         ValueError
             When the file is of another fit, or no checkpoint.
         """
-        self.identity = _identity(self.estimator, samples, net)
+        self.identity = _identity(self.estimator, samples, net, held_out)
         if self.is_folder:
             name = f"{self.identity['class']}-{digest(self.identity)[:16]}.safetensors"
             self.path = self.path / name
@@ -270,7 +274,7 @@ class Checkpoint(Callback):
         return self.estimator._refusal("checkpoint", reason)
 
 
-def _identity(estimator: Any, samples: Any, net: Any) -> dict[str, Any]:
+def _identity(estimator: Any, samples: Any, net: Any, held_out: Any) -> dict[str, Any]:
     """Everything that the result of a fit depends on, as texts and digests."""
     texts = {}
     for name, value in estimator.get_params(deep=False).items():
@@ -298,6 +302,7 @@ def _identity(estimator: Any, samples: Any, net: Any) -> dict[str, Any]:
             "X": digest(samples.x),
             "y": digest(samples.y),
             "sample_weight": digest(weight, samples.rows, total),
+            **({} if held_out is None else {"X_val": digest(*held_out)}),
             **{name: digest(value) for name, value in _fitted(estimator).items()},
         },
     }

@@ -171,7 +171,7 @@ class PretrainedClassifier(Scaled, Classifier):
         return tuple(sizes) if isinstance(sizes, tuple | list) else (int(sizes),)
 
     @with_callbacks
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None) -> Self:
         """Learn from all rows, and from the labels of some.
 
         Parameters
@@ -180,6 +180,8 @@ class PretrainedClassifier(Scaled, Classifier):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels, -1 for unlabelled rows; or an indicator matrix of several
             labels a sample, all of them known.
+        X_val, y_val : array-like, default=None
+            Samples to validate by, with ``early_stopping``, instead of a share of X.
 
         Returns
         -------
@@ -193,7 +195,7 @@ class PretrainedClassifier(Scaled, Classifier):
         DivergenceError
             When the training loss is no longer finite.
         """
-        return self._fit(X, y)
+        return self._fit(X, y, None, X_val, y_val)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Train for one epoch; the first call pretrains.
@@ -284,7 +286,7 @@ class PretrainedClassifier(Scaled, Classifier):
             return samples, valid
         free = np.ones(n, dtype=bool)  # neither learned nor held out to stop by
         for each in (samples, valid):
-            if each is not None:
+            if each is not None and each.x is samples.x:
                 free[slice(None) if each.rows is None else each.rows.numpy()] = False
         if not free.any():
             return samples, valid

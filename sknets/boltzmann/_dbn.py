@@ -392,7 +392,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
     lr: float = param(default=0.005, above=0)
 
     @with_callbacks
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None) -> Self:
         """Pretrain on the samples, then train on their labels.
 
         Parameters
@@ -400,6 +400,8 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Labels of any type, or a 0/1 matrix of several labels a sample.
+        X_val, y_val : array-like, default=None
+            Samples to validate by, with ``early_stopping``, instead of a share of X.
 
         Returns
         -------
@@ -413,7 +415,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         DivergenceError
             When the loss is no longer finite.
         """
-        return self._fit(X, y)
+        return self._fit(X, y, None, X_val, y_val)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Train for one epoch, after pretraining at the first call.

@@ -13,7 +13,7 @@ from torch import nn
 
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
-from sknets._estimator import Estimator, as_container
+from sknets._estimator import Estimator
 from sknets._inputs import Nodes
 from sknets._inputs.graph_store import Graph, positions
 from sknets._inputs.nodes import NodeSamples, NodeView, view_of
@@ -218,19 +218,7 @@ class _NodeTask(NodeEstimator):
         DivergenceError
             When the training loss is no longer finite.
         """
-        if X_val is None and y_val is None:
-            return self._fit(X, y, sample_weight)
-        owner = type(self).__name__
-        if X_val is None or y_val is None:
-            raise ValueError(f"{owner}: X_val and y_val come together, one is missing")
-        if not self.early_stopping:
-            sentence = "X_val is there to stop early by: set early_stopping=True"
-            raise ValueError(self._refusal("early_stopping", sentence))
-        self._held_out = X_val, y_val
-        try:
-            return self._fit(X, y, sample_weight)
-        finally:
-            del self._held_out
+        return self._fit(X, y, sample_weight, X_val, y_val)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy, or R², on the labelled ones of the nodes.
@@ -279,21 +267,6 @@ class _NodeTask(NodeEstimator):
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         X, y, sample_weight = self._labelled(X, y, sample_weight)
         return super()._read(X, y, sample_weight, reset=reset, classes=classes)
-
-    def _split(self, samples, random):
-        held_out = getattr(self, "_held_out", None)
-        if held_out is None:
-            return super()._split(samples, random)
-        seed = int(random.randint(np.iinfo(np.int32).max))
-        valid = self._read_more(*held_out, samples)
-        return samples, valid, seed
-
-    def _read_more(self, X: Any, y: Any, samples: Samples) -> Samples:
-        """Nodes to validate by, as samples like those to train on."""
-        X, y, _ = self._labelled(X, y, None)
-        x = self._check_input(X, reset=False).to(samples.x.device, samples.x.dtype)
-        target = self._encode_target(y, len(x), None, reset=False)
-        return Samples(x, as_container(np.asarray(target), x.device, x.dtype))
 
     def _build(self) -> nn.Module:
         inputs, width = self._first_layer(self.hidden_size)

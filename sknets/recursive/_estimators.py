@@ -342,7 +342,14 @@ class RecursiveClassifier(_Recursive, Classifier):
     """
 
     @with_callbacks
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train on labelled trees.
 
         Parameters
@@ -354,6 +361,8 @@ class RecursiveClassifier(_Recursive, Classifier):
             node has its label in the tree: integers if all are, else strings.
         sample_weight : array-like of shape (n_trees,), default=None
             Not negative; a weight of 0 is an absent tree.
+        X_val, y_val : array-like, default=None
+            Samples to validate by, with ``early_stopping``, instead of a share of X.
 
         Returns
         -------
@@ -367,7 +376,7 @@ class RecursiveClassifier(_Recursive, Classifier):
         DivergenceError
             When the training loss is no longer finite.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, X_val, y_val)
 
     def predict_nodes(self, X: Any) -> np.ndarray:
         """Return the most probable class of each node.
@@ -429,7 +438,14 @@ class RecursiveRegressor(_Recursive, Regressor):
     """
 
     @with_callbacks
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train on trees with known values.
 
         Parameters
@@ -440,6 +456,8 @@ class RecursiveRegressor(_Recursive, Regressor):
             None if every node has its value as its label in the tree.
         sample_weight : array-like of shape (n_trees,), default=None
             Not negative; a weight of 0 is an absent tree.
+        X_val, y_val : array-like, default=None
+            Samples to validate by, with ``early_stopping``, instead of a share of X.
 
         Returns
         -------
@@ -458,7 +476,7 @@ class RecursiveRegressor(_Recursive, Regressor):
         UserWarning
             When y is constant.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, X_val, y_val)
 
     def predict_nodes(self, X: Any) -> np.ndarray:
         """Return the expected value of each node.
