@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,21 +14,18 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sknets import _state
 from sknets._attempt import AllOrNothing
 from sknets._engine.callbacks import BestWeights, Progress, ScikitLearnCallbacks
 from sknets._engine.checkpoint import Checkpoint
 from sknets._engine.collect import stacked
-from sknets._engine.containers import Container, Values
+from sknets._engine.containers import Container
 from sknets._engine.data import Samples
 from sknets._engine.device import (
     GeneratorMode,
     Streams,
-    as_tensor,
-    compute_dtype,
     resolve_device,
 )
 from sknets._engine.digest import digest
@@ -39,12 +34,13 @@ from sknets._engine.optim import Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
 from sknets._engine.stock import Callback
 from sknets._inputs import Table
-from sknets._inputs.kinds import choose_reader, refuse_other_kinds
-from sknets._inputs.reader import Learned
+from sknets._inputs.kinds import refuse_other_kinds
 from sknets._params import Declared, param
+from sknets._persistent import Persistent
+from sknets._reading import Reading, compare_index
 
 
-class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
+class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimator):
     """Base of every estimator: the training that all of them share.
 
     A subclass names the kinds of X it takes (`_inputs`), has a task as its base
@@ -305,7 +301,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 self._go_on(attempt)
             checkpoint = None if self.checkpoint is None else Checkpoint(self)
             refuse_other_kinds(self, X, y)
-            _compare_index(type(self).__name__, X, y)
+            compare_index(type(self).__name__, X, y)
             context, data = self._root_task(X, y, sample_weight)
             samples = self._read(X, y, sample_weight, reset=fresh)
             random = check_random_state(self.random_state)
@@ -338,24 +334,6 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 )
         return self
 
-    def _validates_by(self, y: Any, X_val: Any, y_val: Any) -> bool:
-        """Whether the user brings the samples that ``early_stopping`` looks at."""
-        if X_val is None and y_val is None:
-            return False
-        if X_val is None or (y_val is None and y is not None):
-            owner = type(self).__name__
-            raise ValueError(f"{owner}: X_val and y_val come together, one is missing")
-        if not self.early_stopping:
-            sentence = "X_val is there to stop early by: set early_stopping=True"
-            raise ValueError(self._refusal("early_stopping", sentence))
-        return True
-
-    def _read_valid(self, X_val: Any, y_val: Any) -> Samples:
-        try:
-            return self._read(X_val, y_val, None, reset=False)
-        except ValueError as error:
-            raise ValueError(f"{error} (of X_val and y_val)") from None
-
     def _partial_fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None
     ) -> Any:
@@ -373,7 +351,7 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
                 sentence = "partial_fit keeps no state in files, use save after it"
                 raise ValueError(self._refusal("checkpoint", sentence))
             refuse_other_kinds(self, X, y)
-            _compare_index(type(self).__name__, X, y)
+            compare_index(type(self).__name__, X, y)
             fresh = not self.__sklearn_is_fitted__()
             if not fresh:
                 self._go_on(attempt)
@@ -419,72 +397,6 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
             self.validation_loss_curve_ = [row["valid_loss"] for row in rows]
             self.validation_scores_ = [row["valid_score"] for row in rows]
         self.n_parameters_ = net.n_parameters
-
-    def _read(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
-    ) -> Samples:
-        """Checked X, encoded y and effective weights, as the engine takes them."""
-        device = resolve_device(self.device, type(self).__name__)
-        x = self._check_input(X, reset=reset, seen=_counted(sample_weight))
-        n = len(x)
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(
-                sample_weight, np.empty((n, 1)), ensure_non_negative=True
-            )
-        target = self._encode_target(y, n, weight, reset=reset, classes=classes)
-        by_class = self._class_weights(target, weight)
-        if by_class is not None:
-            weight = by_class if weight is None else weight * by_class
-        rows = total = None
-        if weight is not None:
-            kept = weight > 0
-            if not kept.any():
-                raise ValueError(
-                    f"{type(self).__name__}: every sample weight is zero, at least one "
-                    "must be non-zero"
-                )
-            # A weight of 0 is an absent row, and the learning rate keeps its meaning.
-            rows = None if kept.all() else torch.from_numpy(np.flatnonzero(kept))
-            total = float(weight.sum())
-            weight = weight / weight[kept].mean()
-        precision = self.precision
-        dtype = compute_dtype(precision, x.dtype, device) if reset else self.net_.dtype
-        return Samples(
-            x.to(device, dtype),
-            as_container(target, device, dtype),
-            as_container(weight, device, dtype),
-            rows,
-            total,
-        )
-
-    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
-        """X as the container of its kind; the kind is chosen in fit and remembered.
-
-        ``seen`` are the rows that count, None for all.
-        """
-        if reset:
-            reader = self._make_reader(self._choose_kind(X))
-            x = reader.learn(X, seen)
-            self.reader_ = reader
-            return x
-        owner, reader = type(self).__name__, self.reader_
-        several = len(self._inputs) > 1
-        choose_reader(owner, self._task, [type(reader)], X, fitted=several)
-        return reader.read(X)
-
-    def _choose_kind(self, X: Any) -> Any:
-        """The reader of X; what is of no kind that the estimator takes is refused."""
-        return choose_reader(type(self).__name__, self._task, self._inputs, X)
-
-    def _make_reader(self, kind: Any) -> Any:
-        """A reader of X, with the estimator's parameters."""
-        return kind.of(self)
-
-    @property
-    def input_kind_(self) -> str:
-        """The kind that the X of `fit` was."""
-        return Learned.of(self, "reader_", "name")
 
     def _split(
         self, samples: Samples, random: np.random.RandomState
@@ -607,109 +519,3 @@ class Estimator(Declared, CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = Table in self._inputs
         return tags
-
-    # -- state -----------------------------------------------------------------------
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        net = state.pop("net_", None)
-        if net is not None:
-            state["net_state_"] = net.state()
-        for name in self._reader_names(state):
-            state[name] = state[name].state()
-        return state
-
-    @staticmethod
-    def _reader_names(state: Any) -> list[str]:
-        return [name for name in ("reader_", "target_reader_") if name in state]
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        net_state = state.pop("net_state_", None)
-        readers = {name: state.pop(name) for name in self._reader_names(state)}
-        super().__setstate__(state)
-        self._restore_readers(readers)
-        if net_state is not None:
-            self._restore(net_state)
-
-    def __copy__(self) -> Any:
-        copied = type(self).__new__(type(self))
-        copied.__dict__.update(self.__dict__)
-        return copied
-
-    def _restore_readers(self, states: dict[str, Any]) -> None:
-        for name, state in states.items():
-            kinds = self._inputs if name == "reader_" else self._targets
-            kind = next(k for k in kinds if k.name == state["kind"])
-            reader = kind.of(self)
-            reader.restore(state)
-            setattr(self, name, reader)
-
-    def _restore(self, net_state: dict[str, Any]) -> None:
-        """Rebuild the trained net from its state."""
-        net = self._make_net(None, seed=0, dtype=getattr(torch, net_state["dtype"]))
-        net.restore(net_state)
-        self.net_ = net
-
-    def save(self, path: Any) -> None:
-        """Write the fitted estimator to one safetensors file, for `sknets.load`.
-
-        Unlike a pickle, such a file cannot run code when it is read.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file; it is replaced in one step.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        FileNotFoundError
-            When the folder does not exist.
-        OSError
-            When the disk is full or the file may not be written; it is as it was.
-        ValueError
-            When a parameter is something that only Python can hold, such as a
-            callback.
-        """
-        check_is_fitted(self)
-        folder = Path(path).parent
-        if not folder.is_dir():
-            sentence = f"save({str(path)!r}): there is no folder {folder}"
-            raise FileNotFoundError(sentence)
-        state = self.__getstate__()
-        state = {k: v for k, v in state.items() if not k.startswith("_")}
-        _state.write(path, type(self).__name__, state)
-
-
-def _counted(sample_weight: Any) -> np.ndarray | None:
-    """The rows whose weight is not 0, None for all (or for what is no weight)."""
-    weight = None if sample_weight is None else np.asarray(sample_weight)
-    if weight is None or weight.ndim != 1 or weight.dtype.kind not in "biuf":
-        return None
-    return weight > 0 if (weight > 0).any() else None
-
-
-def _compare_index(owner: str, X: Any, y: Any) -> None:
-    """Warn of rows of pandas that have the same names in another order."""
-    names: Any = getattr(X, "index", None)
-    others: Any = getattr(y, "index", None)
-    if not (hasattr(names, "equals") and hasattr(others, "equals")):
-        return  # of lists `index` is a method
-    if names.equals(others) or len(names) != len(others) or not names.is_unique:
-        return
-    if names.isin(others).all() and others.isin(names).all():
-        warnings.warn(
-            f"{owner}: the indices of X and y hold the same labels in another order; "
-            "rows are matched by position: give y.loc[X.index] to match them by label",
-            UserWarning,
-            stacklevel=5,
-        )
-
-
-def as_container(values: Any, device: torch.device, dtype: torch.dtype) -> Any:
-    """Arrays, one item a sample, as a container; floats as this dtype."""
-    if isinstance(values, np.ndarray):
-        values = Values(as_tensor(values))
-    return None if values is None else values.to(device, dtype)
