@@ -1,10 +1,15 @@
 """Every example runs, at its quick setting, and saves its pictures."""
 
+import importlib
 import runpy
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from sklearn.datasets import load_iris
+
+import sknets
+from sknets.testing import check_estimator_on
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
@@ -18,3 +23,19 @@ def test_example_runs(path, tmp_path, monkeypatch):
     pictures = list(tmp_path.glob("*.png"))
     assert pictures and all(p.stat().st_size > 10_000 for p in pictures)
     assert len(path.read_text().splitlines()) <= 60
+
+
+def test_the_estimator_of_contributing_keeps_the_contract(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 35
+    (tmp_path / "maxout.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    MaxoutClassifier = importlib.import_module("maxout").MaxoutClassifier
+    # Its line in `sknets/__init__.py`.
+    monkeypatch.setattr(sknets, "MaxoutClassifier", MaxoutClassifier, raising=False)
+    monkeypatch.setattr(sknets, "__all__", [*sknets.__all__, "MaxoutClassifier"])
+    X, y = load_iris(return_X_y=True)
+    estimator = MaxoutClassifier(max_epochs=10, lr=0.01, random_state=0)
+    check_estimator_on(estimator, X, y)
+    assert estimator.fit(X, y).score(X, y) > 0.9
