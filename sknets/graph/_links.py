@@ -20,7 +20,7 @@ from sknets._inputs.links import LinkBatch, Links, LinkView, graph_of
 from sknets._inputs.nodes import NodeBatch, NodeSamples, view_of
 from sknets._params import param
 from sknets._scores import Whole
-from sknets._tasks import given_target
+from sknets._targets import given_target
 from sknets.graph._nets import GraphNet
 from sknets.graph._nodes import NodeEstimator, refuse_negative_weights
 from sknets.graph._walks import unlinked_targets
