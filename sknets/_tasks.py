@@ -27,6 +27,7 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor, nn
 
+from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.containers import Ragged
 from sknets._engine.players import Terms
@@ -102,6 +103,7 @@ class Classifier(ClassifierMixin, Estimator):
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @available_unless("_fits_whole")
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Self:
@@ -110,7 +112,8 @@ class Classifier(ClassifierMixin, Estimator):
         The data may come in chunks: until the first of them comes again, each adds to
         ``n_samples_seen_``, on which penalties and batch sizes depend, and the rate is
         ``lr``, whatever ``lr_schedule``. The statistics of X are those of the first
-        call, whose samples should be like those to come.
+        call, whose samples should be like those to come. There is no such method with
+        ``early_stopping``, a ``checkpoint`` or ``class_weight="balanced"``.
 
         Parameters
         ----------
@@ -130,14 +133,6 @@ class Classifier(ClassifierMixin, Estimator):
             As `fit`; without ``classes`` at the first call; for a label that is not
             among them.
         """
-        if self.class_weight == "balanced":
-            raise ValueError(
-                self._refusal(
-                    "class_weight",
-                    "partial_fit cannot know how frequent the classes are; give a dict "
-                    "of weights",
-                )
-            )
         if classes is None and not _has_columns(y) and not self.__sklearn_is_fitted__():
             raise ValueError(
                 f"{type(self).__name__}: classes must be passed on the first call to "
@@ -287,6 +282,15 @@ class Classifier(ClassifierMixin, Estimator):
             )
         return y
 
+    def _fits_whole(self) -> str:
+        if self.class_weight == "balanced":
+            return self._refusal(
+                "class_weight",
+                "partial_fit cannot know how frequent the classes are, give a dict of "
+                "weights: there is no partial_fit",
+            )
+        return super()._fits_whole()
+
     def _class_weights(self, target, weight):
         if self.class_weight is None:
             return None
@@ -410,13 +414,15 @@ class Regressor(RegressorMixin, Estimator):
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @available_unless("_fits_whole")
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         The data may come in chunks: until the first of them comes again, each adds to
         ``n_samples_seen_``, on which penalties and batch sizes depend, and the rate is
         ``lr``, whatever ``lr_schedule``. The statistics of X and y are those of the
-        first call, whose samples should be like those to come.
+        first call, whose samples should be like those to come. There is no such method
+        with ``early_stopping`` or a ``checkpoint``.
 
         Parameters
         ----------

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._inputs.graph_store import Graph, positions
@@ -203,6 +204,7 @@ n_neighbors_
         """
         return self._fit(X, y)
 
+    @available_unless("_fits_whole")
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
