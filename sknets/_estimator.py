@@ -334,22 +334,24 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
                 )
         return self
 
+    def _fits_whole(self) -> str:
+        """Why there is no `partial_fit` with these parameters; empty if there is."""
+        sentences = {
+            "early_stopping": "partial_fit sees one epoch at a time and cannot stop "
+            "early",
+            "checkpoint": "partial_fit keeps no state in files, use save after it",
+        }
+        for name, sentence in sentences.items():
+            if getattr(self, name):
+                return self._refusal(name, f"{sentence}: there is no partial_fit")
+        return ""
+
     def _partial_fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None
     ) -> Any:
         """Train for one epoch; as many calls as ``max_epochs`` are one `fit`."""
         with AllOrNothing(self) as attempt:
             self._check_params()
-            if self.early_stopping:
-                raise ValueError(
-                    self._refusal(
-                        "early_stopping",
-                        "partial_fit sees one epoch at a time and cannot stop early",
-                    )
-                )
-            if self.checkpoint is not None:
-                sentence = "partial_fit keeps no state in files, use save after it"
-                raise ValueError(self._refusal("checkpoint", sentence))
             refuse_other_kinds(self, X, y)
             compare_index(type(self).__name__, X, y)
             fresh = not self.__sklearn_is_fitted__()

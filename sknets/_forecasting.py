@@ -14,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from sknets._attempt import AllOrNothing
+from sknets._available import available_unless
 from sknets._backtest import Backtest, backtest
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
@@ -98,6 +99,7 @@ class Forecaster(Estimator):
         """
         return self._train_all("_fit", y, X, goes_on=self.warm_start)
 
+    @available_unless("_fits_whole")
     def partial_fit(self, y: Any, X: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 

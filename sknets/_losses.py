@@ -80,6 +80,87 @@ class SquaredError(nn.Module):
         return losses, error.mul_(scalar(2 / output.numel(), output.dtype))
 
 
+class _OfNumbers(nn.Module):
+    """A loss of numbers, a mean over outputs; output and target (B, T).
+
+    A subclass gives ``losses`` and their derivatives by the output, ``slopes``, number
+    by number.
+    """
+
+    def losses(self, output: Tensor, target: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def slopes(self, output: Tensor, target: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
+        each = self.each(output, target)
+        return (each if weight is None else each * weight).mean()
+
+    def each(self, output: Tensor, target: Tensor) -> Tensor:
+        return self.losses(output, target).mean(1)
+
+    def losses_and_gradient(self, output, target, weight=None):
+        """Each output's loss, and its slope; output (T, B)."""
+        target = target.t()
+        losses, error = self.losses(output, target), self.slopes(output, target)
+        if weight is not None:
+            losses, error = losses.mul_(weight), error.mul_(weight)
+        return losses, error.mul_(scalar(1 / output.numel(), output.dtype))
+
+
+class PinballLoss(_OfNumbers):
+    """What a quantile minimises: q of what is above it, 1 - q of what is below."""
+
+    def __init__(self, q: float):
+        super().__init__()
+        self.q = q
+
+    def losses(self, output: Tensor, target: Tensor) -> Tensor:
+        error = target - output
+        return torch.maximum(self.q * error, (self.q - 1) * error)
+
+    def slopes(self, output: Tensor, target: Tensor) -> Tensor:
+        above = (target > output).to(output.dtype)
+        return (target < output).to(output.dtype) * (1 - self.q) - above * self.q
+
+
+class AbsoluteError(_OfNumbers):
+    """Mean absolute error, which the median minimises."""
+
+    def losses(self, output: Tensor, target: Tensor) -> Tensor:
+        return (output - target).abs()
+
+    def slopes(self, output: Tensor, target: Tensor) -> Tensor:
+        return (output - target).sign()
+
+
+class HuberLoss(_OfNumbers):
+    """Half the square of errors up to ``most``, a line beyond."""
+
+    def __init__(self, most: float = 1.35):
+        super().__init__()
+        self.most = most
+
+    def losses(self, output: Tensor, target: Tensor) -> Tensor:
+        error = (output - target).abs()
+        near = error.clamp(max=self.most)
+        return near * (error - near / 2)
+
+    def slopes(self, output: Tensor, target: Tensor) -> Tensor:
+        return (output - target).clamp(-self.most, self.most)
+
+
+class PoissonLoss(_OfNumbers):
+    """Minus the log-likelihood of counts; output is the logarithm of their mean."""
+
+    def losses(self, output: Tensor, target: Tensor) -> Tensor:
+        return output.exp() - target * output
+
+    def slopes(self, output: Tensor, target: Tensor) -> Tensor:
+        return output.exp() - target
+
+
 class OfSteps(nn.Module):
     """A loss for each step of sequences: output, target and weight are `Ragged`."""
 
@@ -92,4 +173,13 @@ class OfSteps(nn.Module):
         return self.loss(output.join(), target.join(), weight_of_steps)
 
 
-__all__ = ["CrossEntropy", "LogisticLoss", "OfSteps", "SquaredError"]
+__all__ = [
+    "AbsoluteError",
+    "CrossEntropy",
+    "HuberLoss",
+    "LogisticLoss",
+    "OfSteps",
+    "PinballLoss",
+    "PoissonLoss",
+    "SquaredError",
+]

@@ -17,7 +17,7 @@ from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
 from sknets._losses import OfSteps
 from sknets._params import param
-from sknets._tasks import given_target
+from sknets._targets import given_target
 
 
 class PerStep(Estimator):

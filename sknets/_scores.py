@@ -36,7 +36,8 @@ class Accuracy:
 class R2:
     """The coefficient of determination, a mean over outputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, decode: Callable[[Tensor], Tensor] = lambda output: output):
+        self.decode = decode
         self.total: Any = 0.0
         self.sums: Any = 0.0
         self.squares: Any = 0.0
@@ -44,7 +45,7 @@ class R2:
 
     def update(self, output: Any, y: Any, weight: Any) -> None:
         output, y, weight = (_joined(each) for each in (output, y, weight))
-        y, output = y.double(), output.double()
+        y, output = y.double(), self.decode(output.double())
         weight = y.new_ones(len(y)) if weight is None else weight.double()
         self.total += weight.sum()
         self.sums = self.sums + weight @ y

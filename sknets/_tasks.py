@@ -15,27 +15,35 @@ from sklearn.base import (
 )
 from sklearn.exceptions import DataConversionWarning
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import (
     check_classification_targets,
     type_of_target,
 )
 from sklearn.utils.validation import (
-    _num_samples,
     assert_all_finite,
     check_array,
     column_or_1d,
 )
 from torch import Tensor, nn
 
+from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.containers import Ragged
 from sknets._engine.players import Terms
 from sknets._estimator import Estimator
-from sknets._losses import CrossEntropy, LogisticLoss, SquaredError
+from sknets._losses import (
+    AbsoluteError,
+    CrossEntropy,
+    HuberLoss,
+    LogisticLoss,
+    PinballLoss,
+    PoissonLoss,
+    SquaredError,
+)
 from sknets._params import param
 from sknets._scores import R2, Accuracy
+from sknets._targets import balanced, given_target, refuse_missing, robust_scale
 
 
 class Classifier(ClassifierMixin, Estimator):
@@ -95,6 +103,7 @@ class Classifier(ClassifierMixin, Estimator):
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @available_unless("_fits_whole")
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Self:
@@ -103,7 +112,8 @@ class Classifier(ClassifierMixin, Estimator):
         The data may come in chunks: until the first of them comes again, each adds to
         ``n_samples_seen_``, on which penalties and batch sizes depend, and the rate is
         ``lr``, whatever ``lr_schedule``. The statistics of X are those of the first
-        call, whose samples should be like those to come.
+        call, whose samples should be like those to come. There is no such method with
+        ``early_stopping``, a ``checkpoint`` or ``class_weight="balanced"``.
 
         Parameters
         ----------
@@ -123,14 +133,6 @@ class Classifier(ClassifierMixin, Estimator):
             As `fit`; without ``classes`` at the first call; for a label that is not
             among them.
         """
-        if self.class_weight == "balanced":
-            raise ValueError(
-                self._refusal(
-                    "class_weight",
-                    "partial_fit cannot know how frequent the classes are; give a dict "
-                    "of weights",
-                )
-            )
         if classes is None and not _has_columns(y) and not self.__sklearn_is_fitted__():
             raise ValueError(
                 f"{type(self).__name__}: classes must be passed on the first call to "
@@ -280,12 +282,21 @@ class Classifier(ClassifierMixin, Estimator):
             )
         return y
 
+    def _fits_whole(self) -> str:
+        if self.class_weight == "balanced":
+            return self._refusal(
+                "class_weight",
+                "partial_fit cannot know how frequent the classes are, give a dict of "
+                "weights: there is no partial_fit",
+            )
+        return super()._fits_whole()
+
     def _class_weights(self, target, weight):
         if self.class_weight is None:
             return None
         if self.class_weight == "balanced":
             columns = target.reshape(len(target), -1).T
-            return np.prod([_balanced(column, weight) for column in columns], axis=0)
+            return np.prod([balanced(column, weight) for column in columns], axis=0)
         if self.multilabel_:
             return compute_sample_weight(self.class_weight, target)
         codes = target.reshape(-1).astype(np.int64)
@@ -337,8 +348,18 @@ class Classifier(ClassifierMixin, Estimator):
 class Regressor(RegressorMixin, Estimator):
     """Task of predicting one or several numbers for each sample.
 
-    y is centred and scaled by its (weighted) mean and standard deviation for training
-    and predictions are scaled back, always as float64.
+    y is centred and scaled for training and predictions are scaled back, always as
+    float64: by its (weighted) mean and standard deviation; by its median and its median
+    absolute deviation where ``loss`` is "absolute_error", "huber" or "quantile"; for
+    "poisson" y is divided by its mean.
+
+    Parameters
+    ----------
+    loss : str, default="squared_error"
+        What training lowers: "squared_error", "absolute_error", "huber", "poisson" or
+        "quantile".
+    quantile : float, default=0.5
+        Which quantile is predicted if ``loss`` is "quantile".
 
     Attributes
     ----------
@@ -347,6 +368,11 @@ class Regressor(RegressorMixin, Estimator):
     """
 
     _task: ClassVar[str] = "regression"
+
+    loss: Literal["squared_error", "absolute_error", "huber", "poisson", "quantile"] = (
+        param(default="squared_error")
+    )
+    quantile: float = param(default=0.5, above=0, below=1)
 
     @with_callbacks
     def fit(
@@ -388,13 +414,15 @@ class Regressor(RegressorMixin, Estimator):
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @available_unless("_fits_whole")
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         The data may come in chunks: until the first of them comes again, each adds to
         ``n_samples_seen_``, on which penalties and batch sizes depend, and the rate is
         ``lr``, whatever ``lr_schedule``. The statistics of X and y are those of the
-        first call, whose samples should be like those to come.
+        first call, whose samples should be like those to come. There is no such method
+        with ``early_stopping`` or a ``checkpoint``.
 
         Parameters
         ----------
@@ -418,7 +446,7 @@ class Regressor(RegressorMixin, Estimator):
         -------
         y : float64 ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return each(self._outputs(X), self._unscaled)
+        return each(self._outputs(X, self._decode), self._unscaled)
 
     def _unscaled(self, values: np.ndarray) -> np.ndarray:
         values = values.astype(np.float64) * self.y_scale_ + self.y_mean_
@@ -431,7 +459,19 @@ class Regressor(RegressorMixin, Estimator):
         return len(self.y_mean_)
 
     def _criterion(self) -> nn.Module | None:
-        return SquaredError()
+        if self.loss == "quantile":
+            return PinballLoss(self.quantile)
+        losses = {
+            "squared_error": SquaredError,
+            "absolute_error": AbsoluteError,
+            "huber": HuberLoss,
+            "poisson": PoissonLoss,
+        }
+        return losses[self.loss]()
+
+    def _decode(self, output: Tensor) -> Tensor:
+        """Of counts the network gives the logarithm of the mean."""
+        return output.exp() if self.loss == "poisson" else output
 
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
         owner = type(self).__name__
@@ -449,13 +489,23 @@ class Regressor(RegressorMixin, Estimator):
             )
             y = y[:, 0]
         columns = y.reshape(n_samples, -1)
+        if self.loss == "poisson":
+            self._check_counts(columns)
         if reset:
             # Squares of numbers that are very large, or small, would not be finite.
             largest = np.abs(columns).max(0)
             usual = (largest == 0) | ((largest > 1e-100) & (largest < 1e100))
             unit = np.where(usual, 1.0, largest)
             scaler = StandardScaler().fit(columns / unit, sample_weight=weight)
-            self.y_mean_, self.y_scale_ = scaler.mean_ * unit, scaler.scale_ * unit
+            mean, scale = scaler.mean_, scaler.scale_
+            if self.loss == "poisson":
+                if (mean == 0).any():
+                    sentence = "y must have a number above 0, all of a column are 0"
+                    raise ValueError(self._refusal("loss", sentence))
+                mean, scale = 0 * mean, mean
+            elif self.loss != "squared_error":
+                mean, scale = robust_scale(columns / unit, weight, scale)
+            self.y_mean_, self.y_scale_ = mean * unit, scale * unit
             self.y_ndim_ = y.ndim
             if n_samples > 1 and (scaler.var_ == 0).all():
                 warnings.warn(
@@ -472,14 +522,22 @@ class Regressor(RegressorMixin, Estimator):
         return (columns - self.y_mean_) / self.y_scale_
 
     def _score(self) -> Any:
-        return R2()
+        return R2(self._decode)
+
+    def _check_counts(self, columns: np.ndarray) -> None:
+        if (columns < 0).any():
+            row = int(np.argmax((columns < 0).any(1)))
+            sentence = f"y must not be negative, got {columns[row].min()} at y[{row}]"
+            raise ValueError(self._refusal("loss", sentence))
 
     def _terms(self) -> Terms:
         def values(encoded: Any) -> np.ndarray:
             joined = encoded.join() if isinstance(encoded, Ragged) else encoded
             return self._unscaled(joined.float().cpu().numpy())
 
-        return Terms(values, values, kind="regressor")
+        return Terms(
+            lambda output: values(self._decode(output)), values, kind="regressor"
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -487,56 +545,11 @@ class Regressor(RegressorMixin, Estimator):
         return tags
 
 
-def _balanced(codes: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """What makes all classes that are there weigh the same in sum."""
-    present, codes = np.unique(codes, return_inverse=True)
-    sums = np.bincount(codes, weight, len(present)).astype(np.float64)
-    there = sums > 0
-    return sums.sum() / (there.sum() * np.where(there, sums, 1))[codes]
-
-
 def _has_columns(y: Any) -> bool:
     try:
         return np.ndim(y) == 2
     except ValueError:  # a ragged list
         return False
-
-
-def refuse_missing(y: Any, owner: str, what: str) -> None:
-    """Name the first row without a label or value."""
-    if hasattr(y, "tocsr"):
-        return
-    try:
-        values = np.asarray(y)
-        of_numbers = values.dtype.kind in "iubf"
-        if of_numbers and not (values.dtype.kind == "f" and np.isnan(values).any()):
-            return
-        values = np.asarray(y, dtype=object)
-    except ValueError:  # ragged, which has a sentence of its own
-        return
-    for i, row in enumerate(values):
-        for value in row if isinstance(row, np.ndarray) else (row,):
-            if value is None or is_scalar_nan(value) or is_pandas_na(value):
-                raise ValueError(
-                    f"{owner}: Input y contains NaN: y[{i}] is {value!r}, and each "
-                    f"sample needs a {what}; leave out the samples without one"
-                )
-
-
-def given_target(y: Any, owner: str, n_samples: int) -> Any:
-    """y, if there is one with as many items as X."""
-    if y is None:
-        raise ValueError(
-            f"{owner} requires y to be passed, but the target y is None: give the "
-            "labels or values to learn"
-        )
-    n = _num_samples(y)
-    if n != n_samples:
-        raise ValueError(
-            f"{owner}: Found input variables with inconsistent numbers of samples: X "
-            f"has {n_samples}, y has {n}"
-        )
-    return y
 
 
 def each(found: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -557,5 +570,4 @@ def _widened(output: Tensor) -> Tensor:
 __all__ = [
     "Classifier",
     "Regressor",
-    "given_target",
 ]

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._estimator import Estimator
 from sknets._params import param
@@ -46,6 +47,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         return self._fit(X)
 
+    @available_unless("_fits_whole")
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
@@ -180,6 +182,7 @@ class OutlierDetector(OutlierMixin, Estimator):
         self._learn_threshold(X)
         return self
 
+    @available_unless("_fits_whole")
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 

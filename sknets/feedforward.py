@@ -212,18 +212,29 @@ class FeedforwardRegressor(_Feedforward, Regressor):
     ----------
     hidden_layer_sizes : int or tuple of int, default=(100,)
         Units of each hidden layer; ``()`` is linear regression.
+    loss : str, default="squared_error"
+        What training lowers: "squared_error" (`predict` is the mean), "absolute_error"
+        (the median), "huber" (squared up to 1.35 ``y_scale_``, a line beyond, so that
+        outliers count less), "poisson" (of counts: their mean, always above 0, as the
+        network gives its logarithm) or "quantile" (the ``quantile``).
+    quantile : float, default=0.5
+        Which quantile `predict` is, if ``loss`` is "quantile": 0.9 is what nine of ten
+        values stay below.
 
     Attributes
     ----------
     y_mean_, y_scale_ : ndarray of shape (n_outputs,)
-        What y was centred and scaled by in training; undone in `predict`.
+        What y was centred and scaled by in training; undone in `predict`. The mean and
+        the standard deviation; the median and 1.4826 times the median absolute
+        deviation where ``loss`` is "absolute_error", "huber" or "quantile"; 0 and the
+        mean where it is "poisson".
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
 
     Notes
     -----
-    The loss is the squared error of y, centred and scaled; several outputs share all
-    hidden layers.
+    The loss is that of y, centred and scaled; several outputs share all hidden layers.
+    ``score`` is R², whatever ``loss``.
 
     Examples
     --------

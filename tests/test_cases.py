@@ -28,11 +28,13 @@ from sknets import (
     FeedforwardRegressor,
     GNNClassifier,
     KnowledgeGraphEmbedder,
+    LinkPredictor,
     PretrainedClassifier,
     RBMFeatures,
     RBMRecommender,
     RecursiveClassifier,
     RNNClassifier,
+    RNNForecaster,
     RNNRegressor,
     TransformerClassifier,
     VAETransformer,
@@ -941,3 +943,33 @@ def test_validation_data_by_routing_and_in_a_checkpoint(tmp_path):
     assert kept.validation_loss_curve_ == expected.validation_loss_curve_
     with pytest.raises(ValueError, match="checkpoint"):
         kept.fit(X, y, X_val=X[:8], y_val=y[:8])
+
+
+# -- methods that are not there --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (FeedforwardClassifier(early_stopping=True), "early_stopping=True.*one epoch"),
+        (FeedforwardRegressor(checkpoint="x"), "checkpoint='x'.*no state in files"),
+        (RNNClassifier(class_weight="balanced"), "class_weight='balanced'.*a dict"),
+        (AutoencoderTransformer(early_stopping=True), "early_stopping=True"),
+        (AutoencoderOutlierDetector(early_stopping=True), "early_stopping=True"),
+        (VAETransformer(early_stopping=True), "early_stopping=True"),
+        (PretrainedClassifier(early_stopping=True), "early_stopping=True"),
+        (DBNClassifier(checkpoint="x"), "checkpoint='x'"),
+        (RBMRecommender(early_stopping=True), "early_stopping=True"),
+        (RNNForecaster(checkpoint="x"), "checkpoint='x'"),
+        (LinkPredictor(early_stopping=True), "early_stopping=True"),
+    ],
+)
+def test_partial_fit_is_not_there_where_it_would_refuse(model, told):
+    assert not hasattr(model, "partial_fit")
+    with pytest.raises(AttributeError, match=rf"{type(model).__name__}\({told}"):
+        model.partial_fit(ROWS_60, THREE)
+    assert hasattr(type(model), "partial_fit")
+    model = clone(model).set_params(early_stopping=False, checkpoint=None)
+    if hasattr(model, "class_weight"):
+        model.set_params(class_weight=None)
+    assert "Train for one epoch" in model.partial_fit.__doc__

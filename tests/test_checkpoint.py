@@ -612,7 +612,7 @@ def test_a_warm_start_from_elsewhere_is_another_fit(path):
 
 def test_partial_fit_refuses(path):
     with pytest.raises(
-        ValueError, match="partial_fit keeps no state in files"
+        AttributeError, match="partial_fit keeps no state in files"
     ) as caught:
         classifier(checkpoint=path).partial_fit(X, y, classes=[0, 1, 2])
     assert str(caught.value).startswith("FeedforwardClassifier(checkpoint=")

@@ -12,6 +12,7 @@ import torch
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor, nn
 
+from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.collect import stacked
 from sknets._engine.data import Samples
@@ -197,6 +198,7 @@ class PretrainedClassifier(Scaled, Classifier):
         """
         return self._fit(X, y, None, X_val, y_val)
 
+    @available_unless("_fits_whole")
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Train for one epoch; the first call pretrains.
 

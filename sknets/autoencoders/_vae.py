@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor, nn
 
+from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.containers import Together, Values
 from sknets._engine.data import Samples
@@ -252,6 +253,7 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
         """
         return self._fit(X, y)
 
+    @available_unless("_fits_whole")
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 

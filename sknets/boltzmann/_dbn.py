@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._engine.net import Net
@@ -417,6 +418,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         """
         return self._fit(X, y, None, X_val, y_val)
 
+    @available_unless("_fits_whole")
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Train for one epoch, after pretraining at the first call.
 

@@ -22,6 +22,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
@@ -254,6 +255,7 @@ class RBMRecommender(
         """
         return self._fit(X, y)
 
+    @available_unless("_fits_whole")
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 

@@ -385,6 +385,8 @@ class CNNClassifier(_Convolutional, Classifier):
 class CNNRegressor(_Convolutional, Regressor):
     """Convolutional network that predicts numbers from images, signals or volumes.
 
+    ``loss`` and ``quantile`` are as in `sknets.FeedforwardRegressor`.
+
     X, the network, its training and all parameters and attributes but those below are
     as in `sknets.CNNClassifier`; without classes there is no ``class_weight``.
 

@@ -260,6 +260,8 @@ class GraphRegressor(_OnGraphs, Regressor):
     X, the network, its training and all parameters and attributes but those below are
     as in `sknets.GraphClassifier`; without classes there is no ``class_weight``.
 
+    ``loss`` and ``quantile`` are as in `sknets.FeedforwardRegressor`.
+
     Attributes
     ----------
     y_mean_, y_scale_ : ndarray of shape (n_outputs,)

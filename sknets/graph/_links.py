@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._inputs.graph_store import Graph, positions
@@ -20,7 +21,7 @@ from sknets._inputs.links import LinkBatch, Links, LinkView, graph_of
 from sknets._inputs.nodes import NodeBatch, NodeSamples, view_of
 from sknets._params import param
 from sknets._scores import Whole
-from sknets._tasks import given_target
+from sknets._targets import given_target
 from sknets.graph._nets import GraphNet
 from sknets.graph._nodes import NodeEstimator, refuse_negative_weights
 from sknets.graph._walks import unlinked_targets
@@ -203,6 +204,7 @@ n_neighbors_
         """
         return self._fit(X, y)
 
+    @available_unless("_fits_whole")
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 

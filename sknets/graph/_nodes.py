@@ -19,7 +19,8 @@ from sknets._inputs.graph_store import Graph, positions
 from sknets._inputs.nodes import NodeSamples, NodeView, view_of
 from sknets._inputs.reader import Learned
 from sknets._params import param
-from sknets._tasks import Classifier, Regressor, given_target
+from sknets._targets import given_target
+from sknets._tasks import Classifier, Regressor
 from sknets.graph._labels import by_name, split_labels, without_gaps
 from sknets.graph._nets import N_DEGREE_COLUMNS, GraphNet, Inputs
 
@@ -432,6 +433,8 @@ class GNNRegressor(_NodeTask, Regressor):
 
     X, the network, its training and all parameters and attributes but those below are
     as in `sknets.GNNClassifier`; without classes there is no ``class_weight``.
+
+    ``loss`` and ``quantile`` are as in `sknets.FeedforwardRegressor`.
 
     Parameters
     ----------

@@ -260,6 +260,8 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
     X, the network, its training and all parameters and attributes but those below are
     as in `sknets.RNNClassifier`; without classes there is no ``class_weight``.
 
+    ``loss`` and ``quantile`` are as in `sknets.FeedforwardRegressor`.
+
     Parameters
     ----------
     per_step : bool, default=False

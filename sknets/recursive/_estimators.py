@@ -419,6 +419,8 @@ class RecursiveRegressor(_Recursive, Regressor):
     as in `sknets.RecursiveClassifier`, the labels of nodes being numbers; without
     classes there is no ``class_weight``.
 
+    ``loss`` and ``quantile`` are as in `sknets.FeedforwardRegressor`.
+
     Attributes
     ----------
     y_mean_, y_scale_ : ndarray of shape (n_outputs,)
@@ -492,7 +494,7 @@ class RecursiveRegressor(_Recursive, Regressor):
             the root, then its first child with all below, and so on, as the nodes are
             written.
         """
-        found = self._of_nodes(X, lambda output: output.double())
+        found = self._of_nodes(X, lambda output: self._decode(output.double()))
         for i, values in enumerate(found):
             values = values * self.y_scale_ + self.y_mean_
             found[i] = values[:, 0] if self.y_ndim_ == 1 else values

@@ -442,6 +442,8 @@ class TransformerRegressor(_Transformer, PerStep, Regressor):
     X, the network, its training and all parameters and attributes but those below are
     as in `sknets.TransformerClassifier`; without classes there is no ``class_weight``.
 
+    ``loss`` and ``quantile`` are as in `sknets.FeedforwardRegressor`.
+
     Parameters
     ----------
     per_step : bool, default=False
