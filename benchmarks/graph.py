@@ -214,10 +214,10 @@ class SageLoop(torch.nn.Module):
     def forward(self, x, near):
         drop = torch.nn.functional.dropout
         for layer, each in zip((self.first, self.last), near):
-            links = each.links
-            edges = torch.stack([links.column_numbers(), links.row_numbers()])
+            adjacency = each.adjacency
+            edges = torch.stack([adjacency.column_numbers(), adjacency.row_numbers()])
             x = drop(x, training=self.training)
-            x = layer((x, x[: len(links)]), edges)
+            x = layer((x, x[: len(adjacency)]), edges)
             x = x.relu() if layer is self.first else x
         return x
 

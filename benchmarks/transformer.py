@@ -46,6 +46,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from sknets import TransformerClassifier, TransformerRegressor
+from sknets._engine.containers import Ragged
 
 SENTENCES = "polarity-en-pang&lee2.csv"
 SHORTFALL = 0.05  # of the linear model's score
@@ -229,7 +230,7 @@ def memory():
     for size in (16, 32, 64):
         x = torch.zeros(size, 400, 6)
         with torch.inference_mode():
-            peaks[size] = peak_bytes(lambda x=x: module(x))
+            peaks[size] = peak_bytes(lambda x=x: module(Ragged(x)))
     details = {f"MB at {n}": p / 2**20 for n, p in peaks.items()}
     claim = "memory: peak of a prediction at 4 x the batch / at 1 x"
     value = peaks[64] / peaks[16]

@@ -202,7 +202,7 @@ def one_layer(layer, conv, nodes, targets=None, features=None, choice=all_edges)
     (near,) = neighborhoods(operator, targets, [choice], torch.zeros(0))
     x = features if features is not None else torch.from_numpy(graph.features.copy())
     x = x.rows(near.nodes) if isinstance(x, SparseMatrix) else x[near.nodes]
-    return layer.aggregate(layer.message(x), x, near.links)
+    return layer.aggregate(layer.message(x), x, near.adjacency)
 
 
 @pytest.mark.parametrize("directed", [False, True])

@@ -166,13 +166,13 @@ def test_gradients_of_a_batch_are_those_of_the_dense_transpose():
     module = net.net_.module_
     container = net.reader_.read(graphs).to(torch.device("cpu"), torch.float64)
     rows = torch.tensor([2, 0, 3])
-    _, links, sizes = module._parts(container).take(rows.numpy())
+    _, adjacency, sizes = module._parts(container).take(rows.numpy())
     assert sizes.tolist() == [6, 4, 3]
     dense = torch.block_diag(
         *(torch.from_numpy(graphs[i][0].astype(np.float32)).double().T for i in rows)
     )
-    np.testing.assert_array_equal(links.by_rows().to_dense(), dense)
-    np.testing.assert_array_equal(links.by_columns().to_dense(), dense.T)
+    np.testing.assert_array_equal(adjacency.by_rows().to_dense(), dense)
+    np.testing.assert_array_equal(adjacency.by_columns().to_dense(), dense.T)
 
 
 # Input as people have it

@@ -39,8 +39,8 @@ class GCN(GCNConv):
     def message(self, x: Any) -> Tensor:
         return multiply(x, self.lin.weight)
 
-    def aggregate(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
-        return links @ said + self.bias
+    def aggregate(self, said: Tensor, x: Any, adjacency: SparseMatrix) -> Tensor:
+        return adjacency @ said + self.bias
 
 
 class SAGE(SAGEConv):
@@ -56,11 +56,11 @@ class SAGE(SAGEConv):
     def message(self, x: Any) -> Tensor:
         return x if _is_narrow(x, self.narrow) else multiply(x, self.lin_l.weight)
 
-    def aggregate(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
-        heard = links @ said
+    def aggregate(self, said: Tensor, x: Any, adjacency: SparseMatrix) -> Tensor:
+        heard = adjacency @ said
         if said is x:
             heard = multiply(heard, self.lin_l.weight)
-        own = multiply(head(x, len(links)), self.lin_r.weight)
+        own = multiply(head(x, len(adjacency)), self.lin_r.weight)
         return heard + self.lin_l.bias + own
 
 
@@ -77,8 +77,8 @@ class GIN(GINConv):
     def message(self, x: Any) -> Tensor:
         return x if _is_narrow(x, self.narrow) else multiply(x, self.nn[0].weight)
 
-    def aggregate(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
-        heard = links @ said + (1 + self.eps) * head(said, len(links))
+    def aggregate(self, said: Tensor, x: Any, adjacency: SparseMatrix) -> Tensor:
+        heard = adjacency @ said + (1 + self.eps) * head(said, len(adjacency))
         if said is x:
             heard = multiply(heard, self.nn[0].weight)
         heard = heard + self.nn[0].bias
@@ -94,29 +94,32 @@ class _Attention:
         )
         self.attention_dropout = Dropout(dropout)
 
-    def _attend(self, said: Tensor, scores: Any, links: SparseMatrix) -> Tensor:
+    def _attend(self, said: Tensor, scores: Any, adjacency: SparseMatrix) -> Tensor:
         """``scores(rows, columns)`` of edges to the sum of what is said.
 
         All at once where a gradient is wanted, else some nodes at a time.
         """
-        n, starts = len(links), links.starts
+        n, starts = len(adjacency), adjacency.starts
         total = said.new_empty(n, *said.shape[1:])
-        if torch.is_grad_enabled() or len(links.columns) * said[0].numel() <= _PIECE:
-            total = self._sum_of(said, scores, links, 0, n)
+        if (
+            torch.is_grad_enabled()
+            or len(adjacency.columns) * said[0].numel() <= _PIECE
+        ):
+            total = self._sum_of(said, scores, adjacency, 0, n)
         else:
             step = max(1, _PIECE // said[0].numel())
             low = 0
             while low < n:
                 high = int((starts > starts[low] + step).argmax()) - 1
                 high = max(low + 1, high if starts[-1] > starts[low] + step else n)
-                total[low:high] = self._sum_of(said, scores, links, low, high)
+                total[low:high] = self._sum_of(said, scores, adjacency, low, high)
                 low = high
         return total.flatten(1) + self.bias  # type: ignore[attr-defined]
 
-    def _sum_of(self, said, scores, links, low, high):
-        part = slice(int(links.starts[low]), int(links.starts[high]))
-        rows = links.row_numbers()[part] - low
-        columns = links.column_numbers()[part]
+    def _sum_of(self, said, scores, adjacency, low, high):
+        part = slice(int(adjacency.starts[low]), int(adjacency.starts[high]))
+        rows = adjacency.row_numbers()[part] - low
+        columns = adjacency.column_numbers()[part]
         score = scores(rows + low, columns)
         n, heads = high - low, score.shape[1]
         index = rows[:, None].expand(-1, heads)
@@ -136,14 +139,14 @@ class GAT(_Attention, GATConv):
         said = multiply(x, self.lin.weight)
         return said.view(-1, self.heads, self.out_channels)
 
-    def aggregate(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
+    def aggregate(self, said: Tensor, x: Any, adjacency: SparseMatrix) -> Tensor:
         source = (said * self.att_src).sum(-1)
-        target = (head(said, len(links)) * self.att_dst).sum(-1)
+        target = (head(said, len(adjacency)) * self.att_dst).sum(-1)
 
         def scores(rows: Tensor, columns: Tensor) -> Tensor:
             return F.leaky_relu(source[columns] + target[rows], self.negative_slope)
 
-        return self._attend(said, scores, links)
+        return self._attend(said, scores, adjacency)
 
 
 class GATv2(_Attention, GATv2Conv):
@@ -153,15 +156,15 @@ class GATv2(_Attention, GATv2Conv):
         said = multiply(x, self.lin_l.weight) + self.lin_l.bias
         return said.view(-1, self.heads, self.out_channels)
 
-    def aggregate(self, said: Tensor, x: Any, links: SparseMatrix) -> Tensor:
-        own = multiply(head(x, len(links)), self.lin_r.weight) + self.lin_r.bias
+    def aggregate(self, said: Tensor, x: Any, adjacency: SparseMatrix) -> Tensor:
+        own = multiply(head(x, len(adjacency)), self.lin_r.weight) + self.lin_r.bias
         own = own.view(-1, self.heads, self.out_channels)
 
         def scores(rows: Tensor, columns: Tensor) -> Tensor:
             both = F.leaky_relu(own[rows] + said[columns], self.negative_slope)
             return (both * self.att).sum(-1)
 
-        return self._attend(said, scores, links)
+        return self._attend(said, scores, adjacency)
 
 
 def _is_narrow(x: Any, narrow: bool) -> bool:

@@ -247,7 +247,7 @@ class Neighborhood:
     ----------
     nodes : int ndarray
         Positions in the graph: first those that hear, then the others.
-    links : SparseMatrix
+    adjacency : SparseMatrix
         Of shape (those that hear, nodes).
     """
 
@@ -278,7 +278,7 @@ class Neighborhood:
             weighed = np.empty(starts[-1], dtype=values.dtype)
             weighed[edges], weighed[starts[:-1]] = values, operator.self_loops[targets]
             local, values = joined, weighed
-        self.links = SparseMatrix(
+        self.adjacency = SparseMatrix(
             starts.astype(local.dtype),
             local,
             torch.from_numpy(values).to(like),

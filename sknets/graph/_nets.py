@@ -145,7 +145,7 @@ class GraphNet(nn.Module):
         last = len(self.layers) - 1
         for i, (layer, each) in enumerate(zip(self.layers, near)):
             x = dropped(x, self.dropout)
-            out = layer.aggregate(layer.message(x), x, each.links)
+            out = layer.aggregate(layer.message(x), x, each.adjacency)
             if i < last:
                 out = self.activation(out)
                 if self.residual and i and x.shape[1] == out.shape[1]:

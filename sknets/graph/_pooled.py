@@ -61,10 +61,12 @@ class Parts:
             conv, graph, torch.zeros(0, dtype=of.dtype).numpy().dtype
         )
         everyone = np.arange(graph.n_nodes)
-        self.links = Neighborhood(operator, everyone, all_edges, like).links
-        order = np.arange(len(self.links.columns), dtype=self.links.starts.dtype)
+        self.adjacency = Neighborhood(operator, everyone, all_edges, like).adjacency
+        order = np.arange(
+            len(self.adjacency.columns), dtype=self.adjacency.starts.dtype
+        )
         turned = sp.csr_array(
-            (order, self.links.columns, self.links.starts), self.links.shape
+            (order, self.adjacency.columns, self.adjacency.starts), self.adjacency.shape
         ).tocsc()
         self.turned = turned.indptr, turned.indices, turned.data
         if kind == "given":
@@ -80,25 +82,25 @@ class Parts:
         """Features, links and the number of nodes of each of these graphs."""
         first, sizes = self.starts[graphs], np.diff(self.starts)[graphs]
         nodes, shift = _ranges(first, sizes)
-        starts, columns = self.links.starts, self.links.columns
+        starts, columns = self.adjacency.starts, self.adjacency.columns
         edge = starts[first]
         counts = starts[first + sizes] - edge
         at, edge_shift = _ranges(edge, counts)
         shift, edge_shift = np.repeat(shift, counts), np.repeat(edge_shift, counts)
         kind = starts.dtype
-        links = SparseMatrix(
+        adjacency = SparseMatrix(
             _starts(starts, nodes).astype(kind),
             (columns[at] - shift).astype(kind),
-            self.links.values[torch.from_numpy(at)],
+            self.adjacency.values[torch.from_numpy(at)],
             len(nodes),
         )
         turned_starts, turned_columns, places = self.turned
-        links.turn(
+        adjacency.turn(
             _starts(turned_starts, nodes).astype(kind),
             (turned_columns[at] - shift).astype(kind),
             (places[at] - edge_shift).astype(kind),
         )
-        return self.x[torch.from_numpy(nodes)], links, sizes
+        return self.x[torch.from_numpy(nodes)], adjacency, sizes
 
 
 def _ranges(first: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,14 +179,14 @@ class PooledNet(nn.Module):
         return self.head(self.features(batch) * self.share)
 
     def features(self, batch: GraphBatch) -> Tensor:
-        x, links, sizes = self._parts(batch.of).take(batch.graphs.numpy())
+        x, adjacency, sizes = self._parts(batch.of).take(batch.graphs.numpy())
         lengths = torch.from_numpy(sizes).to(x.device)
         x = x if self.standardize is None else self.standardize(x)
         pooled = [self._pooled(x, lengths)] if self.jumping_knowledge else []
         last = len(self.layers) - 1
         for i, (layer, norm) in enumerate(zip(self.layers, self.norms)):
             x = self.dropout(x) if i else x
-            x = self.activation(norm(layer.aggregate(layer.message(x), x, links)))
+            x = self.activation(norm(layer.aggregate(layer.message(x), x, adjacency)))
             if self.jumping_knowledge or i == last:
                 pooled.append(self._pooled(x, lengths))
         return torch.cat(pooled, 1) if len(pooled) > 1 else pooled[0]
