@@ -37,7 +37,7 @@ def derivative(
     def f(value: float) -> float:
         with torch.no_grad():
             parameter[place] = value
-        return step().item()
+            return step().item()
 
     def differences(h: float) -> tuple[float, float]:
         """The central slope, and the right slope less the left one."""
