@@ -973,3 +973,31 @@ def test_partial_fit_is_not_there_where_it_would_refuse(model, told):
     if hasattr(model, "class_weight"):
         model.set_params(class_weight=None)
     assert "Train for one epoch" in model.partial_fit.__doc__
+
+
+# -- the last hidden layer -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("normalization", [None, "layer"])
+@pytest.mark.parametrize(
+    ("cls", "y"), [(FeedforwardClassifier, THREE), (FeedforwardRegressor, EUROS)]
+)
+def test_the_last_hidden_layer_is_what_a_dense_net_decides_by(cls, y, normalization):
+    net = cls(hidden_layer_sizes=(9, 7), normalization=normalization, **QUICK)
+    features = net.fit(ROWS_60, y).transform(ROWS_60)
+    assert features.shape == (60, 7) and features.dtype == np.float64
+    last = net.net_.module_.layers[-1]
+    W, b = (p.detach().numpy() for p in (last.weight, last.bias))
+    found = features @ W.T + b
+    if cls is FeedforwardRegressor:
+        found = (found * net.y_scale_ + net.y_mean_)[:, 0]
+        np.testing.assert_allclose(found, net.predict(ROWS_60))
+    else:
+        np.testing.assert_allclose(found, net.decision_function(ROWS_60))
+    name = cls.__name__.lower()
+    assert net.get_feature_names_out()[-1] == f"{name}6"
+    frame = clone(net).set_output(transform="pandas").fit_transform(ROWS_60, y)
+    np.testing.assert_array_equal(frame, features)
+    linear = clone(net).set_params(hidden_layer_sizes=()).fit(ROWS_60, y)
+    scaled = (ROWS_60 - linear.x_mean_) / linear.x_scale_
+    np.testing.assert_allclose(linear.transform(ROWS_60), scaled)
