@@ -674,6 +674,20 @@ def test_skorch_scores_what_predict_returns(model, X, y, scoring, caching):
         np.testing.assert_allclose(last[name], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("caching", [True, False])
+def test_skorch_scores_trees_and_nodes_by_what_predict_returns(caching):
+    trees = [f"({i % 3} ({i % 2} a) ({2 - i % 2} b))" for i in range(60)]
+    y = np.arange(60) % 3
+    links = graph_nodes((np.roll(np.eye(60), 1, 1), ROWS_60))
+    for model, X in ((RecursiveClassifier(), trees), (GNNClassifier(), links)):
+        score = EpochScoring("neg_log_loss", name="score", use_caching=caching)
+        model.set_params(early_stopping=True, callbacks=[score], **QUICK)
+        model.set_params(max_epochs=1)
+        model.fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:])
+        expected = -log_loss(y[40:], model.predict_proba(X[40:]))
+        assert model.net_.history[-1]["score"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_schedule_of_skorch_replaces_ours():
     """Their rates used to be multiplied."""
     X, y = np.random.default_rng(0).uniform(size=(64, 6, 6)), np.arange(64) % 2
@@ -840,6 +854,10 @@ def test_numbers_of_any_size_are_learned(unit):
     [
         (lambda X, y: FeedforwardClassifier().fit(y, X), "seem to be swapped"),
         (lambda X, y: CNNClassifier().fit(y, X), "seem to be swapped"),
+        (
+            lambda X, y: FeedforwardRegressor().fit(X, THREE),
+            "FeedforwardRegressor: y must be numbers, labels are for a classifier",
+        ),
         (
             lambda X, y: FeedforwardClassifier(callbacks=["x"]).fit(X, y),
             r"callbacks\[0\] must be a skorch callback, .* not 'x'",
