@@ -477,9 +477,15 @@ class Regressor(RegressorMixin, Estimator):
         owner = type(self).__name__
         y = given_target(y, owner, n_samples)
         refuse_missing(y, owner, "value")
-        y = check_array(
-            y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
-        )
+        try:
+            y = check_array(
+                y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
+            )
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            sentence = f"{owner}: y must be numbers, labels are for a classifier"
+            raise ValueError(f"{sentence}; {error}") from None
         if y.ndim == 2 and y.shape[1] == 1:
             warnings.warn(
                 f"{owner}: a column-vector y was passed when a 1d array was expected; "

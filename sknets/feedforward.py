@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
 
 from sknets._engine.data import Samples
@@ -55,6 +57,9 @@ class FeedforwardNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, K)
         return self.layers(x)
 
+    def features(self, x: Tensor) -> Tensor:  # (B, F) -> (B, H)
+        return self.layers[:-1](x)
+
     def plain_layers(self) -> tuple[Any, list[Any], list[Any]] | None:
         """The parts of a net of linear layers and activations alone, else None."""
         layers = list(self.layers)
@@ -65,7 +70,7 @@ class FeedforwardNet(nn.Module):
         return prepare, linear, activations
 
 
-class _Feedforward(Estimator):
+class _Feedforward(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     """The network of this chapter, whatever the task."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
@@ -85,6 +90,24 @@ class _Feedforward(Estimator):
     )
     alpha: float = param(default=5.0, at_least=0)
     batch_size: int = param(default=100, at_least=1)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return what the last layer decides by: the last hidden layer's values.
+
+        Parameters
+        ----------
+        X : array-like or CSR of shape (n_samples, n_features)
+
+        Returns
+        -------
+        features : ndarray of shape (n_samples, n_units)
+            Without hidden layers the columns themselves, as the network takes them.
+        """
+        return self._outputs(X, features=True)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.net_.module_.layers[-1].in_features
 
     def _weight_decay(self) -> float:
         return self.weight_decay + self.alpha / self.n_samples_seen_
@@ -116,6 +139,11 @@ class _Feedforward(Estimator):
             Standardize(self.x_mean_, self.x_scale_) if self.standardize else None,
             embed,
         )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
 
 class FeedforwardClassifier(_Feedforward, Classifier):

@@ -674,6 +674,20 @@ def test_skorch_scores_what_predict_returns(model, X, y, scoring, caching):
         np.testing.assert_allclose(last[name], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("caching", [True, False])
+def test_skorch_scores_trees_and_nodes_by_what_predict_returns(caching):
+    trees = [f"({i % 3} ({i % 2} a) ({2 - i % 2} b))" for i in range(60)]
+    y = np.arange(60) % 3
+    links = graph_nodes((np.roll(np.eye(60), 1, 1), ROWS_60))
+    for model, X in ((RecursiveClassifier(), trees), (GNNClassifier(), links)):
+        score = EpochScoring("neg_log_loss", name="score", use_caching=caching)
+        model.set_params(early_stopping=True, callbacks=[score], **QUICK)
+        model.set_params(max_epochs=1)
+        model.fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:])
+        expected = -log_loss(y[40:], model.predict_proba(X[40:]))
+        assert model.net_.history[-1]["score"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_schedule_of_skorch_replaces_ours():
     """Their rates used to be multiplied."""
     X, y = np.random.default_rng(0).uniform(size=(64, 6, 6)), np.arange(64) % 2
@@ -841,6 +855,10 @@ def test_numbers_of_any_size_are_learned(unit):
         (lambda X, y: FeedforwardClassifier().fit(y, X), "seem to be swapped"),
         (lambda X, y: CNNClassifier().fit(y, X), "seem to be swapped"),
         (
+            lambda X, y: FeedforwardRegressor().fit(X, THREE),
+            "FeedforwardRegressor: y must be numbers, labels are for a classifier",
+        ),
+        (
             lambda X, y: FeedforwardClassifier(callbacks=["x"]).fit(X, y),
             r"callbacks\[0\] must be a skorch callback, .* not 'x'",
         ),
@@ -973,3 +991,31 @@ def test_partial_fit_is_not_there_where_it_would_refuse(model, told):
     if hasattr(model, "class_weight"):
         model.set_params(class_weight=None)
     assert "Train for one epoch" in model.partial_fit.__doc__
+
+
+# -- the last hidden layer -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("normalization", [None, "layer"])
+@pytest.mark.parametrize(
+    ("cls", "y"), [(FeedforwardClassifier, THREE), (FeedforwardRegressor, EUROS)]
+)
+def test_the_last_hidden_layer_is_what_a_dense_net_decides_by(cls, y, normalization):
+    net = cls(hidden_layer_sizes=(9, 7), normalization=normalization, **QUICK)
+    features = net.fit(ROWS_60, y).transform(ROWS_60)
+    assert features.shape == (60, 7) and features.dtype == np.float64
+    last = net.net_.module_.layers[-1]
+    W, b = (p.detach().numpy() for p in (last.weight, last.bias))
+    found = features @ W.T + b
+    if cls is FeedforwardRegressor:
+        found = (found * net.y_scale_ + net.y_mean_)[:, 0]
+        np.testing.assert_allclose(found, net.predict(ROWS_60))
+    else:
+        np.testing.assert_allclose(found, net.decision_function(ROWS_60))
+    name = cls.__name__.lower()
+    assert net.get_feature_names_out()[-1] == f"{name}6"
+    frame = clone(net).set_output(transform="pandas").fit_transform(ROWS_60, y)
+    np.testing.assert_array_equal(frame, features)
+    linear = clone(net).set_params(hidden_layer_sizes=()).fit(ROWS_60, y)
+    scaled = (ROWS_60 - linear.x_mean_) / linear.x_scale_
+    np.testing.assert_allclose(linear.transform(ROWS_60), scaled)

@@ -8,6 +8,7 @@ import torch
 from sklearn.datasets import make_classification, make_regression
 
 from sknets import FeedforwardClassifier, FeedforwardRegressor
+from sknets._engine import epochs
 from sknets._engine import net as engine
 from sknets._engine.dense import derived_by_hand
 from sknets._engine.stock import Callback
@@ -33,7 +34,7 @@ def used(monkeypatch):
         calls.append(derived_by_hand(*args))
         return calls[-1]
 
-    monkeypatch.setattr(engine, "derived_by_hand", watched)
+    monkeypatch.setattr(epochs, "derived_by_hand", watched)
     return calls
 
 

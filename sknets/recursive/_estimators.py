@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -201,6 +202,14 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     def _score(self) -> Any:
         return OfRoots(super()._score())
+
+    def _terms(self) -> Any:
+        """Those of the roots, which are what is predicted."""
+        terms: Any = super()._terms()
+        truth = terms.truth
+        return replace(
+            terms, truth=lambda y: truth(y.first() if isinstance(y, Ragged) else y)
+        )
 
     @property
     def _n_features_out(self) -> int:
