@@ -36,7 +36,8 @@ def _feed(hasher: Any, value: Any) -> None:
     if isinstance(value, torch.Tensor):
         tag("tensor", str(value.dtype), tuple(value.shape))
         for piece in _pieces(value.detach(), value.element_size()):
-            flat = piece.cpu().contiguous().reshape(-1)
+            # A copy: a single number counts as contiguous, whatever its stride.
+            flat = piece.cpu().reshape(-1).clone(memory_format=torch.contiguous_format)
             hasher.update(flat.view(torch.uint8).numpy())
     elif isinstance(value, np.ndarray) and value.dtype.kind != "O":
         tag("array", value.dtype.str, value.shape)

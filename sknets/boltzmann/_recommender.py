@@ -582,10 +582,10 @@ class _OfLevels(R2):
 
     def __init__(self, decode: Any, levels: Tensor):
         super().__init__()
-        self.decode, self.levels = decode, levels
+        self.expected, self.levels = decode, levels
 
     def update(self, output: Any, y: Any, weight: Any) -> None:
-        expected, true = self.decode(output.cpu()), self.levels[y.cpu()]
+        expected, true = self.expected(output.cpu()), self.levels[y.cpu()]
         super().update(expected[:, None], true[:, None], weight)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,9 +69,8 @@ def read(caller: str, estimator: Any, X: Any, image_shape: Any) -> ImageGrid:
 
 
 def _guess_layout(caller: str, shape: tuple[int, ...]) -> Layout:
-    reader = SimpleNamespace(spatial_dims=None, channel_order="auto")
     try:
-        return learn_layout(reader, shape, plain=len(shape) == 1)
+        return learn_layout(Images.of(None), shape, plain=len(shape) == 1)
     except ValueError:
         raise ValueError(
             f"{caller}: samples of shape {shape} do not tell which axis holds the "
