@@ -1019,3 +1019,22 @@ def test_the_last_hidden_layer_is_what_a_dense_net_decides_by(cls, y, normalizat
     linear = clone(net).set_params(hidden_layer_sizes=()).fit(ROWS_60, y)
     scaled = (ROWS_60 - linear.x_mean_) / linear.x_scale_
     np.testing.assert_allclose(linear.transform(ROWS_60), scaled)
+
+
+def test_every_classifier_has_probabilities_of_16_bits():
+    X, images = ROWS_60, np.abs(ROWS_60[:, :, None] * np.ones(5))
+    trees = [f"({i % 3} ({i % 2} a) ({2 - i % 2} b))" for i in range(60)]
+    links = graph_nodes((np.roll(np.eye(60), 1, 1), X))
+    deep: dict[str, Any] = {"hidden_layer_sizes": (5, 4), "pretraining_epochs": 1}
+    for model, rows in (
+        (DBNClassifier(**deep), abs(X) / 9),
+        (PretrainedClassifier(**deep), X),
+        (CNNClassifier(), images.astype(np.uint8)),
+        (RNNClassifier(), images),
+        (RecursiveClassifier(node_labels=False), trees),
+        (GNNClassifier(), links),
+    ):
+        model.set_params(precision="bfloat16", **QUICK).set_params(max_epochs=1)
+        p = model.fit(rows, THREE).predict_proba(rows)
+        np.testing.assert_allclose(p.sum(1), 1, atol=3e-7)
+        np.testing.assert_array_equal(model.predict(rows), model.classes_[p.argmax(1)])

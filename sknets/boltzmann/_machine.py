@@ -130,6 +130,11 @@ class RBM(nn.Module):
 
     def losses(self, v: Tensor) -> Tensor:
         """The reconstruction error of visible units; trains as the class says."""
+        # Chances to draw from in 16 bits would be coarse.
+        with torch.autocast(v.device.type, enabled=False):
+            return self._losses(v.to(self.weight.dtype))
+
+    def _losses(self, v: Tensor) -> Tensor:
         with torch.no_grad():
             p = self.hidden_mean(v)
             if not self.training:
