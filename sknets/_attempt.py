@@ -11,7 +11,7 @@ def fitted_attributes(estimator: Any) -> dict[str, Any]:
     return {k: v for k, v in attributes if k.endswith("_") and not k.startswith("_")}
 
 
-class AllOrNothing:
+class AtomicFit:
     """A fit that fails leaves the estimator as it was, never half new.
 
     After Ctrl-C in a fit from the start it is unfitted: nobody wants to mistake the
@@ -31,7 +31,7 @@ class AllOrNothing:
         """Training goes on in place: keep what it changes."""
         self.net_state = self.estimator.net_.state()
 
-    def __enter__(self) -> AllOrNothing:
+    def __enter__(self) -> AtomicFit:
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
@@ -45,4 +45,4 @@ class AllOrNothing:
         self.estimator.__dict__.update(self.before)
 
 
-__all__ = ["AllOrNothing", "fitted_attributes"]
+__all__ = ["AtomicFit", "fitted_attributes"]

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
-from sknets._inputs.series import History, read_exogenous
+from sknets._inputs.series import KnownSeries, read_exogenous
 from sknets._rolling import check_share
 
 
@@ -135,7 +135,11 @@ def _origins(
 
 
 def _rows(
-    found: dict[str, Any], history: History, ends: list[int], h: int, names: list[Any]
+    found: dict[str, Any],
+    history: KnownSeries,
+    ends: list[int],
+    h: int,
+    names: list[Any],
 ) -> list[pd.DataFrame]:
     """A frame a series."""
     frames = []

@@ -17,7 +17,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sknets._attempt import AllOrNothing
+from sknets._attempt import AtomicFit
+from sknets._engine._skorch import Callback
 from sknets._engine.callbacks import BestWeights, Progress, ScikitLearnCallbacks
 from sknets._engine.checkpoint import Checkpoint
 from sknets._engine.collect import stacked
@@ -32,7 +33,6 @@ from sknets._engine.digest import digest
 from sknets._engine.net import Net
 from sknets._engine.optim import Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
-from sknets._engine.stock import Callback
 from sknets._inputs import Table
 from sknets._inputs.kinds import refuse_other_kinds
 from sknets._params import Declared, param
@@ -291,7 +291,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         y_val: Any = None,
     ) -> Any:
         """Train for ``max_epochs``, from the start unless ``warm_start``."""
-        with AllOrNothing(self) as attempt:
+        with AtomicFit(self) as attempt:
             self._check_params()
             given = self._validates_by(y, X_val, y_val)
             fresh = not (self.warm_start and self.__sklearn_is_fitted__())
@@ -350,7 +350,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None
     ) -> Any:
         """Train for one epoch; as many calls as ``max_epochs`` are one `fit`."""
-        with AllOrNothing(self) as attempt:
+        with AtomicFit(self) as attempt:
             self._check_params()
             refuse_other_kinds(self, X, y)
             compare_index(type(self).__name__, X, y)
@@ -369,7 +369,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             self._finish(net)
         return self
 
-    def _go_on(self, attempt: AllOrNothing) -> None:
+    def _go_on(self, attempt: AtomicFit) -> None:
         """Keep what training in place changes; readers may learn more by it."""
         attempt.snapshot()
         for name in self._reader_names(vars(self)):

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
-from sknets._attempt import AllOrNothing
+from sknets._attempt import AtomicFit
 from sknets._available import available_unless
 from sknets._backtest import Backtest, backtest
 from sknets._engine.callbacks import with_callbacks
@@ -21,7 +21,7 @@ from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
 from sknets._inputs.reader import Learned
 from sknets._inputs.sequences import SequenceData
-from sknets._inputs.series import History, Series, read_exogenous, read_future
+from sknets._inputs.series import KnownSeries, Series, read_exogenous, read_future
 from sknets._inputs.timelines import read_steps, steps_after
 from sknets._inputs.windows import (
     TRANSFORMS,
@@ -281,7 +281,7 @@ class Forecaster(Estimator):
         error = np.abs(forecast - history.values[0]).mean(0)
         return -float((error / self.naive_error_).mean())
 
-    def _score_panel(self, history: History) -> float:
+    def _score_panel(self, history: KnownSeries) -> float:
         rows, h = list(range(len(history))), self.horizon_
         ends = [len(values) - h for values in history.values]
         past = history.only(rows, ends)
@@ -362,7 +362,7 @@ class Forecaster(Estimator):
     def _train_all(self, how: str, y: Any, X: Any, goes_on: bool) -> Any:
         torch.get_num_threads()  # else torch's first operation would lift the limit
         limit = _controller().limit(limits=self._n_threads, user_api="openmp")
-        with limit, AllOrNothing(self) as attempt:
+        with limit, AtomicFit(self) as attempt:
             if goes_on and self.__sklearn_is_fitted__():
                 attempt.snapshot()
             getattr(self, how)(y, X)
@@ -394,7 +394,7 @@ class Forecaster(Estimator):
         samples.windows = windows
         return samples
 
-    def _check_history(self, history: History, more: int = 0) -> None:
+    def _check_history(self, history: KnownSeries, more: int = 0) -> None:
         """Refuse what this treatment cannot go on from; ``more`` is there to learn."""
         treatment = self.treatment_
         need = treatment.length + more
@@ -408,7 +408,7 @@ class Forecaster(Estimator):
                     "or a smaller window"
                 )
 
-    def _check_values(self, history: History, transformation: str | None) -> None:
+    def _check_values(self, history: KnownSeries, transformation: str | None) -> None:
         for i, values in enumerate(history.values):
             if not TRANSFORMS[transformation][2](values).all():
                 raise ValueError(
@@ -417,7 +417,7 @@ class Forecaster(Estimator):
                     "transformation=None"
                 )
 
-    def _windows(self, history: History, reset: bool) -> Windows:
+    def _windows(self, history: KnownSeries, reset: bool) -> Windows:
         treatment, exogenous = self.treatment_, history.exogenous
         differences = [treatment.differences(values) for values in history.values]
         if reset or self.panel_:
@@ -444,20 +444,20 @@ class Forecaster(Estimator):
     def _exogenous(self, e: np.ndarray) -> np.ndarray:
         return scaled(self.treatment_.differencing(e), self.x_mean_, self.x_scale_)
 
-    def _moments(self, history: History) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _moments(self, history: KnownSeries) -> list[tuple[np.ndarray, np.ndarray]]:
         """What differences are centred and scaled by: in a panel, each's own past."""
         if not self.panel_ or history is self.history_:
             return self.moments_
         return [moments(self.treatment_.differences(v)) for v in history.values]
 
-    def _units(self, history: History) -> Any:
+    def _units(self, history: KnownSeries) -> Any:
         """What errors of different series are compared in: (n_series, 1, C)."""
         if not self.panel_:
             return np.ones((1, 1, self.n_channels_))
         scales = np.stack([scale for _, scale in self._moments(history)])[:, None]
         return np.where(scales > 0, scales, 1.0)
 
-    def _start(self, y: Any, X: Any) -> History:
+    def _start(self, y: Any, X: Any) -> KnownSeries:
         """The series to go on from."""
         if y is None:
             if X is not None:
@@ -486,7 +486,7 @@ class Forecaster(Estimator):
         return history, future, steps
 
     def _bands(
-        self, history: History, future: Any, steps: np.ndarray, levels: list[float]
+        self, history: KnownSeries, future: Any, steps: np.ndarray, levels: list[float]
     ) -> list[Any]:
         """Forecasts, each so far off that this share of errors is smaller.
 
@@ -498,7 +498,7 @@ class Forecaster(Estimator):
         each = [self.treatment_.inverse(found + width * units) for width in widths]
         return [history.wrap(list(one), steps) for one in each]
 
-    def _forecast(self, history: History, future: Any, n_steps: int) -> np.ndarray:
+    def _forecast(self, history: KnownSeries, future: Any, n_steps: int) -> np.ndarray:
         """Transformed forecasts (n_series, n_steps, n_channels): the members' mean."""
         own = history is self.history_
         found = [
@@ -507,7 +507,7 @@ class Forecaster(Estimator):
         ]
         return np.mean(found, axis=0)
 
-    def _paths(self, history: History, future: Any, n_steps: int) -> np.ndarray:
+    def _paths(self, history: KnownSeries, future: Any, n_steps: int) -> np.ndarray:
         """What this network alone forecasts."""
         treatment, module = self.treatment_, self.net_.module_
         window, differencing = treatment.window, treatment.differencing
@@ -549,7 +549,7 @@ class Forecaster(Estimator):
         members = [type(self)() for _ in self.members_]
         for member, state in zip(members, self.members_):
             member.__setstate__(state)
-        self.members_, self.history_ = members, History(**vars(self)["history_"])
+        self.members_, self.history_ = members, KnownSeries(**vars(self)["history_"])
         super()._restore(net_state)
 
     def _split(self, samples, random):

@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from tqdm.auto import tqdm
 
 from sknets._engine.net import DivergenceError
-from sknets._inputs.series import History
+from sknets._inputs.series import KnownSeries
 from sknets._inputs.windows import Treatment
 
 # Origins of the held-out part that are forecast from: more say hardly more.
@@ -103,7 +103,7 @@ def select(
 
 
 def choose(
-    estimator: Any, history: History
+    estimator: Any, history: KnownSeries
 ) -> tuple[list[Treatment], list[dict[str, Any]], np.ndarray | None]:
     """How the series is treated, by forecasts of its own last part.
 
@@ -154,7 +154,7 @@ def choose(
     return used, sorted(selection, key=lambda row: row["error"]), errors
 
 
-def constant(history: History) -> bool:
+def constant(history: KnownSeries) -> bool:
     """Whether no series ever changes."""
     return all((values == values[0]).all() for values in history.values)
 
@@ -174,7 +174,7 @@ def _of_the_mean(trials: list[list[Trial | None]]) -> list[np.ndarray]:
     return found
 
 
-def _refuse(estimator: Any, history: History, what: str) -> None:
+def _refuse(estimator: Any, history: KnownSeries, what: str) -> None:
     shortest = min(map(len, history.values))
     raise ValueError(
         f"{type(estimator).__name__}: y has {shortest} values, too few for {what} by "
@@ -186,7 +186,7 @@ def _refuse(estimator: Any, history: History, what: str) -> None:
 # -- what there is to choose from -----------------------------------------------------
 
 
-def _treatments(estimator: Any, history: History) -> list[Treatment]:
+def _treatments(estimator: Any, history: KnownSeries) -> list[Treatment]:
     """Every treatment that the parameters leave open."""
     if (season := estimator.season) == "auto":
         season = _season(history)
@@ -220,7 +220,7 @@ def _treatments(estimator: Any, history: History) -> list[Treatment]:
     ]
 
 
-def _season(history: History) -> int | None:
+def _season(history: KnownSeries) -> int | None:
     """The lag of the highest peak of the autocorrelation of the differenced series.
 
     Only a proposal: whether it is made use of, the held-out part decides.
@@ -248,7 +248,7 @@ def _season(history: History) -> int | None:
 
 
 def _trial(
-    estimator: Any, treatment: Treatment, history: History, number: int
+    estimator: Any, treatment: Treatment, history: KnownSeries, number: int
 ) -> Trial | None:
     """Train on what came before the last part of each series, and forecast that.
 
@@ -293,7 +293,7 @@ def _seed(random_state: Any) -> int:
     return int(seed)
 
 
-def _errors(model: Any, history: History, n_held_out: int) -> Trial | None:
+def _errors(model: Any, history: KnownSeries, n_held_out: int) -> Trial | None:
     """Errors of forecasts from rolling origins in the last part of each series."""
     h, treatment = model.horizon_, model.treatment_
     n = min(_ORIGINS, n_held_out, max(1, 4 * _ORIGINS // len(history)))

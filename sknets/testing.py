@@ -37,7 +37,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 import sknets
-from sknets._engine.stock import Callback
+from sknets._engine._skorch import Callback
 from sknets._forecasting import Forecaster
 from sknets._sameness import VERBS, assert_close, assert_same, outputs
 

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 
 import sknets
 from sknets import DBNClassifier, DBNFeatures, RBMFeatures, gradient_check
-from sknets._engine.stock import Callback
+from sknets._engine._skorch import Callback
 from sknets.boltzmann._likelihood import anneal
 from sknets.boltzmann._machine import RBM, LabelledRBM
 

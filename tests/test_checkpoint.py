@@ -32,10 +32,10 @@ from sknets import (
     PretrainedClassifier,
     _state,
 )
+from sknets._engine._skorch import Callback
 from sknets._engine.checkpoint import FORMAT
 from sknets._engine.digest import digest
 from sknets._engine.net import Net
-from sknets._engine.stock import Callback
 
 X, y = load_iris(return_X_y=True)
 X_many, y_many = (part[:120] for part in load_diabetes(return_X_y=True))

@@ -10,8 +10,8 @@ from sklearn.datasets import make_classification, make_regression
 from sknets import FeedforwardClassifier, FeedforwardRegressor
 from sknets._engine import epochs
 from sknets._engine import net as engine
+from sknets._engine._skorch import Callback
 from sknets._engine.dense import derived_by_hand
-from sknets._engine.stock import Callback
 from sknets._losses import CrossEntropy, LogisticLoss, SquaredError
 
 X, y = make_classification(90, 6, n_informative=4, n_classes=3, random_state=0)

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_val_sco
 
 import sknets
 from sknets import RNNForecaster
-from sknets._engine.stock import Callback
+from sknets._engine._skorch import Callback
 from sknets._inputs.timelines import index_at, steps_after, timeline
 from sknets._inputs.windows import Differencing, Treatment, cut_windows
 from sknets._rolling import Trial, select

@@ -14,9 +14,9 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
 
 import sknets
 from sknets import RBMRecommender
+from sknets._engine._skorch import Callback
 from sknets._engine.dense import derived_by_hand
-from sknets._engine.stock import Callback
-from sknets._inputs.pairs import Pairs, known_ratings, learn_ratings
+from sknets._inputs.rating_rows import RatingRows, known_ratings, learn_ratings
 
 torch.set_num_threads(1)
 
@@ -531,7 +531,7 @@ def test_files_and_pickles_hold_names_of_any_kind(tmp_path):
 
 
 def test_learning_reads_no_more_than_it_says():
-    reader = Pairs.of(clone(RBMRecommender()))
+    reader = RatingRows.of(clone(RBMRecommender()))
     learn_ratings(reader, X, y, reset=True)
     assert {name for name in vars(reader) if name.endswith("_")} == {
         *("users_", "items_", "levels_", "ratings_")

@@ -6,6 +6,7 @@ list of dicts, training that is not skorch's.
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import numpy as np
@@ -270,6 +271,13 @@ def test_two_players_are_a_fit_of_the_same_bits(tmp_path):
     )
     # the optimisers of both go on where they were
     assert digest(weights(twin.partial_fit(X))) == digest(weights(found.partial_fit(X)))
+
+
+def test_two_players_are_the_same_in_threads():
+    expected = digest(weights(clone(GAME).fit(X)))
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(lambda _: weights(clone(GAME).fit(X)), range(8))
+        assert {digest(each) for each in found} == {expected}
 
 
 def test_players_move_as_often_as_they_are_told():

@@ -19,7 +19,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 
 from sknets._comparison.lineup import innermost
-from sknets._engine.stock import Callback
+from sknets._engine._skorch import Callback
 from sknets._estimator import Estimator
 from sknets._inputs.images import PixelUnitWarning
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from sklearn import callback
 from tqdm.auto import tqdm
 
+from sknets._engine._skorch import Callback
 from sknets._engine.device import to_numpy, to_torch
 from sknets._engine.net import StopPhase, StopTraining
-from sknets._engine.stock import Callback
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 

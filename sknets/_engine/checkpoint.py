@@ -21,9 +21,9 @@ import numpy as np
 
 from sknets import _state
 from sknets._attempt import fitted_attributes
+from sknets._engine._skorch import Callback
 from sknets._engine.callbacks import Resumable
 from sknets._engine.digest import digest
-from sknets._engine.stock import Callback
 
 FORMAT = "sknets-checkpoint-1"
 

@@ -9,11 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sknets._engine.containers import Ragged
-from sknets._engine.data import Batch, Batches, Samples
-from sknets._engine.dense import derived_by_hand
-from sknets._engine.players import Turn, loss_of
-from sknets._engine.stock import (
+from sknets._engine._skorch import (
     Callback,
     Dataset,
     EpochScoring,
@@ -21,6 +17,10 @@ from sknets._engine.stock import (
     last_row,
     overrides,
 )
+from sknets._engine.containers import Ragged
+from sknets._engine.data import Batch, Batches, Samples
+from sknets._engine.dense import derived_by_hand
+from sknets._engine.players import Turn, loss_of
 
 
 class Epochs(NeuralNet):

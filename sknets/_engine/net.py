@@ -17,13 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sknets._engine.collect import parts_of
-from sknets._engine.data import Batches, Samples
-from sknets._engine.device import Streams, to_numpy, to_torch
-from sknets._engine.epochs import Epochs
-from sknets._engine.optim import OPTIMIZERS, Recipe
-from sknets._engine.players import Phase, Terms, Turn, one_phase
-from sknets._engine.stock import (
+from sknets._engine._skorch import (
     EarlyStopping,
     EpochLoss,
     EpochScoring,
@@ -33,6 +27,12 @@ from sknets._engine.stock import (
     mean_over_batches,
     predefined_split,
 )
+from sknets._engine.collect import parts_of
+from sknets._engine.data import Batches, Samples
+from sknets._engine.device import Streams, to_numpy, to_torch
+from sknets._engine.epochs import Epochs
+from sknets._engine.optim import OPTIMIZERS, Recipe
+from sknets._engine.players import Phase, Terms, Turn, one_phase
 
 
 class StopTraining(Exception):

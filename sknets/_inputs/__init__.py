@@ -4,7 +4,7 @@ from sknets._inputs.graph_lists import GraphLists, GraphParameters, ReadsGraphs
 from sknets._inputs.images import Images, ReadsImages
 from sknets._inputs.links import Links
 from sknets._inputs.nodes import Nodes
-from sknets._inputs.pairs import Pairs
+from sknets._inputs.rating_rows import RatingRows
 from sknets._inputs.sequences import Sequences
 from sknets._inputs.series import Series
 from sknets._inputs.table import Table
@@ -19,7 +19,7 @@ __all__ = [
     "Images",
     "Links",
     "Nodes",
-    "Pairs",
+    "RatingRows",
     "ReadsGraphs",
     "ReadsImages",
     "ReadsText",

@@ -15,7 +15,7 @@ from sknets._inputs.graph_lists import GraphLists
 from sknets._inputs.images import Images
 from sknets._inputs.links import Links
 from sknets._inputs.nodes import Nodes
-from sknets._inputs.pairs import Pairs
+from sknets._inputs.rating_rows import RatingRows
 from sknets._inputs.sequences import Sequences
 from sknets._inputs.series import Series
 from sknets._inputs.table import Table
@@ -63,7 +63,7 @@ KINDS: dict[str, Kind] = {
         Kind("graphs", "graphs", "a list of them", like.graphs, GraphLists),
         Kind("trees", "trees", "brackets or nested tuples of words", like.trees, Trees),
         Kind("triples", "triples", "head, relation, tail", like.triples, Triples),
-        Kind("ratings", "ratings", "user, item, rating", like.ratings, Pairs),
+        Kind("ratings", "ratings", "user, item, rating", like.ratings, RatingRows),
         Kind("text", "text", "a list of strings", like.text, Text),
         Kind("table", "a table", "rows and columns", like.table, Table),
         Kind("series", "a series", "numbers by time", like.series, Series),

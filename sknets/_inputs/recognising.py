@@ -22,7 +22,7 @@ from sknets._inputs.graph_lists import is_graph, items_of
 from sknets._inputs.links import LinkView
 from sknets._inputs.nodes import NodeView
 from sknets._inputs.sequences import column_of, is_missing
-from sknets._inputs.series import History
+from sknets._inputs.series import KnownSeries
 from sknets._inputs.tree_data import TreeData
 from sknets._inputs.triples import COLUMNS
 
@@ -320,7 +320,7 @@ def table(X: Any) -> bool | None:
 
 
 def series(X: Any) -> bool | None:
-    if isinstance(X, History):
+    if isinstance(X, KnownSeries):
         return True
     if isinstance(X, dict):
         return None if _are_series(list(X.values())) else False

@@ -20,7 +20,7 @@ _NAMED = ("dict", "frame")  # panels whose series are found by their keys
 
 
 @dataclass
-class History:
+class KnownSeries:
     """Series as arrays, and what is needed to give forecasts in the kind that came.
 
     Parameters
@@ -52,7 +52,7 @@ class History:
     def __len__(self) -> int:
         return len(self.values)
 
-    def only(self, chosen: list[int], ends: list[int]) -> History:
+    def only(self, chosen: list[int], ends: list[int]) -> KnownSeries:
         """Some of the series, as they were when they had so many values."""
         values = [self.values[i][:end] for i, end in zip(chosen, ends)]
         keys = [self.keys[i] for i in chosen] if self.keys else []
@@ -61,7 +61,7 @@ class History:
         if known is not None:
             known = [known[i][:end] for i, end in zip(chosen, ends)]
         panel = "list" if self.panel else ""
-        return History(values, lines, panel, keys, self.flat, self.columns, known)
+        return KnownSeries(values, lines, panel, keys, self.flat, self.columns, known)
 
     def after(self, chosen: list[int], ends: list[int], n: int) -> Any:
         """The exogenous values of n steps after those ends, 0 where unknown."""
@@ -70,7 +70,7 @@ class History:
         parts = [self.exogenous[i][end : end + n] for i, end in zip(chosen, ends)]
         return [np.pad(part, ((0, n - len(part)), (0, 0))) for part in parts]
 
-    def last(self, n: int) -> History:
+    def last(self, n: int) -> KnownSeries:
         """The ends of the series."""
         known = self.exogenous
         known = None if known is None else [each[-n:] for each in known]
@@ -88,7 +88,7 @@ class History:
             return pd.RangeIndex(n)
         return index_at(self.timelines[i], np.arange(1 - n, 1))
 
-    def split(self, names: list[Any], owner: str) -> History:
+    def split(self, names: list[Any], owner: str) -> KnownSeries:
         """The columns of these names (of an array, positions) as exogenous ones."""
         columns = self.columns or list(range(self.values[0].shape[1]))
         call = f"{owner}(exogenous={names!r:.60})"
@@ -158,7 +158,7 @@ class Series(Reader):
 
     exogenous: list[Any] | tuple[Any, ...] | None = param(default=None)
 
-    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> History:
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> KnownSeries:
         owner = self.who
         history = read_series(X, owner, "y")
         for i, values in enumerate(history.values):
@@ -201,9 +201,9 @@ def _compare_names(owner: str, what: str, names: Any, fitted: Any) -> None:
     )
 
 
-def read_series(X: Any, owner: str, what: str) -> History:
+def read_series(X: Any, owner: str, what: str) -> KnownSeries:
     """One series or a panel as arrays; ``what`` is its name in errors."""
-    if isinstance(X, History):
+    if isinstance(X, KnownSeries):
         return X
     X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
     panel, items = "", [X]
@@ -245,7 +245,7 @@ def read_series(X: Any, owner: str, what: str) -> History:
                 f"{owner}: {name} has {values[-1].shape[1]} channels, but the series "
                 f"before have {values[0].shape[1]}"
             )
-    return History(values, lines, panel, keys, flats == {True}, columns)
+    return KnownSeries(values, lines, panel, keys, flats == {True}, columns)
 
 
 def _names(frame: pd.DataFrame, what: str) -> list[Any] | None:
@@ -258,7 +258,7 @@ def _names(frame: pd.DataFrame, what: str) -> list[Any] | None:
     return list(frame.columns)
 
 
-def read_exogenous(reader: Any, X: Any, history: History, *, reset: bool) -> None:
+def read_exogenous(reader: Any, X: Any, history: KnownSeries, *, reset: bool) -> None:
     """Put the exogenous columns at the times of ``history`` beside its values."""
     owner = reader.who
     if X is not None:
@@ -289,7 +289,7 @@ def read_exogenous(reader: Any, X: Any, history: History, *, reset: bool) -> Non
 
 
 def read_future(
-    reader: Any, X_future: Any, n_steps: int, history: History
+    reader: Any, X_future: Any, n_steps: int, history: KnownSeries
 ) -> list[np.ndarray] | None:
     """Exogenous columns of the steps to forecast, an array a series."""
     owner, n = reader.who, reader.n_exogenous_
@@ -305,7 +305,11 @@ def read_future(
 
 
 def _aligned(
-    reader: Any, given: History, what: str, history: History, n_steps: int | None
+    reader: Any,
+    given: KnownSeries,
+    what: str,
+    history: KnownSeries,
+    n_steps: int | None,
 ) -> list[np.ndarray]:
     """The rows at the times of ``history`` or of n steps after it, by index if any."""
     owner, n = reader.who, reader.n_exogenous_
@@ -388,7 +392,7 @@ def _numbers(item: Any, owner: str, name: str) -> np.ndarray:
     return array
 
 
-def _shape(history: History) -> tuple[int, ...]:
+def _shape(history: KnownSeries) -> tuple[int, ...]:
     return history.values[0].shape[: 1 if history.flat else 2]
 
 
@@ -401,4 +405,4 @@ def _dtype(item: Any) -> Any:
     return getattr(item, "dtype", "mixed")
 
 
-__all__ = ["History", "Series", "read_exogenous", "read_future", "read_series"]
+__all__ = ["KnownSeries", "Series", "read_exogenous", "read_future", "read_series"]

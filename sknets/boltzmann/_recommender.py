@@ -27,8 +27,8 @@ from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._estimator import Estimator
-from sknets._inputs import Pairs
-from sknets._inputs.pairs import known_ratings, learn_ratings, users_of_matrix
+from sknets._inputs import RatingRows
+from sknets._inputs.rating_rows import known_ratings, learn_ratings, users_of_matrix
 from sknets._inputs.ratings import Queries, Ratings
 from sknets._inputs.reader import Learned
 from sknets._params import param
@@ -207,7 +207,7 @@ class RBMRecommender(
     22 of the 50 users most like 0 rated 3, 2.82 on average
     """
 
-    _inputs: ClassVar[tuple[Any, ...]] = (Pairs,)
+    _inputs: ClassVar[tuple[Any, ...]] = (RatingRows,)
     users_ = Learned()
     items_ = Learned()
     levels_ = Learned()
@@ -454,7 +454,7 @@ class RBMRecommender(
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         device = resolve_device(self.device, type(self).__name__)
-        reader = self._make_reader(Pairs) if reset else self.reader_
+        reader = self._make_reader(RatingRows) if reset else self.reader_
         x = learn_ratings(reader, X, y, reset=reset)
         self.reader_ = reader
         dtype = compute_dtype(self.precision, x.dtype, device)

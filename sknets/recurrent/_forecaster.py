@@ -169,7 +169,7 @@ class RNNForecaster(Forecaster):
         What exogenous columns are centred and scaled by, if there are any.
     target_scale_ : ndarray of shape (n_channels_,)
         What the values to forecast are divided by in training, once scaled.
-    history_ : History
+    history_ : KnownSeries
         The end of the series, as long as forecasts need it to go on.
     naive_error_ : ndarray of shape (n_channels_,)
         The mean absolute change from a value to the next: the unit of `score`.

@@ -1,4 +1,4 @@
-"""Pairs: ratings of items by users, as rows or as a matrix with gaps."""
+"""Ratings of items by users, as rows or as a matrix with gaps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sknets._params import param
 _MOST_LEVELS = 100
 
 
-class Pairs(Reader):
+class RatingRows(Reader):
     """Ratings: rows of (user, item, rating), rows and y, or a matrix users x items.
 
     Learned, and grown by later ratings:
@@ -65,7 +65,7 @@ def known_ratings(reader: Any) -> Ratings:
 
 
 def learn_ratings(reader: Any, X: Any, y: Any, *, reset: bool) -> Ratings:
-    """The ratings to train on, a sample a user; sets what `Pairs` names."""
+    """The ratings to train on, a sample a user; sets what `RatingRows` names."""
     owner = reader.who
     X = _as_table(reader, X)
     if is_rows(reader, X, y):
@@ -349,4 +349,4 @@ def _merged(table: np.ndarray) -> np.ndarray:
     return table[last]
 
 
-__all__ = ["Pairs", "known_ratings", "learn_ratings", "users_of_matrix"]
+__all__ = ["RatingRows", "known_ratings", "learn_ratings", "users_of_matrix"]
