@@ -226,6 +226,9 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
     def _learn_statistics(self, samples: Samples) -> None:
         """Fitted attributes that `_build` needs and only X tells."""
 
+    def _learn_more(self, samples: Samples) -> None:
+        """Statistics of chunks, after training on one that `partial_fit` sees first."""
+
     def _load_pretrained(self, module: nn.Module) -> None:
         """Give a fresh network weights from elsewhere, if there are any."""
 
@@ -367,6 +370,8 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             self._prepare(net, samples)
             net.train(samples, None, 1, self._callbacks(net, None, None, {}))
             self._finish(net)
+            if fresh or more:
+                self._learn_more(samples)
         return self
 
     def _go_on(self, attempt: AtomicFit) -> None:

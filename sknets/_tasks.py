@@ -112,7 +112,8 @@ class Classifier(ClassifierMixin, Estimator):
         The data may come in chunks: until the first of them comes again, each adds to
         ``n_samples_seen_``, on which penalties and batch sizes depend, and the rate is
         ``lr``, whatever ``lr_schedule``. The statistics of X are those of the first
-        call, whose samples should be like those to come. There is no such method with
+        call, whose samples should be like those to come (dense nets scale by all chunks
+        so far). There is no such method with
         ``early_stopping``, a ``checkpoint`` or ``class_weight="balanced"``.
 
         Parameters
@@ -421,8 +422,9 @@ class Regressor(RegressorMixin, Estimator):
         The data may come in chunks: until the first of them comes again, each adds to
         ``n_samples_seen_``, on which penalties and batch sizes depend, and the rate is
         ``lr``, whatever ``lr_schedule``. The statistics of X and y are those of the
-        first call, whose samples should be like those to come. There is no such method
-        with ``early_stopping`` or a ``checkpoint``.
+        first call, whose samples should be like those to come (dense nets scale by all
+        chunks so far). There is no such method with ``early_stopping`` or a
+        ``checkpoint``.
 
         Parameters
         ----------

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
 
 from sknets._engine.data import Samples
+from sknets._engine.moments import merged, moments, scale_of
 from sknets._estimator import Estimator
 from sknets._inputs import Table
 from sknets._inputs.reader import Learned
@@ -120,6 +123,25 @@ class _Feedforward(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         mean[codes], scale[codes] = 0, 1
         self.x_mean_, self.x_scale_ = mean, scale
 
+    def _learn_more(self, samples: Samples) -> None:
+        """Scale by all chunks: the first may have a row or two."""
+        if not self.standardize or samples.x.is_sparse:
+            return
+        mean, variance, _ = moments(samples.x.pieces(samples.weight_of_all()))
+        if self.chunks_["n"] == 1:
+            self.x_moments_ = mean, variance
+            return
+        n = self.n_samples_seen_
+        old = getattr(self, "x_moments_", (self.x_mean_, self.x_scale_**2))
+        self.x_moments_ = merged(old, (mean, variance), samples.total_weight / n)
+        mean, scale = self.x_moments_[0].copy(), self.x_moments_[1]
+        scale = scale_of(mean, scale, math.ceil(n), self.net_.dtype)
+        codes = getattr(self, "categorical_columns_", [])
+        mean[codes], scale[codes] = 0, 1
+        self.x_mean_, self.x_scale_ = mean, scale
+        last = self.net_.module_.layers[-1].weight
+        self.net_.module_.layers[0] = Standardize(mean, scale).to(last)
+
     def _build(self) -> nn.Module:
         sizes = self.hidden_layer_sizes
         embed = None
@@ -186,7 +208,9 @@ class FeedforwardClassifier(_Feedforward, Classifier):
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
     x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
-        What X was centred and scaled by, if ``standardize``.
+        What X was centred and scaled by, if ``standardize``; of a dense X that
+        `partial_fit` is given in chunks, by the statistics of all chunks so far
+        (``x_moments_``).
     categorical_columns_ : ndarray of int
         Positions of the categorical columns, if there are any.
     categories_ : list of ndarray
@@ -255,7 +279,8 @@ class FeedforwardRegressor(_Feedforward, Regressor):
         What y was centred and scaled by in training; undone in `predict`. The mean and
         the standard deviation; the median and 1.4826 times the median absolute
         deviation where ``loss`` is "absolute_error", "huber" or "quantile"; 0 and the
-        mean where it is "poisson".
+        mean where it is "poisson". Of chunks, those of all so far (``y_moments_``) if
+        ``loss`` is "squared_error", else those of the first.
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
 
@@ -280,6 +305,32 @@ class FeedforwardRegressor(_Feedforward, Regressor):
     >>> search.best_params_["alpha"] >= 10
     True
     """
+
+    def _learn_more(self, samples: Samples) -> None:
+        super()._learn_more(samples)
+        if self.loss != "squared_error":
+            return
+        old_mean, old_scale = self.y_mean_, self.y_scale_
+        y, weight = samples.targets.cpu().double(), samples.weights
+        y = y * torch.from_numpy(old_scale) + torch.from_numpy(old_mean)
+        weight = None if weight is None else weight.cpu().double()
+        mean, variance, _ = moments([(y, weight)])
+        if self.chunks_["n"] == 1:
+            self.y_moments_ = mean, variance
+            return
+        n = self.n_samples_seen_
+        old = getattr(self, "y_moments_", (old_mean, old_scale**2))
+        self.y_moments_ = merged(old, (mean, variance), samples.total_weight / n)
+        mean, variance = self.y_moments_
+        scale = scale_of(mean, variance, math.ceil(n), torch.float64)
+        # The last layer says in the new units what it said in the old ones.
+        last = self.net_.module_.layers[-1]
+        factor = torch.from_numpy(old_scale / scale).to(last.bias)
+        shift = torch.from_numpy((old_mean - mean) / scale).to(last.bias)
+        with torch.no_grad():
+            last.weight.mul_(factor[:, None])
+            last.bias.mul_(factor).add_(shift)
+        self.y_mean_, self.y_scale_ = mean, scale
 
 
 __all__ = ["FeedforwardClassifier", "FeedforwardRegressor"]

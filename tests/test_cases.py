@@ -41,6 +41,7 @@ from sknets import (
     VideoClassifier,
     gradient_check,
     graph_nodes,
+    load,
 )
 
 QUICK: dict[str, Any] = {"max_epochs": 2, "random_state": 0}
@@ -536,6 +537,39 @@ def test_small_chunks_are_learned_as_well_as_the_whole():
         for net in (whole, parts, pickle.loads(pickle.dumps(parts)))
     ]
     assert decays == [20 / 400] * 3
+
+
+@pytest.mark.parametrize("size", [1, 4, 25])
+def test_chunks_are_scaled_by_all_of_them(size, tmp_path):
+    """A first chunk of few rows has scales that are far from those of the data."""
+    X = 300 + 50 * np.random.default_rng(0).normal(size=(100, 4))
+    y = 1e4 + 20 * X[:, 0]
+    weight = np.where(np.arange(100) % 3, 1.0, 2.0)
+    net = FeedforwardRegressor(random_state=0)
+    for start in range(0, 100, size):
+        rows = slice(start, start + size)
+        net.partial_fit(X[rows], y[rows], sample_weight=weight[rows])
+    whole = FeedforwardRegressor(max_epochs=1).fit(X, y, sample_weight=weight)
+    for name in ("x_mean_", "x_scale_", "y_mean_", "y_scale_", "n_samples_seen_"):
+        np.testing.assert_allclose(getattr(net, name), getattr(whole, name))
+    before = net.predict(X)
+    net.save(tmp_path / "net.safetensors")
+    for twin in (
+        pickle.loads(pickle.dumps(net)),
+        load(tmp_path / "net.safetensors"),
+    ):
+        np.testing.assert_array_equal(twin.predict(X), before)
+        np.testing.assert_array_equal(
+            twin.partial_fit(X[:size], y[:size]).predict(X),
+            clone_fitted(net).partial_fit(X[:size], y[:size]).predict(X),
+        )
+    with pytest.raises(ValueError, match="NaN"):
+        net.partial_fit(np.full((2, 4), np.nan), [0.0, 1.0])
+    np.testing.assert_array_equal(net.predict(X), before)
+
+
+def clone_fitted(net):
+    return pickle.loads(pickle.dumps(net))
 
 
 def test_in_chunks_the_rate_and_the_batches_are_not_those_of_the_first():

@@ -36,14 +36,14 @@ def mean_and_scale(
     ValueError
         When a standard deviation is infinite in that dtype.
     """
-    mean, variance, n = _moments(pieces())
+    mean, variance, n = moments(pieces())
     scale = scale_of(mean, variance, n, dtype)
     large = ~np.isfinite(scale)
     if large.any():
         shrunk = ((piece * _SHRINK, weight) for piece, weight in pieces())
-        moments = _moments(shrunk)
-        mean = np.where(large, moments[0] / _SHRINK, mean)
-        scale = np.where(large, scale_of(*moments, dtype) / _SHRINK, scale)
+        small = moments(shrunk)
+        mean = np.where(large, small[0] / _SHRINK, mean)
+        scale = np.where(large, scale_of(*small, dtype) / _SHRINK, scale)
     if scale.max(initial=0) > torch.finfo(dtype).max:
         raise ValueError(
             "X holds numbers that are infinite in float32, in which the network "
@@ -53,7 +53,7 @@ def mean_and_scale(
     return mean, scale
 
 
-def _moments(pieces: Pieces) -> tuple[np.ndarray, np.ndarray, int]:
+def moments(pieces: Pieces) -> tuple[np.ndarray, np.ndarray, int]:
     """Mean, variance and rows, merged of pieces [Chan, Golub, LeVeque 1979]."""
     total, n, mean, squares = 0.0, 0, torch.zeros(1).double(), torch.zeros(1).double()
     for piece, w in pieces:
@@ -72,6 +72,15 @@ def _moments(pieces: Pieces) -> tuple[np.ndarray, np.ndarray, int]:
         mean = mean + delta * (size / total)
         squares = squares + spread + delta.square() * (size * (total - size) / total)
     return mean.numpy(), (squares / total).numpy(), n
+
+
+def merged(
+    old: tuple[np.ndarray, np.ndarray], new: tuple[np.ndarray, np.ndarray], share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and variance of two sets, of which the new one is that share."""
+    delta = new[0] - old[0]
+    between = delta**2 * share * (1 - share)
+    return old[0] + share * delta, old[1] + share * (new[1] - old[1]) + between
 
 
 def scale_of(
