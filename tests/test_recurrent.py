@@ -223,6 +223,20 @@ def test_epochs_take_every_row_once_in_batches_of_like_lengths():
     assert lengths != sorted(lengths), "short ones always first"
 
 
+def test_an_epoch_does_not_depend_on_the_batches_of_the_one_before():
+    """As in a fit that resumes: its batches are new, the one before's are not."""
+    data, _ = ragged(200, longest=20)
+    samples = Samples(Sequences.of(quick()).learn(data), torch.arange(200))
+    generator = torch.Generator().manual_seed(0)
+    batches, first = Batches(samples, 3, generator), None
+    while first != 2:  # the batch that is left over comes first
+        first = len(next(iter(list(batches))).x)
+    fresh = Batches(samples, 3, torch.Generator())
+    fresh.generator.set_state(generator.get_state())
+    for (_, found), (_, expected) in zip(batches, fresh, strict=True):
+        assert torch.equal(found, expected)
+
+
 def test_a_view_and_a_batch_know_their_lengths():
     steps = Sequences.of(quick()).learn(X)
     view = Samples(steps).view(torch.tensor([5, 3, 8])).view(torch.tensor([2, 0]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,12 @@ from sknets._engine.containers import Ragged
 Outputs = Iterable[tuple[Any, Any]]  # rows of a container, and their output
 
 
-def parts_of(x: Any, size: int) -> Iterator[Any]:
+def parts_of(x: Any, size: int) -> Sequence[Any]:
     """The rows of each batch of a container, those of like lengths together."""
     if x.lengths is not None:  # hardly any padding to compute
-        yield from x.lengths.argsort(stable=True).split(size)
-        return
+        return x.lengths.argsort(stable=True).split(size)
     n = len(x)
-    yield from (slice(i, min(i + size, n)) for i in range(0, n, size))
+    return [slice(i, min(i + size, n)) for i in range(0, n, size)]
 
 
 def stacked(outputs: Outputs, n: int) -> Tensor:

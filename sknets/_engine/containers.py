@@ -56,6 +56,8 @@ class Container:
 
         On the CPU their memory stays that of X.
         """
+        if dtype == self.dtype and device == self.device:
+            return self
         other = copy.copy(self)
         other.device, other.dtype = device, dtype
         if device.type != "cpu":

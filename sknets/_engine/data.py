@@ -122,6 +122,7 @@ class Batches:
         generator: torch.Generator | None = None,
     ):
         self.samples, self.generator = samples, generator
+        self.batch_size = batch_size
         n = len(samples)
         self.starts = list(range(0, n, batch_size))
         if len(self.starts) > 1 and n - self.starts[-1] == 1:
@@ -149,7 +150,7 @@ class Batches:
         row = samples.x.row_bytes
         if row is None or any(each.row_bytes is None for each in parts):
             row = _BLOCK_BYTES
-        together = max(1, _BLOCK_BYTES // (row * self.sizes[0]))
+        together = max(1, _BLOCK_BYTES // (row * min(self.batch_size, len(samples))))
         for first in range(0, len(self), together):
             start, sizes = self.starts[first], self.sizes[first : first + together]
             block = samples[order[start : start + sum(sizes)]]
@@ -161,7 +162,7 @@ class Batches:
 
     def _of_like_lengths(self, order: Tensor, lengths: Tensor) -> list[Tensor]:
         """Rows of each batch: sorted within large random chunks, cut, and shuffled."""
-        chunk = _SORTED_TOGETHER * self.sizes[0]
+        chunk = _SORTED_TOGETHER * self.batch_size
         order = torch.cat(
             [part[lengths[part].argsort(stable=True)] for part in order.split(chunk)]
         )
