@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -14,6 +13,7 @@ from tqdm.auto import tqdm
 
 from sknets._inputs.series import KnownSeries, read_exogenous
 from sknets._rolling import check_share
+from sknets._warn import warn
 
 
 @dataclass(repr=False)
@@ -124,12 +124,10 @@ def _origins(
             "after each: ask for fewer, or a smaller horizon"
         )
     if n - first < (2 * h if refit else n / 2):
-        warnings.warn(
+        warn(
             f"{call}: the first origin has only {n - first} of {n} values before it: "
             "give initial, fewer origins, a smaller step, "
             + ("or a smaller horizon" if refit else "or refit=True"),
-            UserWarning,
-            stacklevel=4,
         )
     return [first - i * step for i in range(n_origins) if first - i * step >= h]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._inputs.kinds import choose_reader
 from sknets._inputs.reader import Learned
+from sknets._warn import warn
 
 
 class Reading(BaseEstimator):
@@ -122,11 +122,9 @@ def compare_index(owner: str, X: Any, y: Any) -> None:
     if names.equals(others) or len(names) != len(others) or not names.is_unique:
         return
     if names.isin(others).all() and others.isin(names).all():
-        warnings.warn(
+        warn(
             f"{owner}: the indices of X and y hold the same labels in another order; "
             "rows are matched by position: give y.loc[X.index] to match them by label",
-            UserWarning,
-            stacklevel=5,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
@@ -44,6 +43,7 @@ from sknets._losses import (
 from sknets._params import param
 from sknets._scores import R2, Accuracy
 from sknets._targets import balanced, given_target, refuse_missing, robust_scale
+from sknets._warn import warn
 
 
 class Classifier(ClassifierMixin, Estimator):
@@ -489,11 +489,10 @@ class Regressor(RegressorMixin, Estimator):
             sentence = f"{owner}: y must be numbers, labels are for a classifier"
             raise ValueError(f"{sentence}; {error}") from None
         if y.ndim == 2 and y.shape[1] == 1:
-            warnings.warn(
+            warn(
                 f"{owner}: a column-vector y was passed when a 1d array was expected; "
                 "use y.ravel()",
                 DataConversionWarning,
-                stacklevel=4,
             )
             y = y[:, 0]
         columns = y.reshape(n_samples, -1)
@@ -516,11 +515,9 @@ class Regressor(RegressorMixin, Estimator):
             self.y_mean_, self.y_scale_ = mean * unit, scale * unit
             self.y_ndim_ = y.ndim
             if n_samples > 1 and (scaler.var_ == 0).all():
-                warnings.warn(
+                warn(
                     f"{owner}: y is constant, {columns[0].tolist()} in all {n_samples} "
                     "samples, so that is all there is to learn",
-                    UserWarning,
-                    stacklevel=4,
                 )
         elif y.ndim != self.y_ndim_ or columns.shape[1] != len(self.y_mean_):
             raise ValueError(

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.datasets import load_iris
+from sklearn.model_selection import cross_val_score
 
-from sknets import FeedforwardClassifier, FeedforwardRegressor
+from sknets import CNNClassifier, FeedforwardClassifier, FeedforwardRegressor
 
 X, y = load_iris(return_X_y=True)
+GUESS = [0, 1] * 3
 
 
 def refused(match, call, *args, error=ValueError, **kwargs):
@@ -217,3 +219,23 @@ def test_arrays_that_skip_scikit_learns_checks_are_those_that_would_pass():
     net.fit(pd.DataFrame(X, columns=list("abcd")), y)
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         net.predict(X)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: CNNClassifier(max_epochs=1).fit(np.full((6, 8, 8), 16.0), GUESS),
+        lambda: FeedforwardClassifier(max_epochs=1).partial_fit(
+            pd.DataFrame(np.eye(6)), pd.Series(GUESS)[::-1], classes=[0, 1]
+        ),
+        lambda: FeedforwardRegressor(max_epochs=1).fit(np.eye(6), np.eye(6)[:, :1]),
+        lambda: FeedforwardClassifier(max_epochs=1, device="xpu").fit(np.eye(6), GUESS),
+        lambda: cross_val_score(
+            FeedforwardRegressor(max_epochs=1), np.eye(6), np.eye(6)[:, :1], cv=2
+        ),
+    ],
+)
+def test_warnings_point_at_the_users_line(call):
+    with pytest.warns(Warning) as warned:
+        call()
+    assert {each.filename for each in warned} == {__file__}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from sklearn.utils.validation import _num_samples
 from sknets._comparison.candidates import CANDIDATES, guess_kind, near_names
 from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
 from sknets._comparison.target import read_target, refuse_swapped
+from sknets._warn import warn
 
 TASKS = ("classification", "regression")
 # One class with a larger share makes accuracy look good for a useless model.
@@ -271,10 +271,9 @@ def _fold_maker(problem: Problem, cv: int, groups: Any, stratify: bool) -> Any:
             "another"
         )
     if least < cv:
-        warnings.warn(
+        warn(
             f"compare(cv={cv}): class {rare!s} has {least} rows, so {least} folds are "
             "used",
-            stacklevel=5,
         )
         problem.notes.append(
             f"{least} folds, not {cv}: class {rare!s} has {least} rows"

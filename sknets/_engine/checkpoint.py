@@ -13,7 +13,6 @@ import os
 import pickle
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from sknets._attempt import fitted_attributes
 from sknets._engine._skorch import Callback
 from sknets._engine.callbacks import Resumable
 from sknets._engine.digest import digest
+from sknets._warn import warn
 
 FORMAT = "sknets-checkpoint-1"
 
@@ -175,7 +175,7 @@ class Checkpoint(Callback):
             os.replace(self.previous, self.path)
             then = f"training resumes from the file before it, epoch {found['done']}"
         reason = f"{self.path} is damaged and set aside as {aside.name}; {then}"
-        warnings.warn(self._sentence(reason), RuntimeWarning, stacklevel=2)
+        warn(self._sentence(reason), RuntimeWarning)
         self.mark = self._mark()
         return found
 
@@ -209,7 +209,7 @@ class Checkpoint(Callback):
                 f"training resumes after epoch {self.last}, but a checkpoint holds "
                 "nothing of the skorch callbacks in callbacks: they begin anew"
             )
-            warnings.warn(self._sentence(reason), RuntimeWarning, stacklevel=2)
+            warn(self._sentence(reason), RuntimeWarning)
         return bool(saved["finished"])
 
     # -- writing ---------------------------------------------------------------------
@@ -255,7 +255,7 @@ class Checkpoint(Callback):
             f"({error.strerror or error}); {kept}, training goes on and tries again "
             "after each epoch: make room on the disk, or bring back the folder"
         )
-        warnings.warn(self._sentence(reason), RuntimeWarning, stacklevel=2)
+        warn(self._sentence(reason), RuntimeWarning)
 
     def _done(self, net: Any) -> int:
         return len(net.history) - self.start

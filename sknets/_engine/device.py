@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from sknets._warn import warn
 
 _FAMILIES = ("cpu", "cuda", "mps", "xpu")
 
@@ -48,11 +49,10 @@ def resolve_device(name: str, owner: str) -> torch.device:
             "such as 'cuda', 'cuda:1' or 'mps'"
         ) from None
     if family != "cpu" and not _present(device):
-        warnings.warn(
+        warn(
             f"{owner}(device={name!r}): this machine has no such device, the CPU is "
             "used instead",
             RuntimeWarning,
-            stacklevel=2,
         )
         return torch.device("cpu")
     return device

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,6 +21,7 @@ from sknets._inputs.reader import Learned, Reader
 from sknets._inputs.resizing import resized_array, resized_list
 from sknets._inputs.table import ROUNDING, read_numbers
 from sknets._params import param
+from sknets._warn import warn
 
 
 class PixelUnitWarning(UserWarning):
@@ -260,12 +260,11 @@ def unit_of(owner: str, arrays: list[np.ndarray], layout: Layout) -> str:
     high = max(float(array.max()) for array in arrays)
     if low >= -ROUNDING and high <= 1 + ROUNDING:
         return "unit"
-    warnings.warn(
+    warn(
         f"{owner}: X holds float images with values from {low:.4g} to {high:.4g}, "
         "outside [0, 1]: they are taken as they are, every channel centred and scaled "
         "by its own mean and standard deviation",
         PixelUnitWarning,
-        stacklevel=6,
     )
     return "raw"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
@@ -15,6 +14,7 @@ from sknets._inputs.naming import holds, index_of, names_of, sorted_names
 from sknets._inputs.ratings import Queries, Ratings
 from sknets._inputs.reader import Reader
 from sknets._params import param
+from sknets._warn import warn
 
 # A softmax unit a level: more of them means that ratings are numbers, not levels.
 _MOST_LEVELS = 100
@@ -279,11 +279,9 @@ def _levels(reader: Any, values: np.ndarray) -> np.ndarray:
         return levels
     levels = np.unique(values)
     if len(levels) == 1 and len(values) > 1:
-        warnings.warn(
+        warn(
             f"{reader.who}: all {len(values)} ratings are {levels[0]:g}, "
             "so that is all there is to learn",
-            UserWarning,
-            stacklevel=6,
         )
     if len(levels) > _MOST_LEVELS:
         raise ValueError(

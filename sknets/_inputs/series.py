@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from sknets._inputs.reader import Reader
 from sknets._inputs.timelines import index_at, timeline
 from sknets._params import param
+from sknets._warn import warn
 
 _LARGEST = 1e150  # whose square is finite
 _NAMED = ("dict", "frame")  # panels whose series are found by their keys
@@ -187,7 +187,7 @@ def _compare_names(owner: str, what: str, names: Any, fitted: Any) -> None:
         if len(names or fitted) > 1:
             had, has = ("had", "has none") if names is None else ("had none", "has")
             sentence = f"{owner}: fit {had} names of columns, but {what} {has}"
-            warnings.warn(sentence, UserWarning, stacklevel=2)
+            warn(sentence)
         return
     unseen = [name for name in names if name not in fitted]
     missing = [name for name in fitted if name not in names]

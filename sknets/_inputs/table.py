@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -27,6 +26,7 @@ from sknets._inputs.columns import (
 )
 from sknets._inputs.reader import Reader
 from sknets._params import param
+from sknets._warn import warn
 
 _FLOATS = [np.float64, np.float32]
 # What MinMaxScaler leaves outside [0, 1] by rounding alone.
@@ -100,12 +100,10 @@ class Rows(Container):
         stored = torch.from_numpy(values.data) if self.is_sparse else values
         if not self.is_unit():
             n = int(((stored < 0) | (stored > 1)).sum())
-            warnings.warn(
+            warn(
                 f"{owner}: {n:,} of {math.prod(values.shape):,} values of X are "
                 f"outside the [0, 1] of fit, from {low:.4g} to {high:.4g}, and are "
                 "clipped; MinMaxScaler(clip=True) does that without a word",
-                UserWarning,
-                stacklevel=5,
             )
         stored.clamp_(0, 1)
         other = copy.copy(self)

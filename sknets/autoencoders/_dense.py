@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from sknets._inputs.table import Rows
 from sknets._layers import Standardize
 from sknets._params import param
 from sknets._unsupervised import Encoder, OutlierDetector
+from sknets._warn import warn
 from sknets.autoencoders._nets import Autoencoder, Corrupt
 
 # Of what is restored exactly, relative to a column's scale: rounding is no outlier.
@@ -92,12 +92,10 @@ class Codes(Estimator):
         n = self.n_components
         self.n_components_ = max(1, min(16, n_inputs // 2)) if n is None else n
         if self.n_components_ > n_inputs and not self._is_regularized():
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}(n_components={n}): X has only {n_inputs} "
                 "columns, so that nothing has to be compressed: lower n_components, or "
                 "ask for noise or sparsity",
-                UserWarning,
-                stacklevel=5,
             )
 
     def _is_regularized(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar, Literal
@@ -20,6 +19,7 @@ from sknets._inputs import Table
 from sknets._layers import Standardize
 from sknets._params import param
 from sknets._unsupervised import Encoder, Sampler
+from sknets._warn import warn
 from sknets.boltzmann._likelihood import (
     MOST_UNITS,
     anneal,
@@ -478,12 +478,10 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
         n_features = self.n_features_in_
         binary = self.visible_units_ == "bernoulli"
         if binary and n_features < 16 and self.n_components > 2**n_features:
-            warnings.warn(
+            warn(
                 f"RBMFeatures(n_components={self.n_components}): more hidden units "
                 f"than {n_features} binary columns have states, {2**n_features}; fewer "
                 "do the same",
-                UserWarning,
-                stacklevel=6,
             )
 
     def _build(self) -> nn.Module:
