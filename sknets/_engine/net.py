@@ -317,9 +317,7 @@ class Net(Epochs):
             "players": {turn.name: to_numpy(turn.state()) for turn in self._turns},
             "losses": {name: list(each) for name, each in self._losses.items()},
             "streams": self._streams.state(),
-            "history": [
-                {k: v for k, v in row.items() if k != "batches"} for row in self.history
-            ],
+            "history": [_without_batches(row) for row in self.history],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -335,6 +333,13 @@ class Net(Epochs):
         self._streams.restore(state["streams"])
         self.history_ = History(dict(row) for row in state["history"])
         self._set_training(False)
+
+
+def _without_batches(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the history; that of an epoch that is over changes no more."""
+    if "batches" not in row:
+        return row
+    return {name: value for name, value in row.items() if name != "batches"}
 
 
 __all__ = ["DivergenceError", "Net", "Recipe", "StopPhase", "StopTraining"]
