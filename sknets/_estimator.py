@@ -157,6 +157,8 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
     _targets: ClassVar[tuple[Any, ...]] = ()
     _task: ClassVar[str] = ""
     _predict_batch_size: ClassVar[int] = 1024
+    # Whether a table may have NaN: `missing_columns_` of the reader says where.
+    _takes_missing: ClassVar[bool] = False
     # False where training follows a direction that is the gradient of no loss.
     _has_loss: ClassVar[bool] = True
 
@@ -525,4 +527,5 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = Table in self._inputs
+        tags.input_tags.allow_nan = self._takes_missing
         return tags

@@ -124,6 +124,24 @@ class Standardize(nn.Module):
         return (z - self.shift) / self.factor
 
 
+class Missing(nn.Module):
+    """NaN becomes a value of its column; further columns tell where it was."""
+
+    fill: Tensor
+    columns: Tensor
+
+    def __init__(self, fill: np.ndarray, columns: np.ndarray):
+        super().__init__()
+        values = np.asarray(fill, dtype=np.float64)
+        self.register_buffer("fill", torch.from_numpy(values), persistent=False)
+        self.register_buffer("columns", torch.from_numpy(columns), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, F + M)
+        gaps = x.isnan()
+        told = gaps.index_select(1, self.columns).to(x.dtype)
+        return torch.cat([torch.where(gaps, self.fill, x), told], 1)
+
+
 @functools.cache
 def _limit(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).max ** 0.25

@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
 
 from sknets._engine.data import Samples
-from sknets._engine.moments import merged, moments, scale_of
+from sknets._engine.moments import known_moments, merged, moments, scale_of
 from sknets._estimator import Estimator
 from sknets._inputs import Table
 from sknets._inputs.reader import Learned
@@ -21,6 +21,7 @@ from sknets._layers import (
     BatchNorm1d,
     ColumnEmbedding,
     Dropout,
+    Missing,
     Standardize,
 )
 from sknets._params import param
@@ -40,9 +41,10 @@ class FeedforwardNet(nn.Module):
         normalization: str | None = None,
         standardize: Standardize | None = None,
         embed: ColumnEmbedding | None = None,
+        missing: Missing | None = None,
     ):
         super().__init__()
-        first = [layer for layer in (standardize, embed) if layer is not None]
+        first = [each for each in (missing, standardize, embed) if each is not None]
         layers: list[nn.Module] = []
         width = n_inputs if embed is None else embed.n_outputs
         for n_units in hidden:
@@ -78,8 +80,10 @@ class _Feedforward(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
     _predict_batch_size: ClassVar[int] = 2048
+    _takes_missing: ClassVar[bool] = True
     categorical_columns_ = Learned()
     categories_ = Learned()
+    missing_columns_ = Learned()
 
     hidden_layer_sizes: int | tuple[int, ...] = param(default=(100,), at_least=1)
     activation: Literal[
@@ -116,16 +120,21 @@ class _Feedforward(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         return self.weight_decay + self.alpha / self.n_samples_seen_
 
     def _learn_statistics(self, samples: Samples) -> None:
-        if not self.standardize:
+        if not self.standardize and len(self.missing_columns_) == 0:
             return
-        mean, scale = samples.x.mean_and_scale(samples.weight_of_all())
+        weight = samples.weight_of_all()
+        mean, scale = samples.x.mean_and_scale(weight)
+        gaps = np.isnan(mean)
+        if gaps.any():
+            mean[gaps], scale[gaps] = known_moments(samples.x.values[:, gaps], weight)
         codes = getattr(self, "categorical_columns_", [])
         mean[codes], scale[codes] = 0, 1
         self.x_mean_, self.x_scale_ = mean, scale
 
     def _learn_more(self, samples: Samples) -> None:
         """Scale by all chunks: the first may have a row or two."""
-        if not self.standardize or samples.x.is_sparse:
+        has_gaps = len(self.missing_columns_) > 0
+        if not self.standardize or samples.x.is_sparse or has_gaps:
             return
         mean, variance, _ = moments(samples.x.pieces(samples.weight_of_all()))
         if self.chunks_["n"] == 1:
@@ -143,23 +152,31 @@ class _Feedforward(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         self.net_.module_.layers[0] = Standardize(mean, scale).to(last)
 
     def _build(self) -> nn.Module:
-        sizes = self.hidden_layer_sizes
-        embed = None
+        sizes, columns = self.hidden_layer_sizes, self.missing_columns_
+        embed = missing = standardize = None
+        n_features = self.n_features_in_ + len(columns)
+        if len(columns):
+            missing = Missing(self.x_mean_, columns)
+        if self.standardize:
+            told = np.zeros(len(columns))
+            mean, scale = np.r_[self.x_mean_, told], np.r_[self.x_scale_, told + 1]
+            standardize = Standardize(mean, scale)
         if hasattr(self, "categories_"):
             embed = ColumnEmbedding(
-                self.n_features_in_,
+                n_features,
                 self.categorical_columns_.tolist(),
                 cardinalities(self.categories_),
             )
         return FeedforwardNet(
-            self.n_features_in_,
+            n_features,
             tuple(sizes) if isinstance(sizes, tuple | list) else (int(sizes),),
             self._n_outputs,
             self.activation,
             self.dropout,
             self.normalization,
-            Standardize(self.x_mean_, self.x_scale_) if self.standardize else None,
+            standardize,
             embed,
+            missing,
         )
 
     def __sklearn_tags__(self):
@@ -211,6 +228,11 @@ class FeedforwardClassifier(_Feedforward, Classifier):
         What X was centred and scaled by, if ``standardize``; of a dense X that
         `partial_fit` is given in chunks, by the statistics of all chunks so far
         (``x_moments_``).
+    missing_columns_ : ndarray of int
+        Positions of the columns of X in which there was NaN. In these columns, or any
+        if there are some, NaN becomes the column's mean, ``x_mean_``, and the network
+        has an input more for each of them, 1 where a value is missing. A fit without
+        NaN refuses it later; so does a sparse X.
     categorical_columns_ : ndarray of int
         Positions of the categorical columns, if there are any.
     categories_ : list of ndarray

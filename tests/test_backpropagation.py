@@ -628,8 +628,8 @@ def test_what_fit_refuses_is_refused(measure):
             measure(net, X)
         with pytest.raises(ValueError, match="inconsistent numbers of samples"):
             measure(net, X, y[:-1])
-        with pytest.raises(ValueError, match="NaN"):
-            measure(net, np.where(X > 2, np.nan, X), y)
+        with pytest.raises(ValueError, match="infinity"):
+            measure(net, np.where(X > 2, np.inf, X), y)
     with pytest.raises(ValueError, match="expecting 6 features"):
         measure(fitted, X[:, :3], y)
     with pytest.raises(ValueError, match="not among the classes"):

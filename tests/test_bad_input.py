@@ -95,7 +95,7 @@ def with_one(value):
 @pytest.mark.parametrize("cls", [FeedforwardClassifier, FeedforwardRegressor])
 def test_values_and_shapes_of_X(cls):
     net = cls(max_epochs=2)
-    refused("Input X contains NaN", net.fit, with_one(np.nan), y)
+    refused("Input X contains NaN", net.fit, sp.csr_matrix(with_one(np.nan)), y)
     refused("Input X contains infinity", net.fit, with_one(np.inf), y)
     refused(r"takes a table, not a series of shape \(150,\)", net.fit, X[:, 0], y)
     refused(r"takes a table, not sequences of shape \(1, 150, 4\)", net.fit, X[None], y)

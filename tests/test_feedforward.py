@@ -1,10 +1,14 @@
 """Feedforward networks against closed forms and other libraries."""
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -13,6 +17,7 @@ from sklearn.datasets import (
     make_multilabel_classification,
     make_regression,
 )
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.preprocessing import StandardScaler
@@ -271,3 +276,59 @@ def test_the_penalty_fades_with_the_number_of_samples():
     heavy = FeedforwardClassifier(alpha=4, **options)
     heavy.fit(X, y, sample_weight=np.full(50, 10.0))
     np.testing.assert_allclose(heavy.predict_proba(X), tenth.predict_proba(X))
+
+
+def with_gaps(X, share=0.2, columns=slice(None)):
+    gaps = np.random.RandomState(0).rand(*X.shape) < share
+    mask = np.zeros_like(gaps)
+    mask[:, columns] = True
+    return np.where(gaps & mask, np.nan, X)
+
+
+def test_missing_values_are_means_with_an_input_more():
+    """As the imputer of scikit-learn before a net that standardises nothing."""
+    X, y = make_classification(200, 5, random_state=0)
+    gaps = with_gaps(X, columns=[1, 3])
+    net = FeedforwardClassifier(random_state=0, max_epochs=10, standardize=False)
+    imputer = SimpleImputer(add_indicator=True).fit(gaps)
+    found = clone(net).fit(gaps, y)
+    expected = clone(net).fit(imputer.transform(gaps), y)
+    assert found.missing_columns_.tolist() == [1, 3]
+    np.testing.assert_allclose(found.x_mean_, np.nanmean(gaps, 0))
+    new = with_gaps(X, 0.5)  # in other columns too
+    filled = np.where(np.isnan(new), found.x_mean_, new)
+    filled = np.c_[filled, np.isnan(new[:, [1, 3]])]
+    np.testing.assert_allclose(
+        found.predict_proba(new), expected.predict_proba(filled), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_that_a_value_is_missing_may_tell(standardize, tmp_path):
+    import sknets
+
+    y = np.random.RandomState(0).randint(2, size=200)
+    X = np.c_[np.where(y, np.nan, 5.0), np.zeros(200), np.full(200, np.nan)]
+    net = FeedforwardClassifier(random_state=0, lr=0.01, standardize=standardize)
+    assert net.fit(X, y).score(X, y) == 1
+    for twin in (pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
+        np.testing.assert_array_equal(twin.predict_proba(X), net.predict_proba(X))
+    net.save(tmp_path / "net")
+    twin = sknets.load(tmp_path / "net")
+    np.testing.assert_array_equal(twin.predict_proba(X), net.predict_proba(X))
+
+
+def test_missing_values_in_frames_and_in_rows_that_do_not_count():
+    gaps = FRAME.copy()
+    numbers = gaps.select_dtypes("number").columns
+    gaps[numbers] = with_gaps(gaps[numbers].to_numpy(float))
+    assert len(regressor().fit(gaps, price).missing_columns_) == len(numbers)
+    X, y = make_classification(100, 4, random_state=0)
+    weight = (np.arange(100) % 4 > 0).astype(float)
+    one = FeedforwardClassifier(random_state=0, max_epochs=5)
+    one.fit(np.where(weight[:, None], X, np.nan), y, weight)
+    assert one.missing_columns_.tolist() == []
+    other = clone(one).fit(X[weight > 0], y[weight > 0])
+    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), rtol=1e-6)
+    with pytest.raises(ValueError, match="contains NaN"):
+        one.predict(np.full((1, 4), np.nan))

@@ -74,6 +74,18 @@ def moments(pieces: Pieces) -> tuple[np.ndarray, np.ndarray, int]:
     return mean.numpy(), (squares / total).numpy(), n
 
 
+def known_moments(
+    columns: torch.Tensor, weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and scales of the values that are not NaN; 0 and 1 where there are none."""
+    values = columns.cpu().double().numpy()
+    w = np.where(np.isnan(values), 0.0, 1.0 if weight is None else weight[:, None])
+    total, values = np.maximum(w.sum(0), np.finfo(float).tiny), np.nan_to_num(values)
+    mean = (w * values).sum(0) / total
+    variance = (w * (values - mean) ** 2).sum(0) / total
+    return mean, scale_of(mean, variance, len(values), columns.dtype)
+
+
 def merged(
     old: tuple[np.ndarray, np.ndarray], new: tuple[np.ndarray, np.ndarray], share: float
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -122,7 +122,8 @@ class Table(Reader):
     """Two-dimensional X: ``(n_samples, n_features)``, dense, DataFrame or CSR.
 
     Learned: the owner's ``n_features_in_`` and ``feature_names_in_`` and, where there
-    are categories, ``categorical_columns_`` and ``categories_``.
+    are categories, ``categorical_columns_`` and ``categories_``; where the owner takes
+    NaN, ``missing_columns_``, in which there is any.
     """
 
     name: ClassVar[str] = "table"
@@ -136,10 +137,31 @@ class Table(Reader):
             categorical = categorical_columns(self, X)
         else:
             categorical = getattr(self, "categorical_columns_", np.array([], int))
+        finite = self._finite(X, reset)
         if len(categorical) == 0:
-            X = read_numbers(self, X, reset=reset, sparse=True)
-            return Rows(X.tocsr() if sp.issparse(X) else as_tensor(X))
-        return Rows(as_tensor(_encode(self, X, categorical, reset, seen)))
+            X = read_numbers(self, X, reset=reset, sparse=True, finite=finite)
+            rows = Rows(X.tocsr() if sp.issparse(X) else as_tensor(X))
+        else:
+            rows = Rows(as_tensor(_encode(self, X, categorical, reset, seen, finite)))
+        if reset and self.owner._takes_missing:
+            self.missing_columns_: np.ndarray = _with_gaps(rows, seen)
+        return rows
+
+    def _finite(self, X: Any, reset: bool) -> bool | str:
+        """What scikit-learn shall let pass: NaN, but for a fit that had none."""
+        missing = getattr(self, "missing_columns_", ())
+        taken = self.owner._takes_missing if reset else len(missing) > 0
+        return "allow-nan" if taken and not sp.issparse(X) else True
+
+
+def _with_gaps(rows: Rows, seen: np.ndarray | None) -> np.ndarray:
+    """The positions of the columns with NaN."""
+    values = rows.values
+    if rows.is_sparse or not (gaps := values.sum(0).isnan()).any():
+        return np.array([], dtype=int)
+    values = values if seen is None else values[torch.from_numpy(seen)]
+    gaps = values.isnan().any(0)
+    return gaps.nonzero().flatten().numpy()
 
 
 def _plain_rows(reader: Any, X: Any) -> Rows | None:
@@ -158,14 +180,25 @@ def _plain_rows(reader: Any, X: Any) -> Rows | None:
 
 
 def read_numbers(
-    reader: Any, X: Any, *, reset: bool, dtype: Any = _FLOATS, sparse: bool = False
+    reader: Any,
+    X: Any,
+    *,
+    reset: bool,
+    dtype: Any = _FLOATS,
+    sparse: bool = False,
+    finite: bool | str = True,
 ) -> Any:
     """Two-dimensional X, checked as scikit-learn does; a wrong column is named."""
     refuse_columns(reader.who, X)
     accepted = "csr" if sparse else False
     try:
         return validate_data(
-            reader.owner, X, reset=reset, accept_sparse=accepted, dtype=dtype
+            reader.owner,
+            X,
+            reset=reset,
+            accept_sparse=accepted,
+            dtype=dtype,
+            ensure_all_finite=finite,
         )
     except (ValueError, TypeError) as error:
         if not any(hint in str(error) for hint in ("could not convert", "float()")):
@@ -212,7 +245,12 @@ def categorical_columns(reader: Any, X: Any) -> np.ndarray:
 
 
 def _encode(
-    reader: Any, X: Any, categorical: np.ndarray, reset: bool, seen: np.ndarray | None
+    reader: Any,
+    X: Any,
+    categorical: np.ndarray,
+    reset: bool,
+    seen: np.ndarray | None,
+    finite: bool | str,
 ) -> np.ndarray:
     """Numbers as they are, categories as codes: 0 unknown, known ones, missing."""
     if not is_frame(X):
@@ -250,7 +288,11 @@ def _encode(
         block = np.column_stack(list(numbers.values()))
         try:
             encoded[:, list(numbers)] = check_array(
-                block, dtype=dtype, estimator=reader.owner, input_name="X"
+                block,
+                dtype=dtype,
+                estimator=reader.owner,
+                input_name="X",
+                ensure_all_finite=finite,
             )
         except ValueError as error:
             if "could not convert string" not in str(error):
