@@ -95,7 +95,9 @@ def with_one(value):
 @pytest.mark.parametrize("cls", [FeedforwardClassifier, FeedforwardRegressor])
 def test_values_and_shapes_of_X(cls):
     net = cls(max_epochs=2)
-    refused("Input X contains NaN", net.fit, sp.csr_matrix(with_one(np.nan)), y)
+    refused(
+        "NaN, and a sparse X may have none", net.fit, sp.csr_matrix(with_one(np.nan)), y
+    )
     refused("Input X contains infinity", net.fit, with_one(np.inf), y)
     refused(r"takes a table, not a series of shape \(150,\)", net.fit, X[:, 0], y)
     refused(r"takes a table, not sequences of shape \(1, 150, 4\)", net.fit, X[None], y)
@@ -212,7 +214,7 @@ def test_arrays_that_skip_scikit_learns_checks_are_those_that_would_pass():
     np.testing.assert_allclose(net.predict(X.astype(">f8")), expected)
     # A sum that overflows is not an infinite value.
     assert np.isfinite(net.predict(np.full((2, 4), 1e38, dtype=np.float32))).all()
-    refused("Input X contains NaN", net.predict, with_one(np.nan))
+    refused("Input X contains NaN, and fit had none", net.predict, with_one(np.nan))
     refused("Input X contains infinity", net.predict, with_one(-np.inf))
     refused("0 sample", net.predict, X[:0])
     refused("takes a table, not a series of shape .* Reshape", net.predict, X[0])

@@ -201,9 +201,20 @@ def read_numbers(
             ensure_all_finite=finite,
         )
     except (ValueError, TypeError) as error:
+        refuse_gaps(reader, X, error)
         if not any(hint in str(error) for hint in ("could not convert", "float()")):
             raise
         raise odd_value(reader, X, error) from error
+
+
+def refuse_gaps(reader: Any, X: Any, error: Exception) -> None:
+    """Say why an owner that takes NaN does not take this one."""
+    if "contains NaN" in str(error) and getattr(reader.owner, "_takes_missing", False):
+        reason = "a sparse X may have none" if sp.issparse(X) else "fit had none"
+        raise ValueError(
+            f"{reader.who}: Input X contains NaN, and {reason}: fill it, for instance "
+            "by scikit-learn's SimpleImputer"
+        ) from None
 
 
 def categorical_columns(reader: Any, X: Any) -> np.ndarray:
@@ -295,6 +306,7 @@ def _encode(
                 ensure_all_finite=finite,
             )
         except ValueError as error:
+            refuse_gaps(reader, X, error)
             if "could not convert string" not in str(error):
                 raise
             frame = X[[X.columns[j] for j in numbers]] if is_frame(X) else block
