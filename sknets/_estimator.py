@@ -23,7 +23,7 @@ from sknets._engine.callbacks import BestWeights, Progress, ScikitLearnCallbacks
 from sknets._engine.checkpoint import Checkpoint
 from sknets._engine.collect import stacked
 from sknets._engine.containers import Container
-from sknets._engine.data import Samples
+from sknets._engine.data import Batches, Samples
 from sknets._engine.device import (
     GeneratorMode,
     Streams,
@@ -31,7 +31,7 @@ from sknets._engine.device import (
 )
 from sknets._engine.digest import digest
 from sknets._engine.net import Net
-from sknets._engine.optim import Recipe
+from sknets._engine.optim import Budget, Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
 from sknets._inputs import Table
 from sknets._inputs.kinds import refuse_other_kinds
@@ -48,8 +48,10 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
 
     Parameters
     ----------
-    max_epochs : int, default=100
+    max_epochs : int or "auto", default="auto"
         How often training goes through the data (at most, if ``early_stopping``).
+        "auto" is enough on large and on small data: 100 epochs (or as many as the class
+        says), or more where these would be fewer than 500 steps.
     batch_size : int, default=32
         Samples a step. Below 27 samples of a weighted fit may end elsewhere than
         those of a fit with repeated rows, which scikit-learn asks to be equal.
@@ -77,8 +79,9 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         its loss no longer falls and keep the best weights.
     validation_fraction : float, default=0.1
         The share of the data held out by ``early_stopping``, stratified by class.
-    n_iter_no_change : int, default=10
-        Epochs without improvement after which ``early_stopping`` stops.
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without improvement after which ``early_stopping`` stops. "auto" is a
+        tenth of ``max_epochs_``, at least 10.
     tol : float, default=1e-4
         The fall in validation loss that counts as an improvement.
     warm_start : bool, default=False
@@ -118,6 +121,8 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         ``net_.history`` has a row an epoch.
     n_iter_ : int
         Epochs trained so far.
+    max_epochs_ : int
+        What ``max_epochs`` came to.
     loss_curve_ : list of float
         Training loss, an item an epoch.
     validation_loss_curve_ : list of float
@@ -162,7 +167,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
     # False where training follows a direction that is the gradient of no loss.
     _has_loss: ClassVar[bool] = True
 
-    max_epochs: int = param(default=100, at_least=1)
+    max_epochs: int | Literal["auto"] = param(default="auto", at_least=1)
     batch_size: int = param(default=32, at_least=1)
     lr: float = param(default=1e-3, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="adam")
@@ -175,7 +180,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
     gradient_clip: float | None = param(default=None, above=0)
     early_stopping: bool = param(default=False)
     validation_fraction: float = param(default=0.1, above=0, below=1)
-    n_iter_no_change: int = param(default=10, at_least=1)
+    n_iter_no_change: int | Literal["auto"] = param(default="auto", at_least=1)
     tol: float = param(default=1e-4, at_least=0)
     warm_start: bool = param(default=False)
     shuffle: bool = param(default=True)
@@ -189,6 +194,11 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
     checkpoint: str | os.PathLike[str] | None = param(default=None)
 
     # -- what a task or a chapter supplies -----------------------------------------
+
+    @property
+    def _budget(self) -> Budget:
+        """How long is trained, where ``max_epochs`` leaves it to the data."""
+        return Budget(epochs=100, steps=500)
 
     def _build(self) -> nn.Module:
         """The network, from parameters and fitted attributes alone.
@@ -241,7 +251,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         return None
 
     def _phases(self, net: Net) -> list[Phase]:
-        """Who trains the net, and how long: all its parameters for ``max_epochs``."""
+        """Who trains the net, and how long: all its parameters for ``max_epochs_``."""
         return one_phase(net)
 
     def _prepare(self, net: Any, *sets: Samples | None) -> None:
@@ -307,7 +317,6 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             checkpoint = None if self.checkpoint is None else Checkpoint(self)
             refuse_other_kinds(self, X, y)
             compare_index(type(self).__name__, X, y)
-            context, data = self._root_task(X, y, sample_weight)
             samples = self._read(X, y, sample_weight, reset=fresh)
             random = check_random_state(self.random_state)
             if checkpoint is not None:
@@ -323,15 +332,17 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             if fresh:
                 self.n_samples_seen_ = float(samples.total_weight)
             net = self._make_net(samples, seed) if fresh else self.net_
+            self.max_epochs_ = self._epochs(self.max_epochs, self._budget, samples)
             if given:
                 self.net_: Any = net
                 valid = self._read_valid(X_val, y_val)
             self._prepare(net, samples, valid)
+            context, data = self._root_task(X, y, sample_weight)
             callbacks = self._callbacks(net, valid, context, data)
             if checkpoint is None:
-                net.train(samples, valid, self.max_epochs, callbacks)
+                net.train(samples, valid, self.max_epochs_, callbacks)
             else:
-                checkpoint.train(net, samples, valid, self.max_epochs, callbacks)
+                checkpoint.train(net, samples, valid, self.max_epochs_, callbacks)
             self._finish(net)
             if context is not None:
                 context.call_on_fit_task_end(
@@ -375,6 +386,13 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             if fresh or more:
                 self._learn_more(samples)
         return self
+
+    def _epochs(self, given: int | str, budget: Budget, samples: Any) -> int:
+        """The epochs that a parameter asks for, where the samples are these."""
+        if given != "auto":
+            return int(given)
+        steps = len(Batches(samples, self._batch_size()))
+        return max(budget.epochs, -(-budget.steps // steps))
 
     def _go_on(self, attempt: AtomicFit) -> None:
         """Keep what training in place changes; readers may learn more by it."""
@@ -441,6 +459,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             device = resolve_device(self.device, type(self).__name__)
         else:
             self._learn_statistics(samples)
+            self.max_epochs_ = self._epochs(self.max_epochs, self._budget, samples)
             device, dtype = samples.x.device, samples.x.dtype
         streams = Streams(seed, device)
         with GeneratorMode(streams.initial):
@@ -448,7 +467,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         if samples is not None:
             self._load_pretrained(module)
         recipe = Recipe(
-            max_epochs=self.max_epochs,
+            max_epochs=self.max_epochs_,
             batch_size=self._batch_size(),
             lr=self.lr,
             optimizer=self.optimizer,
@@ -477,9 +496,11 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
     def _callbacks(self, net: Any, valid: Any, context: Any, data: dict) -> list[Any]:
         callbacks = [clone(callback, safe=False) for callback in self.callbacks or []]
         if valid is not None:
-            callbacks.append(("best", BestWeights(self.n_iter_no_change, self.tol)))
+            given, tenth = self.n_iter_no_change, self.max_epochs_ // 10
+            patience = max(10, tenth) if given == "auto" else int(given)
+            callbacks.append(("best", BestWeights(patience, self.tol)))
         if self.verbose == 1:
-            bar = Progress(type(self).__name__, self.max_epochs, len(net.history))
+            bar = Progress(type(self).__name__, self.max_epochs_, len(net.history))
             callbacks.append(("progress", bar))
         if context is not None:
             bridge = ScikitLearnCallbacks(self, context, data, lambda: {"net_": net})
@@ -492,7 +513,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             return None, {}
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         data = {"X": X, "y": y, "metadata": metadata}
-        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        context = self._init_callback_context(max_subtasks=self.max_epochs_)
         context.call_on_fit_task_begin(estimator=self, **data)
         return context, data
 

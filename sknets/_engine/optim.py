@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.optim import lr_scheduler
@@ -18,6 +18,13 @@ OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
 }
+
+
+class Budget(NamedTuple):
+    """How long to train: so many epochs, and at least so many steps."""
+
+    epochs: int
+    steps: int
 
 
 @dataclass(frozen=True)

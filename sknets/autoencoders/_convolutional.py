@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
+from sknets._engine.optim import Budget
 from sknets._inputs import Images, ReadsImages
 from sknets._inputs.layout import Layout
 from sknets._layers import (
@@ -136,8 +137,9 @@ class ConvolutionalAutoencoderTransformer(ReadsImages, Codes, Encoder):
         Which axis of a sample holds the channels; see `CNNClassifier`.
     spatial_dims : int, default=None
         1 for signals, 2 for images, 3 for volumes. None tells by the axes of X.
-    max_epochs : int, default=20
-        How often training goes through the data.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 20 epochs, or as many as
+        make 250 steps.
     lr : float, default=0.005
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -211,7 +213,7 @@ class ConvolutionalAutoencoderTransformer(ReadsImages, Codes, Encoder):
     resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     spatial_dims: int | None = param(default=None, at_least=1, at_most=3)
-    max_epochs: int = param(default=20, at_least=1)
+    _budget = Budget(epochs=20, steps=250)
     lr: float = param(default=5e-3, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
+from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import Table
 from sknets._inputs.table import Rows
@@ -419,8 +420,9 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
         Standard deviation of the noise, or share of numbers that are masked.
     contamination : float, default=0.1
         The share of outliers in the training data, which sets the threshold.
-    max_epochs : int, default=50
-        How often training goes through the data.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 50 epochs, or as many as
+        make 100 steps.
 
     Attributes
     ----------
@@ -489,7 +491,7 @@ class AutoencoderOutlierDetector(_Dense, OutlierDetector):
     standardize: bool | Literal["auto", "global", "robust"] = param(default="robust")
     n_components: int | None = param(default=2, at_least=1)
     activation: _ACTIVATION = param(default="tanh")  # type: ignore[valid-type]
-    max_epochs: int = param(default=50, at_least=1)
+    _budget = Budget(epochs=50, steps=100)
 
     @property
     def threshold_(self) -> float:

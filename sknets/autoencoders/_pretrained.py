@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from sknets._engine.callbacks import with_callbacks
 from sknets._engine.collect import stacked
 from sknets._engine.data import Samples
 from sknets._engine.net import Net
+from sknets._engine.optim import Budget
 from sknets._engine.players import Phase, Player, Trainer
 from sknets._inputs import Table
 from sknets._layers import Dropout
@@ -75,8 +76,9 @@ class PretrainedClassifier(Scaled, Classifier):
     noise_level : float, default=0.7
         Share of the columns that are hidden from the autoencoder, other ones in each
         row and step; what is left is scaled up.
-    pretraining_epochs : int, default=15
-        How often the first training goes through all rows. 0 leaves it out.
+    pretraining_epochs : int or "auto", default="auto"
+        How often the first training goes through all rows. 0 leaves it out, "auto" are
+        15 epochs, or as many as make 500 steps.
     pretraining_lr : float, default=0.001
         The learning rate of the first training.
     spread_labels : bool, default=True
@@ -89,8 +91,9 @@ class PretrainedClassifier(Scaled, Classifier):
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, among the labelled rows; "balanced" makes all classes
         weigh the same in sum.
-    max_epochs : int, default=30
+    max_epochs : int or "auto", default="auto"
         How often the second training goes through its rows.
+        "auto" are 30 epochs, or as many as make 150 steps.
 
     Attributes
     ----------
@@ -98,6 +101,8 @@ class PretrainedClassifier(Scaled, Classifier):
         The labels, without that of unlabelled rows.
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
+    pretraining_epochs_ : int
+        What ``pretraining_epochs`` came to.
     pretraining_loss_curve_ : list of float
         Loss of the autoencoder, an item an epoch.
     transduction_ : ndarray of shape (n_samples,)
@@ -155,11 +160,11 @@ class PretrainedClassifier(Scaled, Classifier):
     activation: _ACTIVATION = param(default="relu")  # type: ignore[valid-type]
     dropout: float = param(default=0.0, at_least=0, below=1)
     noise_level: float = param(default=0.7, at_least=0, below=1)
-    pretraining_epochs: int = param(default=15, at_least=0)
+    pretraining_epochs: int | Literal["auto"] = param(default="auto", at_least=0)
     pretraining_lr: float = param(default=1e-3, above=0)
     spread_labels: bool = param(default=True)
     n_neighbors: int = param(default=7, at_least=1)
-    max_epochs: int = param(default=30, at_least=1)
+    _budget = Budget(epochs=30, steps=150)
 
     def _check_params(self) -> None:
         super()._check_params()
@@ -236,6 +241,10 @@ class PretrainedClassifier(Scaled, Classifier):
 
     def _learn_statistics(self, samples: Samples) -> None:
         self._learn_scale(samples.x)
+        budget = Budget(epochs=15, steps=500)
+        self.pretraining_epochs_ = self._epochs(
+            self.pretraining_epochs, budget, samples.x
+        )
 
     def _build(self) -> nn.Module:
         hidden = self._hidden()
@@ -266,11 +275,11 @@ class PretrainedClassifier(Scaled, Classifier):
             return [Player("classifier", learned, net._recipe)]
 
         phases = [
-            Phase("fine-tuning", self.max_epochs, classify, partial(self._spread, net))
+            Phase("fine-tuning", self.max_epochs_, classify, partial(self._spread, net))
         ]
-        if self.pretraining_epochs:
+        if self.pretraining_epochs_:
             every = Phase(
-                "pretraining", self.pretraining_epochs, restore, _all_rows, False
+                "pretraining", self.pretraining_epochs_, restore, _all_rows, False
             )
             phases.insert(0, every)
         return phases

@@ -17,7 +17,7 @@ from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._engine.net import Net
-from sknets._engine.optim import Recipe
+from sknets._engine.optim import Budget, Recipe
 from sknets._engine.players import Phase, Player
 from sknets._params import param
 from sknets._tasks import Classifier
@@ -95,9 +95,9 @@ class DBNFeatures(BoltzmannUnits, Sampler, Encoder):
         How strongly hidden units are drawn to ``sparsity_target``.
     n_sampling_steps : int, default=1000
         Gibbs steps of the top machine behind each sample, the first half annealed.
-    max_epochs : int, default=40
+    max_epochs : int or "auto", default="auto"
         How often training goes through the data: each layer in its turn gets an equal
-        share of these epochs.
+        share of these epochs. "auto" are 40 epochs, or as many as make 1,000 steps.
     lr : float, default=0.05
         The learning rate.
     optimizer : {"adam", "adamw", "sgd"}, default="sgd"
@@ -144,7 +144,7 @@ class DBNFeatures(BoltzmannUnits, Sampler, Encoder):
     """
 
     hidden_layer_sizes: int | tuple[int, ...] = param(default=(256, 256), at_least=1)
-    max_epochs: int = param(default=40, at_least=1)
+    _budget = Budget(epochs=40, steps=1000)
     lr: float = param(default=0.05, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="sgd")
 
@@ -220,7 +220,7 @@ class DBNFeatures(BoltzmannUnits, Sampler, Encoder):
         if not sizes:
             sentence = "a deep belief network needs at least one layer"
             raise ValueError(self._refusal("hidden_layer_sizes", sentence))
-        if self.max_epochs < len(sizes):
+        if self.max_epochs != "auto" and self.max_epochs < len(sizes):
             sentence = f"each of the {len(sizes)} layers needs at least one epoch"
             raise ValueError(self._refusal("max_epochs", sentence))
 
@@ -228,9 +228,9 @@ class DBNFeatures(BoltzmannUnits, Sampler, Encoder):
         return Stack(_machines(self, _sizes(self)))
 
     def _phases(self, net: Net) -> list[Phase]:
-        """A layer after the other, each for its share of ``max_epochs``."""
+        """A layer after the other, each for its share of ``max_epochs_``."""
         n = len(_sizes(self))
-        shares = np.bincount(np.arange(self.max_epochs) * n // self.max_epochs)
+        shares = np.bincount(np.arange(self.max_epochs_) * n // self.max_epochs_)
         return [
             Phase(f"layer {i + 1}", epochs, partial(_alone, net, i))
             for i, epochs in enumerate(shares.tolist())
@@ -303,8 +303,9 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
     hidden_layer_sizes : int or tuple of int, default=(256, 256)
         Hidden units of each restricted Boltzmann machine, from X upwards. The last
         machine learns the labels beside the units below it.
-    pretraining_epochs : int, default=20
-        Epochs of contrastive divergence for each layer; 0 leaves random weights.
+    pretraining_epochs : int or "auto", default="auto"
+        Epochs of contrastive divergence for each layer; 0 leaves random weights, "auto"
+        are 20, or as many as make 500 steps.
     pretraining_lr : float, default=0.05
         The learning rate of pretraining, which is by "sgd" with ``momentum``.
     visible_units : {"auto", "bernoulli", "gaussian"}, default="auto"
@@ -326,13 +327,16 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in fine-tuning; "balanced" makes all classes weigh the
         same in sum.
-    max_epochs : int, default=30
-        Epochs of fine-tuning by backpropagation.
+    max_epochs : int or "auto", default="auto"
+        Epochs of fine-tuning by backpropagation. "auto" are 30 epochs, or as many as
+        make 500 steps.
     lr : float, default=0.005
         The learning rate of fine-tuning, at the start of ``lr_schedule``.
 
     Attributes
     ----------
+    pretraining_epochs_ : int
+        What ``pretraining_epochs`` came to.
     classes_ : ndarray of shape (n_classes,)
         The labels; for multilabel y the numbers of its columns.
     multilabel_ : bool
@@ -387,9 +391,9 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
 
     hidden_layer_sizes: int | tuple[int, ...] = param(default=(256, 256), at_least=1)
     n_gibbs_steps: int = param(default=5, at_least=1)
-    pretraining_epochs: int = param(default=20, at_least=0)
+    pretraining_epochs: int | Literal["auto"] = param(default="auto", at_least=0)
     pretraining_lr: float = param(default=0.05, above=0)
-    max_epochs: int = param(default=30, at_least=1)
+    _budget = Budget(epochs=30, steps=500)
     lr: float = param(default=0.005, above=0)
 
     @with_callbacks
@@ -448,8 +452,15 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         stack = Stack(_machines(self, _sizes(self), **labels))
         return PretrainedNet(stack, self._n_outputs)
 
+    def _learn_statistics(self, samples: Samples) -> None:
+        super()._learn_statistics(samples)
+        budget = Budget(epochs=20, steps=500)
+        self.pretraining_epochs_ = self._epochs(
+            self.pretraining_epochs, budget, samples
+        )
+
     def _phases(self, net: Net) -> list[Phase]:
-        """Each layer for ``pretraining_epochs``, the last with labels; then all."""
+        """Each layer for ``pretraining_epochs_``, the last with labels; then all."""
         module, top = net.module_, len(_sizes(self)) - 1
         recipe = replace(
             net._recipe,
@@ -466,7 +477,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         def begin(samples: Samples, valid: Any, resumed: bool) -> tuple[Any, Any]:
             if not resumed:
                 module.prior.copy_(module.label_units(samples.targets).mean(0))
-                if self.pretraining_epochs:
+                if self.pretraining_epochs_:
                     module.take_over()
             return samples, valid
 
@@ -476,14 +487,14 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         phases = [
             Phase(
                 f"pretraining of layer {i + 1}",
-                self.pretraining_epochs,
+                self.pretraining_epochs_,
                 partial(learn, i),
                 counted=False,
             )
             for i in range(top + 1)
-            if self.pretraining_epochs
+            if self.pretraining_epochs_
         ]
-        return [*phases, Phase("fine-tuning", self.max_epochs, fine_tune, begin)]
+        return [*phases, Phase("fine-tuning", self.max_epochs_, fine_tune, begin)]
 
     def _spread(self, n_visible: int, n_hidden: int) -> float:
         # Glorot's for sigmoid layers: where few samples hardly pretrain them, tiny

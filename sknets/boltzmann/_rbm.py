@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
+from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import Table
 from sknets._layers import Standardize
@@ -175,8 +176,9 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
         How strongly hidden units are drawn to ``sparsity_target``.
     n_sampling_steps : int, default=1000
         Gibbs steps behind each sample of `sample`, the first half annealed.
-    max_epochs : int, default=20
-        How often training goes through the data.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 20 epochs, or as many as
+        make 500 steps.
     lr : float, default=0.05
         The learning rate, at the start of ``lr_schedule``.
     optimizer : {"adam", "adamw", "sgd"}, default="sgd"
@@ -247,7 +249,7 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
     """
 
     n_components: int = param(default=256, at_least=1)
-    max_epochs: int = param(default=20, at_least=1)
+    _budget = Budget(epochs=20, steps=500)
     lr: float = param(default=0.05, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="sgd")
 

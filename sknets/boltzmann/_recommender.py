@@ -26,6 +26,7 @@ from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
+from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import RatingRows
 from sknets._inputs.rating_rows import known_ratings, learn_ratings, users_of_matrix
@@ -114,8 +115,9 @@ class RBMRecommender(
     ratings : {"auto", "rows", "matrix"}, default="auto"
         What X holds. "auto": a dense X of two or three columns has rows, anything else
         is a matrix.
-    max_epochs : int, default=30
-        How often training goes through the users.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the users. "auto" are 30 epochs, or as many as
+        make 500 steps.
     batch_size : int, default=32
         Users a step.
     lr : float, default=0.004
@@ -224,7 +226,7 @@ class RBMRecommender(
     shrinkage: float = param(default=10.0, at_least=0)
     levels: tuple[float, ...] | None = param(default=None)
     ratings: Literal["auto", "rows", "matrix"] = param(default="auto")
-    max_epochs: int = param(default=30, at_least=1)
+    _budget = Budget(epochs=30, steps=500)
     batch_size: int = param(default=32, at_least=1)
     lr: float = param(default=0.004, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(

@@ -22,6 +22,7 @@ from sknets._backbones import (
 from sknets._engine.collect import stacked
 from sknets._engine.containers import Values
 from sknets._engine.data import Samples
+from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import Images, ReadsImages
 from sknets._layers import (
@@ -132,7 +133,7 @@ class _Convolutional(
     resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     spatial_dims: int | None = param(default=None, at_least=1, at_most=3)
-    max_epochs: int = param(default=7, at_least=1)
+    _budget = Budget(epochs=7, steps=500)
     batch_size: int = param(default=64, at_least=1)
     lr: float = param(default=3e-3, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
@@ -310,8 +311,9 @@ class CNNClassifier(_Convolutional, Classifier):
         quarter of the other, (n, a, b, c) images, (n, a, b, c, d) volumes.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
-    max_epochs : int, default=7
-        How often training goes through the data.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 7 epochs, or as many as
+        make 500 steps.
     batch_size : int, default=64
         Samples a step.
     lr : float, default=0.003
@@ -392,8 +394,9 @@ class CNNRegressor(_Convolutional, Regressor):
 
     Parameters
     ----------
-    max_epochs : int, default=10
-        How often training goes through the data.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 10 epochs, or as many as
+        make 500 steps.
 
     Attributes
     ----------
@@ -418,4 +421,4 @@ class CNNRegressor(_Convolutional, Regressor):
     """
 
     # Numbers take more steps than classes on a small X.
-    max_epochs: int = param(default=10, at_least=1)
+    _budget = Budget(epochs=10, steps=500)

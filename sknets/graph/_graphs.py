@@ -9,6 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import nn
 
 from sknets._engine.data import Samples
+from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import GraphLists, ReadsGraphs
 from sknets._inputs.graph_lists import GraphSamples
@@ -39,7 +40,7 @@ class _OnGraphs(
         default="auto"
     )
     standardize: bool = param(default=True)
-    max_epochs: int = param(default=50, at_least=1)
+    _budget = Budget(epochs=50, steps=500)
     lr: float = param(default=0.01, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
@@ -172,8 +173,9 @@ class GraphClassifier(_OnGraphs, Classifier):
         nodes; columns of nothing but 0 and 1 are left as they are.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
-    max_epochs : int, default=50
-        How often training goes through the graphs.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the graphs. "auto" are 50 epochs, or as many as
+        make 500 steps.
     lr : float, default=0.01
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sknets._engine.collect import stacked
 from sknets._engine.device import as_tensor
+from sknets._engine.optim import Budget
 from sknets._inputs import Triples
 from sknets._inputs.reader import Learned
 from sknets._inputs.triples import TripleData, add_facts, codes_with_gaps, positions
@@ -51,8 +52,9 @@ class KnowledgeGraphEmbedder(Encoder):
         Weight of the sum of the cubed moduli of a triple's vectors, the N3 norm [5]_.
         Not of the vectors of "transe", which have unit norm, nor of the angles of
         "rotate". ``weight_decay`` is the L2 norm of all.
-    max_epochs : int, default=50
-        How often training goes through the triples.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the triples. "auto" are 50 epochs, or as many as
+        make 500 steps.
     batch_size : int, default=128
         Triples a step.
     lr : float, default=0.03
@@ -128,7 +130,7 @@ class KnowledgeGraphEmbedder(Encoder):
     n_negatives: int | Literal["auto", "all"] = param(default="auto", at_least=1)
     filter_negatives: bool = param(default=False)
     regularization: float = param(default=0.01, at_least=0)
-    max_epochs: int = param(default=50, at_least=1)
+    _budget = Budget(epochs=50, steps=500)
     batch_size: int = param(default=128, at_least=1)
     lr: float = param(default=0.03, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(

@@ -116,8 +116,8 @@ class LinkPredictor(ClassifierMixin, NodeEstimator):
     n_neighbors : int, tuple of int or None, default=10
         How many neighbours are drawn for a layer in training where steps do not take
         the whole graph, as in `GNNClassifier`.
-    max_epochs : int, default=100
-        How often training goes through the pairs.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the pairs. "auto" are 100 epochs.
     lr : float, default=0.01
         The learning rate, at the start of ``lr_schedule``.
 

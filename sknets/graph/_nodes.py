@@ -13,6 +13,7 @@ from torch import nn
 
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples
+from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import Nodes
 from sknets._inputs.graph_store import Graph, positions
@@ -33,6 +34,8 @@ class NodeEstimator(Estimator):
     """What the estimators of nodes share: their input."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Nodes,)
+    # A small graph is one batch, whatever its size.
+    _budget = Budget(epochs=100, steps=0)
     n_node_features_ = Learned()
     # What is shared by neighbours is computed once for all.
     _predict_batch_size: ClassVar[int] = sys.maxsize
@@ -158,7 +161,7 @@ class _NodeTask(NodeEstimator):
     n_heads: int = param(default=8, at_least=1)
     dropout: float = param(default=0.5, at_least=0, below=1)
     residual: bool = param(default=False)
-    max_epochs: int = param(default=200, at_least=1)
+    _budget = Budget(epochs=200, steps=0)
     lr: float = param(default=0.005, above=0)
     weight_decay: float = param(default=5e-4, at_least=0)
     n_iter_no_change: int = param(default=50, at_least=1)
@@ -332,8 +335,9 @@ class GNNClassifier(_NodeTask, Classifier):
         each layer, the first layer first. None takes all.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
-    max_epochs : int, default=200
+    max_epochs : int or "auto", default="auto"
         How often training goes through the labelled nodes.
+        "auto" are 200 epochs.
     lr : float, default=0.005
         The learning rate, at the start of ``lr_schedule``.
     weight_decay : float, default=0.0005

@@ -9,6 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import nn
 
 from sknets._engine.data import Samples, rows_a_step
+from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import ReadsText, Sequences, Text
 from sknets._inputs.reader import Learned
@@ -35,7 +36,7 @@ class _Recurrent(
     bidirectional: bool = param(default=False)
     dropout: float = param(default=0.0, at_least=0, below=1)
     pooling: Literal["auto", "last", "mean", "max"] = param(default="auto")
-    max_epochs: int = param(default=20, at_least=1)
+    _budget = Budget(epochs=20, steps=250)
     batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=1
     )
@@ -152,8 +153,9 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
         Numbers in the vector of a token.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
-    max_epochs : int, default=20
-        How often training goes through the data.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 20 epochs, or as many as
+        make 250 steps.
     batch_size : int or "auto", default="auto"
         Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
         that takes few steps learns nothing), but up to 32 samples are one batch.
@@ -268,8 +270,9 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
         Whether y has a number for each step (many to many) instead of one for the
         sequence: a list of arrays as long as each sequence, or an array ``(n_samples,
         steps)``. Scores and losses then count steps; ``pooling`` is for `transform`.
-    max_epochs : int, default=40
-        How often training goes through the data.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 40 epochs, or as many as
+        make 250 steps.
 
     Attributes
     ----------
@@ -293,4 +296,4 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
     """
 
     # Numbers take more steps than classes on a small X.
-    max_epochs: int = param(default=40, at_least=1)
+    _budget = Budget(epochs=40, steps=250)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sknets._engine.containers import Ragged
+from sknets._engine.optim import Budget
 from sknets._forecasting import Forecaster
 from sknets._layers import Dropout
 from sknets._params import param
@@ -130,8 +131,9 @@ class RNNForecaster(Forecaster):
     dropout : float, default=0.0
         The share of numbers switched off in training before each layer but the first,
         the output layer included; never from step to step.
-    max_epochs : int, default=40
-        How often training goes through the windows.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the windows. "auto" are 40 epochs, or as many as
+        make 500 steps.
     lr : float, default=0.01
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -251,7 +253,7 @@ class RNNForecaster(Forecaster):
     hidden_size: int = param(default=32, at_least=1)
     n_layers: int = param(default=1, at_least=1)
     dropout: float = param(default=0.0, at_least=0, below=1)
-    max_epochs: int = param(default=40, at_least=1)
+    _budget = Budget(epochs=40, steps=500)
     lr: float = param(default=1e-2, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"

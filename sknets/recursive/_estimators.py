@@ -17,6 +17,7 @@ from sknets._engine.collect import steps
 from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
+from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs.reader import Learned
 from sknets._inputs.tree_data import TreeData
@@ -39,7 +40,7 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     node_labels: bool | Literal["auto"] = param(default="auto")
     min_frequency: int = param(default=2, at_least=1)
     lowercase: bool = param(default=True)
-    max_epochs: int = param(default=8, at_least=1)
+    _budget = Budget(epochs=8, steps=500)
     lr: float = param(default=3e-3, above=0)
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="adamw")
     weight_decay: float = param(default=1.0, at_least=0)
@@ -268,8 +269,9 @@ class RecursiveClassifier(_Recursive, Classifier):
     class_weight : dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum. It
         weighs nodes where nodes are learned.
-    max_epochs : int, default=8
-        How often training goes through the data.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 8 epochs, or as many as
+        make 500 steps.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     optimizer : {"adam", "adamw", "sgd"}, default="adamw"

@@ -12,6 +12,7 @@ from torch import nn
 from sknets._engine.collect import items
 from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples, rows_a_step
+from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import Images, ReadsImages, ReadsText, Sequences, Table, Text
 from sknets._inputs.kinds import KINDS, refusal
@@ -67,7 +68,7 @@ class _Transformer(
     weight_decay: float | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=0
     )
-    max_epochs: int = param(default=15, at_least=1)
+    _budget = Budget(epochs=15, steps=150)
     batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=1
     )
@@ -339,8 +340,9 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
     weight_decay : float or "auto", default="auto"
         How much of a weight matrix decays: with "adamw" the share ``lr * weight_decay``
         a step. "auto" is 1, and 0.01 for text, whose rare tokens would be forgotten.
-    max_epochs : int, default=15
-        How often training goes through the data.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 15 epochs, or as many as
+        make 150 steps.
     batch_size : int or "auto", default="auto"
         Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
         that takes few steps learns nothing), but up to 32 samples are one batch.
