@@ -235,7 +235,7 @@ class PretrainedClassifier(Scaled, Classifier):
         return super()._read(X, y, sample_weight, reset=reset, classes=classes)
 
     def _learn_statistics(self, samples: Samples) -> None:
-        self._learn_scale(samples.x)
+        self._learn_scale(samples)
 
     def _build(self) -> nn.Module:
         hidden = self._hidden()
