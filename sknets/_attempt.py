@@ -43,6 +43,8 @@ class AtomicFit:
         elif issubclass(kind, KeyboardInterrupt):
             return
         self.estimator.__dict__.update(self.before)
+        if self.net_state is not None:
+            self.estimator._restate(self.before["net_"].module_)
 
 
 __all__ = ["AtomicFit", "fitted_attributes"]

@@ -6,6 +6,7 @@ import copy
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -29,12 +30,12 @@ from sknets._engine.device import (
     Streams,
     resolve_device,
 )
-from sknets._engine.digest import digest
 from sknets._engine.net import Net
 from sknets._engine.optim import Budget, Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
 from sknets._inputs import Table
 from sknets._inputs.kinds import refuse_other_kinds
+from sknets._layers import Standardize
 from sknets._params import Declared, param
 from sknets._persistent import Persistent
 from sknets._reading import Reading, compare_index
@@ -136,9 +137,9 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         What reads X, with what it learned of the X of `fit`.
     input_kind_ : str
         The kind that the X of `fit` was.
-    chunks_ : dict
-        Of `partial_fit`: a digest of the "first" chunk, how many differ ("n"), and
-        whether the first has come again, so that "all" have been seen.
+    chunks_ : Chunks
+        What is known of the chunks that `partial_fit` has seen, the samples of `fit`
+        the first of them: how many there are, and their merged statistics.
     n_samples_seen_ : float
         How many samples there are to learn from (the sum of their weights): those of
         `fit`, or of all chunks that `partial_fit` has seen until the first came again.
@@ -220,10 +221,11 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         n_samples: int,
         weight: np.ndarray | None,
         *,
-        reset: bool,
+        reset: bool | None,
         classes: Any = None,
     ) -> np.ndarray | Container | None:
-        """y as the loss wants it; learns classes or scales when ``reset``.
+        """y as the loss wants it; learns classes or scales when ``reset``, and scales
+        of all chunks where that is None and `chunks_` grows.
 
         ``classes`` are those that `partial_fit` announced, if the task has classes.
         """
@@ -236,10 +238,20 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         return None
 
     def _learn_statistics(self, samples: Samples) -> None:
-        """Fitted attributes that `_build` needs and only X tells."""
+        """Fitted attributes that `_build` needs and only X tells.
 
-    def _learn_more(self, samples: Samples) -> None:
-        """Statistics of chunks, after training on one that `partial_fit` sees first."""
+        Also of chunks that `partial_fit` sees after the first: what `chunks_` has
+        merged is of all samples so far.
+        """
+
+    def _restate(self, module: nn.Module) -> None:
+        """Let a module go on by the statistics that there are now."""
+        for part in module.modules():
+            if isinstance(part, Standardize):
+                part.learn(self.x_mean_, self.x_scale_)
+
+    def _rescale(self, module: nn.Module, before: dict[str, Any]) -> None:
+        """Let a module say in the units that there are now what it said before."""
 
     def _load_pretrained(self, module: nn.Module) -> None:
         """Give a fresh network weights from elsewhere, if there are any."""
@@ -323,14 +335,12 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
                 start = None if fresh else self.net_
                 held_out = (X_val, y_val) if given else None
                 random = checkpoint.open(samples, random, start, held_out)
-            if fresh:
-                self._count(samples)
             if given:
                 valid, seed = None, int(random.randint(np.iinfo(np.int32).max))
             else:
                 samples, valid, seed = self._split(samples, random)
             if fresh:
-                self.n_samples_seen_ = float(samples.total_weight)
+                self.chunks_.total = float(samples.total_weight)
             net = self._make_net(samples, seed) if fresh else self.net_
             self.max_epochs_ = self._epochs(self.max_epochs, self._budget, samples)
             if given:
@@ -373,18 +383,21 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             fresh = not self.__sklearn_is_fitted__()
             if not fresh:
                 self._go_on(attempt)
-            samples = self._read(X, y, sample_weight, reset=fresh, classes=classes)
+            reset = True if fresh else None
+            samples = self._read(X, y, sample_weight, reset=reset, classes=classes)
             random = check_random_state(self.random_state)
-            more = self._count(samples)
+            if self.chunks_.grows:
+                self.chunks_.total += float(samples.total_weight)
             samples, _, seed = self._split(samples, random)
             net = self._make_net(samples, seed) if fresh else self.net_
-            if more and isinstance(net, Net):
+            if not fresh and self.chunks_.grows and isinstance(net, Net):
+                self._learn_statistics(samples)
+                self._restate(net.module_)
+                self._rescale(net.module_, attempt.before)
                 net.adapt(self._batch_size(), self._weight_decay())
             self._prepare(net, samples)
             net.train(samples, None, 1, self._callbacks(net, None, None, {}))
             self._finish(net)
-            if fresh or more:
-                self._learn_more(samples)
         return self
 
     def _epochs(self, given: int | str, budget: Budget, samples: Any) -> int:
@@ -397,23 +410,28 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
     def _go_on(self, attempt: AtomicFit) -> None:
         """Keep what training in place changes; readers may learn more by it."""
         attempt.snapshot()
-        for name in self._reader_names(vars(self)):
+        for name in self._part_names(vars(self)):
             setattr(self, name, copy.copy(getattr(self, name)))
 
-    def _count(self, samples: Samples) -> bool:
-        """Whether samples add to those seen: until the first chunk comes again."""
-        chunk, total = digest(*vars(samples).values()), float(samples.total_weight)
-        if not hasattr(self, "chunks_"):
-            self.n_samples_seen_ = total
-            self.chunks_: dict[str, Any] = {"first": chunk, "n": 1, "all": False}
-            return False
-        seen = self.chunks_
-        if chunk == seen["first"] or seen["all"]:
-            self.chunks_ = {**seen, "all": True}
-            return False
-        self.n_samples_seen_ += total
-        self.chunks_ = {**seen, "n": seen["n"] + 1}
-        return True
+    @property
+    def n_samples_seen_(self) -> float:
+        """What all samples so far weigh."""
+        return self.chunks_.total
+
+    def _mean_and_scale(
+        self, samples: Samples, weighted: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Of the columns of all X so far; 0 and a scale of a sparse X, which centring
+        would fill.
+        """
+        weight = samples.weight_of_all() if weighted else None
+        known = samples.x.moments(weight)
+        if weight is not None:
+            unit = samples.total_weight / len(samples)
+            known = replace(known, weight=known.weight * unit)
+        known = self.chunks_.add("x", known)
+        centered = not getattr(samples.x, "is_sparse", False)
+        return known.mean * centered, known.scale(samples.x.dtype)
 
     def _finish(self, net: Trainer) -> None:
         self.net_ = net
@@ -474,7 +492,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self._weight_decay(),
-            lr_schedule=self.lr_schedule if self.chunks_["n"] == 1 else None,
+            lr_schedule=self.lr_schedule if self.chunks_.n == 1 else None,
             gradient_clip=self.gradient_clip,
             shuffle=self.shuffle,
             bfloat16=self.precision == "bfloat16",

@@ -11,27 +11,29 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import ThreadpoolController
-from torch import Tensor, nn
+from torch import nn
 
 from sknets._attempt import AtomicFit
 from sknets._available import available_unless
 from sknets._backtest import Backtest, backtest
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
+from sknets._engine.moments import Moments
 from sknets._estimator import Estimator
 from sknets._inputs.reader import Learned
 from sknets._inputs.sequences import SequenceData
 from sknets._inputs.series import KnownSeries, Series, read_exogenous, read_future
 from sknets._inputs.timelines import read_steps, steps_after
 from sknets._inputs.windows import (
-    TRANSFORMS,
     Treatment,
     Windows,
+    check_values,
     cut_windows,
     moments,
     naive_error,
     scaled,
 )
+from sknets._losses import KnownSquaredError
 from sknets._params import param
 from sknets._rolling import check_share, choose, interval_widths, twin
 from sknets._scores import KnownR2
@@ -103,8 +105,9 @@ class Forecaster(Estimator):
     def partial_fit(self, y: Any, X: Any = None) -> Self:
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
-        The choices, the scales and the intervals are those of the first call. Forecasts
-        start from the end of the last series given.
+        The choices and the intervals are those of the first call; scales are those of
+        all series given, until the first comes again (in a panel, each series' own).
+        Forecasts start from the end of the last series given.
 
         Parameters
         ----------
@@ -377,12 +380,13 @@ class Forecaster(Estimator):
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         device = resolve_device(self.device, type(self).__name__)
-        history = self._check_input(X, reset=reset)
-        read_exogenous(self.reader_, y, history, reset=reset)
+        history = self._check_input(X, reset=bool(reset))
+        read_exogenous(self.reader_, y, history, reset=bool(reset))
+        self._meet(reset, history.values, history.exogenous)
         if reset:
             self.horizon_, self.panel_ = self.horizon, bool(history.panel)
             if self.transformation != "auto":
-                self._check_values(history, self.transformation)
+                check_values(type(self).__name__, history, self.transformation)
             used, self.selection_, self.held_out_errors_ = choose(self, history)
             for name, value in asdict(used[0]).items():
                 setattr(self, f"{name}_", value)
@@ -398,7 +402,7 @@ class Forecaster(Estimator):
         """Refuse what this treatment cannot go on from; ``more`` is there to learn."""
         treatment = self.treatment_
         need = treatment.length + more
-        self._check_values(history, treatment.transformation)
+        check_values(type(self).__name__, history, treatment.transformation)
         for i, values in enumerate(history.values):
             if len(values) < need:
                 raise ValueError(
@@ -408,25 +412,19 @@ class Forecaster(Estimator):
                     "or a smaller window"
                 )
 
-    def _check_values(self, history: KnownSeries, transformation: str | None) -> None:
-        for i, values in enumerate(history.values):
-            if not TRANSFORMS[transformation][2](values).all():
-                raise ValueError(
-                    f"{type(self).__name__}: {history.name(i)} has values as low as "
-                    f"{values.min():g}, of which there is no {transformation}: set "
-                    "transformation=None"
-                )
-
-    def _windows(self, history: KnownSeries, reset: bool) -> Windows:
+    def _windows(self, history: KnownSeries, reset: bool | None) -> Windows:
         treatment, exogenous = self.treatment_, history.exogenous
         differences = [treatment.differences(values) for values in history.values]
-        if reset or self.panel_:
+        adds = reset or (reset is None and self.chunks_.grows)
+        if self.panel_:
             self.moments_ = [*map(moments, differences)]
+        elif adds:
+            self.moments_ = [self._of_all("differences", *differences)]
         if reset:
             self.naive_error_ = naive_error(history.values)
-            if exogenous is not None:
-                joined = np.concatenate([*map(treatment.differencing, exogenous)])
-                self.x_mean_, self.x_scale_ = moments(joined)
+        if adds and exogenous is not None:
+            joined = np.concatenate([*map(treatment.differencing, exogenous)])
+            self.x_mean_, self.x_scale_ = self._of_all("x", joined)
         windows = cut_windows(
             treatment,
             [scaled(d, *own) for d, own in zip(differences, self.moments_)],
@@ -434,12 +432,25 @@ class Forecaster(Estimator):
             self.horizon_,
             self.validation_fraction if self.early_stopping else 0.0,
         )
-        if reset:
+        if adds:
             size = np.sqrt(np.nanmean(np.square(windows.y.numpy()), axis=(0, 1)))
+            n = len(windows.y)
+            size = self.chunks_.add("y", Moments(0 * size, size, float(n), n)).deviation
             self.target_scale_ = np.where(size > 0, size, 1.0)
         windows.y = windows.y / as_tensor(self.target_scale_)
         self.history_ = history.last(treatment.length)
         return windows
+
+    def _of_all(self, name: str, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale of these rows and those of the chunks before."""
+        known = self.chunks_.add(name, Moments(*moments(d), float(len(d)), len(d)))
+        return known.mean, known.deviation
+
+    def _rescale(self, module: Any, before: dict[str, Any]) -> None:
+        if not self.panel_:
+            old = *before["moments_"][0], before["target_scale_"]
+            new = *self.moments_[0], self.target_scale_
+            module.rescale(*self.treatment_.rescaling(old, new, self.horizon_))
 
     def _exogenous(self, e: np.ndarray) -> np.ndarray:
         return scaled(self.treatment_.differencing(e), self.x_mean_, self.x_scale_)
@@ -581,15 +592,6 @@ class Forecaster(Estimator):
 @functools.cache
 def _controller() -> ThreadpoolController:
     return ThreadpoolController()
-
-
-class KnownSquaredError(nn.Module):
-    """Mean squared error of the targets that are known, those that are not NaN."""
-
-    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
-        known = ~target.isnan()
-        error = (output - target.nan_to_num()).square() * known
-        return error.sum() / known.sum()
 
 
 __all__ = ["Backtest", "Forecaster"]

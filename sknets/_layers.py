@@ -119,6 +119,15 @@ class Standardize(nn.Module):
         limit = _limit(z.dtype)
         return z.clamp_(-limit, limit)
 
+    def learn(self, mean: np.ndarray, scale: np.ndarray) -> None:
+        """Take other statistics; what further columns there are stay as they are."""
+        other = Standardize(mean, scale)
+        for mine, new in ((self.factor, other.factor), (self.shift, other.shift)):
+            if mine.ndim == 1:
+                mine[: len(new)] = new
+            else:  # (1, C, ...), see `standardize_channels`
+                mine.copy_(new.view(1, -1, *[1] * (mine.ndim - 2)).expand_as(mine))
+
     def inverse(self, z: Tensor) -> Tensor:
         """The values whose standardised ones are ``z``."""
         return (z - self.shift) / self.factor
@@ -136,6 +145,10 @@ class Missing(nn.Module):
         self.register_buffer("fill", torch.from_numpy(values), persistent=False)
         self.register_buffer("columns", torch.from_numpy(columns), persistent=False)
 
+    def learn(self, fill: np.ndarray) -> None:
+        """Take other values for NaN."""
+        self.fill.copy_(torch.from_numpy(fill))
+
     def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, F + M)
         gaps = x.isnan()
         told = gaps.index_select(1, self.columns).to(x.dtype)
@@ -145,6 +158,20 @@ class Missing(nn.Module):
 @functools.cache
 def _limit(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).max ** 0.25
+
+
+def rescale(head: Any, factor: np.ndarray, shift: np.ndarray) -> None:
+    """Let a last layer say ``factor * output + shift``.
+
+    One that is not linear, such as a layer of messages, is left to learn it.
+    """
+    head = head[-1] if isinstance(head, nn.Sequential) else head
+    if not isinstance(head, nn.Linear):
+        return
+    scale, more = (torch.from_numpy(each).to(head.weight) for each in (factor, shift))
+    with torch.no_grad():
+        head.weight.mul_(scale[:, None])
+        head.bias.mul_(scale).add_(more)
 
 
 def standardize_channels(

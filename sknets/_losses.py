@@ -161,6 +161,15 @@ class PoissonLoss(_OfNumbers):
         return output.exp() - target
 
 
+class KnownSquaredError(nn.Module):
+    """Mean squared error of the targets that are known, those that are not NaN."""
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
+        known = ~target.isnan()
+        error = (output - target.nan_to_num()).square() * known
+        return error.sum() / known.sum()
+
+
 class OfSteps(nn.Module):
     """A loss for each step of sequences: output, target and weight are `Ragged`."""
 
@@ -177,6 +186,7 @@ __all__ = [
     "AbsoluteError",
     "CrossEntropy",
     "HuberLoss",
+    "KnownSquaredError",
     "LogisticLoss",
     "OfSteps",
     "PinballLoss",

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sknets import _state
+from sknets._engine.chunks import Chunks
 
 
 class Persistent(BaseEstimator):
@@ -20,20 +21,22 @@ class Persistent(BaseEstimator):
         net = state.pop("net_", None)
         if net is not None:
             state["net_state_"] = net.state()
-        for name in self._reader_names(state):
+        for name in self._part_names(state):
             state[name] = state[name].state()
         return state
 
     @staticmethod
-    def _reader_names(state: Any) -> list[str]:
-        return [name for name in ("reader_", "target_reader_") if name in state]
+    def _part_names(state: Any) -> list[str]:
+        """Fitted attributes with a state of their own."""
+        names = "reader_", "target_reader_", "chunks_"
+        return [name for name in names if name in state]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         net_state = state.pop("net_state_", None)
-        readers = {name: state.pop(name) for name in self._reader_names(state)}
+        parts = {name: state.pop(name) for name in self._part_names(state)}
         super().__setstate__(state)
-        self._restore_readers(readers)
+        self._restore_parts(parts)
         if net_state is not None:
             self._restore(net_state)
 
@@ -42,8 +45,11 @@ class Persistent(BaseEstimator):
         copied.__dict__.update(self.__dict__)
         return copied
 
-    def _restore_readers(self, states: dict[str, Any]) -> None:
+    def _restore_parts(self, states: dict[str, Any]) -> None:
         for name, state in states.items():
+            if name == "chunks_":
+                self.chunks_ = Chunks.restored(state)
+                continue
             kinds = self._inputs if name == "reader_" else self._targets
             kind = next(k for k in kinds if k.name == state["kind"])
             reader = kind.of(self)

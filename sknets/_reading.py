@@ -9,9 +9,11 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight
 
+from sknets._engine.chunks import Chunks
 from sknets._engine.containers import Values
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor, compute_dtype, resolve_device
+from sknets._engine.digest import digest
 from sknets._inputs.kinds import choose_reader
 from sknets._inputs.reader import Learned
 from sknets._warn import warn
@@ -20,18 +22,31 @@ from sknets._warn import warn
 class Reading(BaseEstimator):
     """How an estimator reads its data, by its readers and those of its task."""
 
+    chunks_: Chunks
+
     def _read(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        reset: bool | None,
+        classes: Any = None,
     ) -> Samples:
-        """Checked X, encoded y and effective weights, as the engine takes them."""
+        """Checked X, encoded y and effective weights, as the engine takes them.
+
+        What they tell is learned anew if ``reset``; where it is None they may add to
+        what is known, as `_meet` finds out.
+        """
         device = resolve_device(self.device, type(self).__name__)
-        x = self._check_input(X, reset=reset, seen=_counted(sample_weight))
+        x = self._check_input(X, reset=bool(reset), seen=_counted(sample_weight))
         n = len(x)
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(
                 sample_weight, np.empty((n, 1)), ensure_non_negative=True
             )
+        self._meet(reset, x, y, weight)
         target = self._encode_target(y, n, weight, reset=reset, classes=classes)
         by_class = self._class_weights(target, weight)
         if by_class is not None:
@@ -57,6 +72,14 @@ class Reading(BaseEstimator):
             rows,
             total,
         )
+
+    def _meet(self, reset: bool | None, *data: Any) -> None:
+        """Count samples among the chunks, unless they are only read (reset=False)."""
+        if reset is False:
+            return
+        known = (np.asarray(d) if hasattr(d, "iloc") else d for d in data)
+        found = digest(*known)
+        self.chunks_ = Chunks(found) if reset else self.chunks_.met(found)
 
     def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
         """X as the container of its kind; the kind is chosen in fit and remembered.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.stats import _weighted_percentile
 from sklearn.utils.validation import _num_samples
+
+from sknets._engine.chunks import Chunks
+from sknets._engine.moments import Moments
 
 
 def given_target(y: Any, owner: str, n_samples: int) -> Any:
@@ -55,6 +60,34 @@ def balanced(codes: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     return sums.sum() / (there.sum() * np.where(there, sums, 1))[codes]
 
 
+def scale_of_y(
+    chunks: Chunks, columns: np.ndarray, weight: np.ndarray | None, loss: str
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """What numbers are centred and scaled by for a loss, and whether all are constant.
+
+    By these rows and those of the chunks before.
+    """
+    # Squares of numbers that are very large, or small, would not be finite.
+    largest = np.abs(columns).max(0)
+    usual = (largest == 0) | ((largest > 1e-100) & (largest < 1e100))
+    unit = np.where(usual, 1.0, largest)
+    w = None if weight is None else torch.from_numpy(weight).double()
+    own = Moments.of(lambda: [(torch.from_numpy(columns / unit), w)])
+    own = replace(own, mean=own.mean * unit, deviation=own.deviation * unit)
+    known = chunks.add("y", own)
+    mean, scale = known.mean, known.scale(torch.float64)
+    if loss == "poisson":
+        mean, scale = np.zeros_like(mean), mean
+    elif loss != "squared_error":
+        both = columns, np.ones(len(columns)) if weight is None else weight
+        shape = columns.shape[0], columns.shape[1]
+        kept = chunks.keep("y", shape, lambda some: (both[0][some], both[1][some]))
+        rows, weights = both if chunks.n == 1 else kept
+        centre, apart = robust_scale(rows / unit, weights, scale / unit)
+        mean, scale = centre * unit, apart * unit
+    return mean, scale, bool(known.is_constant(torch.float64).all())
+
+
 def robust_scale(
     columns: np.ndarray, weight: np.ndarray | None, otherwise: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -67,4 +100,4 @@ def robust_scale(
     return centre, np.where(apart > 0, 1.4826 * apart, otherwise)
 
 
-__all__ = ["balanced", "given_target", "refuse_missing", "robust_scale"]
+__all__ = ["balanced", "given_target", "refuse_missing", "robust_scale", "scale_of_y"]

@@ -13,7 +13,6 @@ from sklearn.base import (
     RegressorMixin,
 )
 from sklearn.exceptions import DataConversionWarning
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import (
     check_classification_targets,
@@ -31,6 +30,7 @@ from sknets._engine.callbacks import with_callbacks
 from sknets._engine.containers import Ragged
 from sknets._engine.players import Terms
 from sknets._estimator import Estimator
+from sknets._layers import rescale
 from sknets._losses import (
     AbsoluteError,
     CrossEntropy,
@@ -42,7 +42,7 @@ from sknets._losses import (
 )
 from sknets._params import param
 from sknets._scores import R2, Accuracy
-from sknets._targets import balanced, given_target, refuse_missing, robust_scale
+from sknets._targets import balanced, given_target, refuse_missing, scale_of_y
 from sknets._warn import warn
 
 
@@ -110,11 +110,11 @@ class Classifier(ClassifierMixin, Estimator):
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         The data may come in chunks: until the first of them comes again, each adds to
-        ``n_samples_seen_``, on which penalties and batch sizes depend, and the rate is
-        ``lr``, whatever ``lr_schedule``. The statistics of X are those of the first
-        call, whose samples should be like those to come (dense nets scale by all chunks
-        so far). There is no such method with
-        ``early_stopping``, a ``checkpoint`` or ``class_weight="balanced"``.
+        ``n_samples_seen_``, on which penalties and batch sizes depend, and to the
+        statistics that X is scaled by, and the rate is ``lr``, whatever
+        ``lr_schedule``. Words and categories are those of the first call. There is no
+        such method with ``early_stopping``, a ``checkpoint`` or
+        ``class_weight="balanced"``.
 
         Parameters
         ----------
@@ -420,11 +420,11 @@ class Regressor(RegressorMixin, Estimator):
         """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
 
         The data may come in chunks: until the first of them comes again, each adds to
-        ``n_samples_seen_``, on which penalties and batch sizes depend, and the rate is
-        ``lr``, whatever ``lr_schedule``. The statistics of X and y are those of the
-        first call, whose samples should be like those to come (dense nets scale by all
-        chunks so far). There is no such method with ``early_stopping`` or a
-        ``checkpoint``.
+        ``n_samples_seen_``, on which penalties and batch sizes depend, and to the
+        statistics that X and y are scaled by, and the rate is ``lr``, whatever
+        ``lr_schedule``. Medians are those of every so many-th row, of at most 1,000
+        that are kept. Words and categories are those of the first call. There is no
+        such method with ``early_stopping`` or a ``checkpoint``.
 
         Parameters
         ----------
@@ -499,32 +499,36 @@ class Regressor(RegressorMixin, Estimator):
         if self.loss == "poisson":
             self._check_counts(columns)
         if reset:
-            # Squares of numbers that are very large, or small, would not be finite.
-            largest = np.abs(columns).max(0)
-            usual = (largest == 0) | ((largest > 1e-100) & (largest < 1e100))
-            unit = np.where(usual, 1.0, largest)
-            scaler = StandardScaler().fit(columns / unit, sample_weight=weight)
-            mean, scale = scaler.mean_, scaler.scale_
-            if self.loss == "poisson":
-                if (mean == 0).any():
-                    sentence = "y must have a number above 0, all of a column are 0"
-                    raise ValueError(self._refusal("loss", sentence))
-                mean, scale = 0 * mean, mean
-            elif self.loss != "squared_error":
-                mean, scale = robust_scale(columns / unit, weight, scale)
-            self.y_mean_, self.y_scale_ = mean * unit, scale * unit
             self.y_ndim_ = y.ndim
-            if n_samples > 1 and (scaler.var_ == 0).all():
-                warn(
-                    f"{owner}: y is constant, {columns[0].tolist()} in all {n_samples} "
-                    "samples, so that is all there is to learn",
-                )
         elif y.ndim != self.y_ndim_ or columns.shape[1] != len(self.y_mean_):
             raise ValueError(
                 f"{owner}: y has shape {y.shape}, but {len(self.y_mean_)} outputs were "
                 "fitted before"
             )
+        if reset or (reset is None and self.chunks_.grows):
+            self._learn_scale_of_y(columns, weight)
         return (columns - self.y_mean_) / self.y_scale_
+
+    def _learn_scale_of_y(self, columns: np.ndarray, weight: np.ndarray | None) -> None:
+        """By this chunk and those before it."""
+        mean, scale, constant = scale_of_y(self.chunks_, columns, weight, self.loss)
+        if (scale == 0).any():  # of counts it is the mean
+            sentence = "y must have a number above 0, all of a column are 0"
+            raise ValueError(self._refusal("loss", sentence))
+        self.y_mean_, self.y_scale_ = mean, scale
+        if constant and len(columns) > 1 and self.chunks_.n == 1:
+            warn(
+                f"{type(self).__name__}: y is constant, {columns[0].tolist()} in all "
+                f"{len(columns)} samples, so that is all there is to learn",
+            )
+
+    def _rescale(self, module: nn.Module, before: dict[str, Any]) -> None:
+        old_mean, old_scale = before["y_mean_"], before["y_scale_"]
+        factor = old_scale / self.y_scale_
+        shift = (old_mean - self.y_mean_) / self.y_scale_
+        if self.loss == "poisson":  # the output is a logarithm
+            factor, shift = np.ones_like(factor), np.log(factor)
+        rescale(getattr(module, "head", None), factor, shift)
 
     def _score(self) -> Any:
         return R2(self._decode)

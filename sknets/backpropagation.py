@@ -508,7 +508,7 @@ def _problem(
     samples = twin._read(X, y, sample_weight, reset=fresh)
     if fresh:
         samples, _, seed = twin._split(samples, random)
-        twin._count(samples)
+        twin.chunks_.total = float(samples.total_weight)
         net: Any = twin._make_net(samples, seed)
         twin._prepare(net, samples)
     else:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
 
 from sknets._engine.data import Samples
-from sknets._engine.moments import known_moments, merged, moments, scale_of
 from sknets._estimator import Estimator
 from sknets._inputs import Table
 from sknets._inputs.reader import Learned
@@ -64,6 +61,10 @@ class FeedforwardNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:  # (B, F) -> (B, H)
         return self.layers[:-1](x)
+
+    @property
+    def head(self) -> nn.Module:
+        return self.layers[-1]
 
     def plain_layers(self) -> tuple[Any, list[Any], list[Any]] | None:
         """The parts of a net of linear layers and activations alone, else None."""
@@ -122,34 +123,15 @@ class _Feedforward(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
     def _learn_statistics(self, samples: Samples) -> None:
         if not self.standardize and len(self.missing_columns_) == 0:
             return
-        weight = samples.weight_of_all()
-        mean, scale = samples.x.mean_and_scale(weight)
-        gaps = np.isnan(mean)
-        if gaps.any():
-            mean[gaps], scale[gaps] = known_moments(samples.x.values[:, gaps], weight)
+        mean, scale = self._mean_and_scale(samples)
         codes = getattr(self, "categorical_columns_", [])
         mean[codes], scale[codes] = 0, 1
         self.x_mean_, self.x_scale_ = mean, scale
 
-    def _learn_more(self, samples: Samples) -> None:
-        """Scale by all chunks: the first may have a row or two."""
-        has_gaps = len(self.missing_columns_) > 0
-        if not self.standardize or samples.x.is_sparse or has_gaps:
-            return
-        mean, variance, _ = moments(samples.x.pieces(samples.weight_of_all()))
-        if self.chunks_["n"] == 1:
-            self.x_moments_ = mean, variance
-            return
-        n = self.n_samples_seen_
-        old = getattr(self, "x_moments_", (self.x_mean_, self.x_scale_**2))
-        self.x_moments_ = merged(old, (mean, variance), samples.total_weight / n)
-        mean, scale = self.x_moments_[0].copy(), self.x_moments_[1]
-        scale = scale_of(mean, scale, math.ceil(n), self.net_.dtype)
-        codes = getattr(self, "categorical_columns_", [])
-        mean[codes], scale[codes] = 0, 1
-        self.x_mean_, self.x_scale_ = mean, scale
-        last = self.net_.module_.layers[-1].weight
-        self.net_.module_.layers[0] = Standardize(mean, scale).to(last)
+    def _restate(self, module: Any) -> None:
+        super()._restate(module)
+        if len(self.missing_columns_):
+            module.layers[0].learn(self.x_mean_)
 
     def _build(self) -> nn.Module:
         sizes, columns = self.hidden_layer_sizes, self.missing_columns_
@@ -225,9 +207,7 @@ class FeedforwardClassifier(_Feedforward, Classifier):
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
     x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
-        What X was centred and scaled by, if ``standardize``; of a dense X that
-        `partial_fit` is given in chunks, by the statistics of all chunks so far
-        (``x_moments_``).
+        What X was centred and scaled by, if ``standardize``.
     missing_columns_ : ndarray of int
         Positions of the columns of X in which there was NaN. In these columns, or any
         if there are some, NaN becomes the column's mean, ``x_mean_``, and the network
@@ -301,8 +281,7 @@ class FeedforwardRegressor(_Feedforward, Regressor):
         What y was centred and scaled by in training; undone in `predict`. The mean and
         the standard deviation; the median and 1.4826 times the median absolute
         deviation where ``loss`` is "absolute_error", "huber" or "quantile"; 0 and the
-        mean where it is "poisson". Of chunks, those of all so far (``y_moments_``) if
-        ``loss`` is "squared_error", else those of the first.
+        mean where it is "poisson".
     y_ndim_ : int
         1 or 2, the dimensions of y and so of what `predict` returns.
 
@@ -327,32 +306,6 @@ class FeedforwardRegressor(_Feedforward, Regressor):
     >>> search.best_params_["alpha"] >= 10
     True
     """
-
-    def _learn_more(self, samples: Samples) -> None:
-        super()._learn_more(samples)
-        if self.loss != "squared_error":
-            return
-        old_mean, old_scale = self.y_mean_, self.y_scale_
-        y, weight = samples.targets.cpu().double(), samples.weights
-        y = y * torch.from_numpy(old_scale) + torch.from_numpy(old_mean)
-        weight = None if weight is None else weight.cpu().double()
-        mean, variance, _ = moments([(y, weight)])
-        if self.chunks_["n"] == 1:
-            self.y_moments_ = mean, variance
-            return
-        n = self.n_samples_seen_
-        old = getattr(self, "y_moments_", (old_mean, old_scale**2))
-        self.y_moments_ = merged(old, (mean, variance), samples.total_weight / n)
-        mean, variance = self.y_moments_
-        scale = scale_of(mean, variance, math.ceil(n), torch.float64)
-        # The last layer says in the new units what it said in the old ones.
-        last = self.net_.module_.layers[-1]
-        factor = torch.from_numpy(old_scale / scale).to(last.bias)
-        shift = torch.from_numpy((old_mean - mean) / scale).to(last.bias)
-        with torch.no_grad():
-            last.weight.mul_(factor[:, None])
-            last.bias.mul_(factor).add_(shift)
-        self.y_mean_, self.y_scale_ = mean, scale
 
 
 __all__ = ["FeedforwardClassifier", "FeedforwardRegressor"]

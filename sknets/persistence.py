@@ -63,9 +63,9 @@ def load(path: Any) -> Any:
     estimator: Any = cls()
     net_state = state.pop("net_state_", None)
     try:
-        readers = {name: state.pop(name) for name in estimator._reader_names(state)}
+        parts = {name: state.pop(name) for name in estimator._part_names(state)}
         estimator.__dict__.update(state)
-        estimator._restore_readers(readers)
+        estimator._restore_parts(parts)
         estimator._check_params()
         _compare_shapes(estimator, net_state)
         estimator._restore(net_state)

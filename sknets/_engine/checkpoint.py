@@ -227,7 +227,7 @@ class Checkpoint(Callback):
             "fitted": {
                 name: value
                 for name, value in _fitted(self.estimator).items()
-                if name not in self.estimator._reader_names({name: value})
+                if name not in self.estimator._part_names({name: value})
                 and self.before.get(name) is not value
             },
         }
@@ -336,9 +336,11 @@ def _text(value: Any) -> str:
 
 
 def _fitted(estimator: Any) -> dict[str, Any]:
-    found = {k: v for k, v in fitted_attributes(estimator).items() if k != "net_"}
-    readers = {name: found[name].state() for name in estimator._reader_names(found)}
-    return {**found, **readers}
+    """What a fit has set but its net, and what is counted of the samples themselves."""
+    found = fitted_attributes(estimator)
+    found = {k: v for k, v in found.items() if k not in ("net_", "chunks_")}
+    parts = {name: found[name].state() for name in estimator._part_names(found)}
+    return {**found, **parts}
 
 
 def _columns(rows: list[dict[str, Any]]) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sknets._engine.moments import mean_and_scale
+from sknets._engine.moments import Moments
 
 Index = slice | Tensor
 
@@ -69,14 +69,9 @@ class Container:
         """Yield (rows, columns) in double precision and the rows' weights, or None."""
         raise NotImplementedError
 
-    def mean_and_scale(
-        self, weight: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The (weighted) mean and standard deviation of each column, as float64.
-
-        A column that is constant up to rounding has scale 1.
-        """
-        return mean_and_scale(lambda: self.pieces(weight), self.dtype)
+    def moments(self, weight: np.ndarray | None = None) -> Moments:
+        """The (weighted) mean and standard deviation of each column."""
+        return Moments.of(lambda: self.pieces(weight))
 
 
 def _moved(value: Any, device: torch.device, dtype: torch.dtype) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,46 +17,103 @@ _SHRINK = 2.0**-560
 Pieces = Iterable[tuple[torch.Tensor, torch.Tensor | None]]
 
 
-def mean_and_scale(
-    pieces: Callable[[], Pieces], dtype: torch.dtype
-) -> tuple[np.ndarray, np.ndarray]:
-    """The mean and the standard deviation of each column, which is 1 of a constant one.
-
-    A piece is a double tensor of shape (rows, columns) and the weights of its rows, or
-    None. Also a memory-mapped X is so read once and never held at once; a second time
-    only if squares of its values are infinite.
+@dataclass(frozen=True)
+class Moments:
+    """The mean and the standard deviation of each column of some rows.
 
     Parameters
     ----------
-    pieces : callable
-        An iterator over the pieces, a new one at each call.
-    dtype : torch.dtype
-        Of the values themselves.
-
-    Raises
-    ------
-    ValueError
-        When a standard deviation is infinite in that dtype.
+    mean, deviation : float64 ndarray of shape (n_columns,)
+    weight : float or ndarray of shape (n_columns,)
+        What the rows weigh, by which other rows are merged.
+    n : int
+        How many rows.
     """
-    mean, variance, n = moments(pieces())
-    scale = scale_of(mean, variance, n, dtype)
-    large = ~np.isfinite(scale)
-    if large.any():
-        shrunk = ((piece * _SHRINK, weight) for piece, weight in pieces())
-        small = moments(shrunk)
-        mean = np.where(large, small[0] / _SHRINK, mean)
-        scale = np.where(large, scale_of(*small, dtype) / _SHRINK, scale)
-    if scale.max(initial=0) > torch.finfo(dtype).max:
-        raise ValueError(
-            "X holds numbers that are infinite in float32, in which the network "
-            f"computes: a standard deviation is {scale.max():.3g}; scale X, or set "
-            "precision='float64'"
-        )
-    return mean, scale
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    weight: Any
+    n: int
+
+    @classmethod
+    def of(cls, pieces: Callable[[], Pieces]) -> Self:
+        """Those of all pieces.
+
+        A piece is a double tensor of shape (rows, columns) and the weights of its rows,
+        or None. Also a memory-mapped X is so read once and never held at once; a second
+        time only if squares of its values are infinite.
+
+        Parameters
+        ----------
+        pieces : callable
+            An iterator over the pieces, a new one at each call.
+        """
+        mean, variance, weight, n = _moments(pieces())
+        deviation = np.sqrt(variance)
+        large = ~np.isfinite(deviation)
+        if large.any():
+            small = _moments((piece * _SHRINK, w) for piece, w in pieces())
+            mean = np.where(large, small[0] / _SHRINK, mean)
+            deviation = np.where(large, np.sqrt(small[1]) / _SHRINK, deviation)
+        return cls(mean, deviation, weight, n)
+
+    @classmethod
+    def of_known(cls, columns: torch.Tensor, weight: np.ndarray | None) -> Self:
+        """Those of the values that are not NaN; where there are none, 0 and 0."""
+        values = columns.cpu().double().numpy()
+        w = np.where(np.isnan(values), 0.0, 1.0 if weight is None else weight[:, None])
+        total, values = w.sum(0), np.nan_to_num(values)
+        some = np.maximum(total, np.finfo(float).tiny)
+        mean = (w * values).sum(0) / some
+        variance = (w * (values - mean) ** 2).sum(0) / some
+        return cls(mean, np.sqrt(variance), total, len(values))
+
+    def merged(self, other: Moments) -> Moments:
+        """Those of both sets of rows; of equal ones the same bits."""
+        total = self.weight + other.weight
+        share = other.weight / np.maximum(total, np.finfo(float).tiny)
+        delta = other.mean - self.mean
+        # Squares of numbers that are very large, or small, would not be finite.
+        unit = np.maximum(np.maximum(self.deviation, other.deviation), np.abs(delta))
+        unit = np.where(unit > 0, unit, 1.0)
+        old, new = (self.deviation / unit) ** 2, (other.deviation / unit) ** 2
+        variance = old + share * (new - old)
+        variance += share * (1 - share) * (delta / unit) ** 2
+        deviation = np.sqrt(np.maximum(variance, 0)) * unit
+        return Moments(self.mean + share * delta, deviation, total, self.n + other.n)
+
+    def is_constant(self, dtype: torch.dtype) -> np.ndarray:
+        """Where the deviation is nothing but rounding of numbers of that dtype.
+
+        scikit-learn's rule: a variance within the error of its own computation.
+        """
+        eps = np.finfo(np.float64 if dtype == torch.float64 else np.float32).eps
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = self.deviation**2
+            error = self.n * eps * variance + (self.n * self.mean * eps) ** 2
+            return (variance <= error) & np.isfinite(variance)
+
+    def scale(self, dtype: torch.dtype) -> np.ndarray:
+        """The standard deviation, 1 of a constant column.
+
+        Raises
+        ------
+        ValueError
+            When it is infinite in that dtype.
+        """
+        scale = np.where(self.is_constant(dtype), 1.0, self.deviation)
+        largest = np.nanmax(scale, initial=0)
+        if largest > torch.finfo(dtype).max:
+            raise ValueError(
+                "X holds numbers that are infinite in float32, in which the network "
+                f"computes: a standard deviation is {largest:.3g}; scale X, or set "
+                "precision='float64'"
+            )
+        return scale
 
 
-def moments(pieces: Pieces) -> tuple[np.ndarray, np.ndarray, int]:
-    """Mean, variance and rows, merged of pieces [Chan, Golub, LeVeque 1979]."""
+def _moments(pieces: Pieces) -> tuple[np.ndarray, np.ndarray, float, int]:
+    """Mean, variance, weight and rows [Chan, Golub, LeVeque 1979]."""
     total, n, mean, squares = 0.0, 0, torch.zeros(1).double(), torch.zeros(1).double()
     for piece, w in pieces:
         n += len(piece)
@@ -71,39 +130,4 @@ def moments(pieces: Pieces) -> tuple[np.ndarray, np.ndarray, int]:
         delta, total = center - mean, total + size
         mean = mean + delta * (size / total)
         squares = squares + spread + delta.square() * (size * (total - size) / total)
-    return mean.numpy(), (squares / total).numpy(), n
-
-
-def known_moments(
-    columns: torch.Tensor, weight: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Means and scales of the values that are not NaN; 0 and 1 where there are none."""
-    values = columns.cpu().double().numpy()
-    w = np.where(np.isnan(values), 0.0, 1.0 if weight is None else weight[:, None])
-    total, values = np.maximum(w.sum(0), np.finfo(float).tiny), np.nan_to_num(values)
-    mean = (w * values).sum(0) / total
-    variance = (w * (values - mean) ** 2).sum(0) / total
-    return mean, scale_of(mean, variance, len(values), columns.dtype)
-
-
-def merged(
-    old: tuple[np.ndarray, np.ndarray], new: tuple[np.ndarray, np.ndarray], share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """The mean and variance of two sets, of which the new one is that share."""
-    delta = new[0] - old[0]
-    between = delta**2 * share * (1 - share)
-    return old[0] + share * delta, old[1] + share * (new[1] - old[1]) + between
-
-
-def scale_of(
-    mean: np.ndarray, variance: np.ndarray, n: int, dtype: torch.dtype
-) -> np.ndarray:
-    """The standard deviation, 1 where it is nothing but rounding.
-
-    scikit-learn's rule: a variance within the error of its own computation.
-    """
-    eps = np.finfo(np.float64 if dtype == torch.float64 else np.float32).eps
-    with np.errstate(over="ignore", invalid="ignore"):
-        constant = variance <= n * eps * variance + (n * mean * eps) ** 2
-    constant &= np.isfinite(variance)
-    return np.where(constant, 1.0, np.sqrt(variance))
+    return mean.numpy(), (squares / total).numpy(), total, n

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from sknets._engine.containers import Container, take
 from sknets._engine.device import as_tensor
-from sknets._engine.moments import PIECE_BYTES, scale_of
+from sknets._engine.moments import PIECE_BYTES, Moments
 from sknets._inputs.columns import (
     columns_of,
     is_frame,
@@ -64,20 +64,25 @@ class Rows(Container):
             rows = take(self.values, index)
         return rows.to(self.device, self.dtype)
 
-    def mean_and_scale(
-        self, weight: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """As of all containers; of a sparse table the mean is 0: centring fills it."""
-        if self.is_sparse:
-            return np.zeros(self.values.shape[1]), self._sparse_scale(weight)
-        return super().mean_and_scale(weight)
-
-    def _sparse_scale(self, weight: np.ndarray | None) -> np.ndarray:
+    def moments(self, weight: np.ndarray | None = None) -> Moments:
+        """As of all containers, of the values that are not NaN."""
+        if not self.is_sparse:
+            known = super().moments(weight)
+            gaps = np.isnan(known.mean)
+            if not gaps.any():
+                return known
+            mean, deviation = known.mean.copy(), known.deviation.copy()
+            weights = np.full(len(mean), known.weight)
+            part = Moments.of_known(self.values[:, gaps], weight)
+            mean[gaps], deviation[gaps] = part.mean, part.deviation
+            weights[gaps] = part.weight
+            return Moments(mean, deviation, weights, known.n)
         # It takes weights of the very dtype of the values.
         values = self.values.astype(np.float64, copy=False)
         weight = None if weight is None else weight.astype(np.float64)
         mean, variance = mean_variance_axis(values, axis=0, weights=weight)
-        return scale_of(mean, variance, len(self), self.dtype)
+        total = float(len(self)) if weight is None else float(weight.sum())
+        return Moments(mean, np.sqrt(variance), total, len(self))
 
     def extremes(self) -> tuple[float, float]:
         """The smallest and the largest value."""

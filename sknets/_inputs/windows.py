@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -123,6 +124,29 @@ class Treatment:
         """Of the transformed values (n_times, n_channels): what the network sees."""
         return self.differencing(self.transform(values))
 
+    def rescaling(
+        self, old: Sequence[np.ndarray], new: Sequence[np.ndarray], horizon: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Factor and shift, (steps, C), of outputs that say in new units the same.
+
+        Units are the mean and scale of differences, and the scale of targets.
+        """
+        direct = self.strategy == "direct"
+        unit = np.where(new[1] > 0, new[1], 1.0) * new[2]
+        each = old[1] * old[2] / unit, (old[0] - new[0]) / unit
+        factor, shift = (np.tile(one, (horizon if direct else 1, 1)) for one in each)
+        return factor, self.differencing.levels(shift[None])[0] if direct else shift
+
+
+def check_values(owner: str, history: Any, transformation: str | None) -> None:
+    """Refuse values of a `KnownSeries` that cannot be transformed."""
+    for i, values in enumerate(history.values):
+        if not TRANSFORMS[transformation][2](values).all():
+            raise ValueError(
+                f"{owner}: {history.name(i)} has values as low as {values.min():g}, of "
+                f"which there is no {transformation}: set transformation=None"
+            )
+
 
 def moments(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and scale; where all is the same but for rounding, that and 0."""
@@ -233,6 +257,7 @@ __all__ = [
     "Differencing",
     "Treatment",
     "Windows",
+    "check_values",
     "cut_windows",
     "moments",
     "naive_error",

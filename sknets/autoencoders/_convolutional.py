@@ -234,7 +234,7 @@ class ConvolutionalAutoencoderTransformer(ReadsImages, Codes, Encoder):
 
     def _learn_statistics(self, samples: Samples) -> None:
         self._choose_components(self.n_channels_ * math.prod(self.image_size_))
-        self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(None)
+        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
 
     def _standardizer(self) -> Standardize:
         return standardize_channels(self.x_mean_, self.x_scale_, self.image_size_)

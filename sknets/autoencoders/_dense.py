@@ -42,45 +42,55 @@ class Scaled(Estimator):
 
     standardize: bool | Literal["auto", "global", "robust"] = param(default="auto")
 
-    def _learn_scale(self, rows: Any) -> None:
+    def _learn_scale(self, samples: Samples) -> None:
         how = self.standardize
         if how is False:
             return
-        mean, scale = rows.mean_and_scale(None)
+        # Also of rows that only pretraining sees, those without a label.
+        mean, scale = self._mean_and_scale(samples, weighted=False)
         if how == "robust":
-            mean, scale = _robust(rows, mean, scale)
-        elif how == "global" or (how == "auto" and _have_one_range(rows)):
+            mean, scale = self._robust(samples.x, mean, scale)
+        elif how == "global" or (how == "auto" and self._have_one_range(samples.x)):
             # Of a scale that is large already the square is infinite.
             largest = scale.max()
             one = largest * math.sqrt(np.square(scale / largest).mean())
             scale = np.full_like(scale, one)
         self.x_mean_, self.x_scale_ = mean, scale
 
+    def _have_one_range(self, rows: Any) -> bool:
+        """Whether most columns have one range already, as pixels do."""
+        values = rows.values
+        if rows.is_sparse:
+            low, high = values.min(0).toarray()[0], values.max(0).toarray()[0]
+        else:
+            low, high = (each.cpu().numpy() for each in values.aminmax(dim=0))
+        if self.chunks_.n > 1:
+            before = self.x_range_
+            low, high = np.minimum(low, before[0]), np.maximum(high, before[1])
+        self.x_range_: np.ndarray = np.stack([low, high])
+        width = high - low
+        width = width[width > 0]
+        return bool(len(width) and np.median(width) >= 0.5 * width.max())
+
+    def _robust(self, rows: Any, mean: np.ndarray, scale: np.ndarray) -> tuple:
+        """Median and interquartile range, by the deviation where that is small."""
+
+        def take(some: slice) -> tuple[np.ndarray, np.ndarray]:
+            chosen = torch.arange(some.start, some.stop, some.step)
+            return rows.batch(chosen).cpu().double().numpy(), np.ones(len(chosen))
+
+        sample, _ = self.chunks_.keep("x", rows.values.shape, take)
+        if self.chunks_.n == 1:
+            sample, _ = take(slice(0, len(rows), 1 + len(rows) // 10_000))
+        low, middle, high = np.percentile(sample, (25, 50, 75), axis=0)
+        # 1.349: of a normal column
+        spread = np.maximum((high - low) / 1.349, 0.3 * scale)
+        return (mean if rows.is_sparse else middle), spread
+
     def _standardizer(self) -> Standardize | None:
         if self.standardize is False:
             return None
         return Standardize(self.x_mean_, self.x_scale_)
-
-
-def _have_one_range(rows: Any) -> bool:
-    """Whether most columns have one range already, as pixels do."""
-    values = rows.values
-    if rows.is_sparse:
-        width = (values.max(0) - values.min(0)).toarray()[0]
-    else:
-        width = (values.amax(0) - values.amin(0)).cpu().numpy()
-    width = width[width > 0]
-    return bool(len(width) and np.median(width) >= 0.5 * width.max())
-
-
-def _robust(rows: Any, mean: np.ndarray, scale: np.ndarray) -> tuple:
-    """Median and interquartile range, by the standard deviation where that is small."""
-    sample = rows.batch(torch.arange(0, len(rows), 1 + len(rows) // 10_000))
-    low, middle, high = np.percentile(
-        sample.cpu().double().numpy(), (25, 50, 75), axis=0
-    )
-    spread = np.maximum((high - low) / 1.349, 0.3 * scale)  # 1.349: of a normal column
-    return (mean if rows.is_sparse else middle), spread
 
 
 class Codes(Estimator):
@@ -92,7 +102,8 @@ class Codes(Estimator):
         """16, or half of the columns where these are fewer than 32."""
         n = self.n_components
         self.n_components_ = max(1, min(16, n_inputs // 2)) if n is None else n
-        if self.n_components_ > n_inputs and not self._is_regularized():
+        long = self.n_components_ > n_inputs and self.chunks_.n == 1
+        if long and not self._is_regularized():
             warn(
                 f"{type(self).__name__}(n_components={n}): X has only {n_inputs} "
                 "columns, so that nothing has to be compressed: lower n_components, or "
@@ -140,7 +151,7 @@ class _Dense(Codes, Scaled):
 
     def _learn_statistics(self, samples: Samples) -> None:
         self._choose_components(self.n_features_in_)
-        self._learn_scale(samples.x)
+        self._learn_scale(samples)
 
     def _build(self) -> nn.Module:
         return self._autoencoder()

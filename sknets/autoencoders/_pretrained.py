@@ -240,11 +240,12 @@ class PretrainedClassifier(Scaled, Classifier):
         return super()._read(X, y, sample_weight, reset=reset, classes=classes)
 
     def _learn_statistics(self, samples: Samples) -> None:
-        self._learn_scale(samples.x)
-        budget = Budget(epochs=15, steps=500)
-        self.pretraining_epochs_ = self._epochs(
-            self.pretraining_epochs, budget, samples.x
-        )
+        self._learn_scale(samples)
+        if self.chunks_.n == 1:
+            budget = Budget(epochs=15, steps=500)
+            self.pretraining_epochs_ = self._epochs(
+                self.pretraining_epochs, budget, samples.x
+            )
 
     def _build(self) -> nn.Module:
         hidden = self._hidden()

@@ -21,6 +21,7 @@ from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.containers import Together, Values
 from sknets._engine.data import Samples
+from sknets._engine.moments import Moments
 from sknets._inputs import Table
 from sknets._layers import Standardize
 from sknets._params import param
@@ -293,9 +294,13 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
                 f"X has {n_samples}, y has {len(y)}"
             )
         if reset:
-            self.classes_, counts = np.unique(y, return_counts=True)
-            self.class_prior_ = counts / counts.sum()
-        return self._codes_of(y, "fit")
+            self.classes_ = np.unique(y)
+        codes = self._codes_of(y, "fit")
+        if reset or (reset is None and self.chunks_.grows):
+            is_one = torch.from_numpy(codes[:, None] == np.arange(len(self.classes_)))
+            shares = Moments.of(lambda: [(is_one.double(), None)])
+            self.class_prior_ = self.chunks_.add("classes", shares).mean
+        return codes
 
     def _codes_of(self, y: Any, verb: str) -> np.ndarray:
         strange = np.setdiff1d(y, self.classes_)
@@ -309,7 +314,7 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
     def _learn_statistics(self, samples: Samples) -> None:
         self._choose_components(self.n_features_in_)
         if self.likelihood == "gaussian":
-            self._learn_scale(samples.x)
+            self._learn_scale(samples)
 
     def _standardizer(self) -> Standardize | None:
         return super()._standardizer() if self.likelihood == "gaussian" else None

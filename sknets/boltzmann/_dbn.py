@@ -454,10 +454,11 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
 
     def _learn_statistics(self, samples: Samples) -> None:
         super()._learn_statistics(samples)
-        budget = Budget(epochs=20, steps=500)
-        self.pretraining_epochs_ = self._epochs(
-            self.pretraining_epochs, budget, samples
-        )
+        if self.chunks_.n == 1:
+            budget = Budget(epochs=20, steps=500)
+            self.pretraining_epochs_ = self._epochs(
+                self.pretraining_epochs, budget, samples
+            )
 
     def _phases(self, net: Net) -> list[Phase]:
         """Each layer for ``pretraining_epochs_``, the last with labels; then all."""

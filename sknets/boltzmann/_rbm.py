@@ -67,15 +67,25 @@ class BoltzmannUnits(Estimator):
         return rows.clipped(type(self).__name__) if binary else rows
 
     def _learn_statistics(self, samples: Samples) -> None:
-        x, n = samples.x, len(samples)
+        mean, scale = self._mean_and_scale(samples, weighted=False)
         if self.visible_units_ == "gaussian":
-            self.x_mean_, self.x_scale_ = x.mean_and_scale(None)
-        elif x.is_sparse:
-            self.x_mean_ = np.asarray(x.values.mean(0), dtype=np.float64).ravel()
-        else:
-            self.x_mean_ = x.mean_and_scale(None)[0]
-        self.n_chains_ = min(self.batch_size, n)
-        self.n_seen_ = n
+            self.x_mean_, self.x_scale_ = mean, scale
+        else:  # nothing is centred, also of a sparse X
+            self.x_mean_ = self.chunks_.moments["x"].mean
+        if self.chunks_.n == 1:
+            self.n_chains_ = min(self.batch_size, len(samples))
+
+    def _restate(self, module: nn.Module) -> None:
+        super()._restate(module)
+        if self.visible_units_ == "bernoulli":
+            first = next(part for part in module.modules() if isinstance(part, RBM))
+            first.base.copy_(self._base())
+
+    def _base(self) -> Tensor:
+        """The visible biases of a machine without hidden units."""
+        # A unit that was never on may yet be: as if of two more samples one was.
+        n = self.chunks_.moments["x"].n
+        return torch.logit(torch.from_numpy((self.x_mean_ * n + 1) / (n + 2)))
 
     def _machine(
         self, n_visible: int, n_hidden: int, first: bool, **labels: Any
@@ -89,9 +99,7 @@ class BoltzmannUnits(Estimator):
         if gaussian:
             standardize = Standardize(self.x_mean_, self.x_scale_)
         elif first:
-            # A unit that was never on may yet be: as if of two more samples one was.
-            n = self.n_seen_
-            base = torch.logit(torch.from_numpy((self.x_mean_ * n + 1) / (n + 2)))
+            base = self._base()
         kind = LabelledRBM if labels else RBM
         return kind(
             n_visible,
@@ -479,7 +487,8 @@ class RBMFeatures(BoltzmannUnits, Sampler, Encoder):
         super()._learn_statistics(samples)
         n_features = self.n_features_in_
         binary = self.visible_units_ == "bernoulli"
-        if binary and n_features < 16 and self.n_components > 2**n_features:
+        few = binary and n_features < 16 and self.chunks_.n == 1
+        if few and self.n_components > 2**n_features:
             warn(
                 f"RBMFeatures(n_components={self.n_components}): more hidden units "
                 f"than {n_features} binary columns have states, {2**n_features}; fewer "

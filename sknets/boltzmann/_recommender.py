@@ -458,6 +458,7 @@ class RBMRecommender(
         device = resolve_device(self.device, type(self).__name__)
         reader = self._make_reader(RatingRows) if reset else self.reader_
         x = learn_ratings(reader, X, y, reset=reset)
+        self._meet(reset, x)
         self.reader_ = reader
         dtype = compute_dtype(self.precision, x.dtype, device)
         return Samples(x.to(device, dtype if reset else self.net_.dtype))

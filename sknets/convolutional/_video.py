@@ -323,8 +323,7 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
         if self.weights is not None and self.pixel_unit_ != "raw":
             self.x_mean_, self.x_scale_ = imagenet_statistics(self.n_channels_)
             return
-        weight = samples.weight_of_all()
-        self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(weight)
+        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
 
     def _build(self) -> nn.Module:
         prepare: list[nn.Module] = [

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import nn
 
 from sknets._engine.data import Samples
+from sknets._engine.moments import Moments
 from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import GraphLists, ReadsGraphs
@@ -70,18 +72,28 @@ class _OnGraphs(
 
     def _learn_statistics(self, samples: Samples) -> None:
         sizes, weight = np.diff(samples.x.starts), samples.weight_of_all()
-        self.mean_size_ = float(np.average(sizes, weights=weight))
+        counts = None if weight is None else np.repeat(weight, sizes)
+        unit = 1.0 if weight is None else samples.total_weight / len(samples)
+
+        def known(name: str, columns: np.ndarray, w: np.ndarray | None) -> Moments:
+            own = None if w is None else torch.from_numpy(w * unit)
+            values = torch.from_numpy(columns.astype(np.float64))
+            return self.chunks_.add(name, Moments.of(lambda: [(values, own)]))
+
+        self.mean_size_ = float(known("sizes", sizes[:, None], weight).mean[0])
         self.x_mean_ = self.x_scale_ = None
         if self.node_features_ != "given" or not self.standardize:
             return
         table = samples.x.graph.features
-        counts = None if weight is None else np.repeat(weight, sizes)
-        mean = np.average(table.astype(np.float64), axis=0, weights=counts)
-        variance = np.average((table - mean) ** 2, axis=0, weights=counts)
-        plain = ((table == 0) | (table == 1)).all(0)
-        varies = ~plain & (variance > (1e-6 * (1 + np.abs(mean))) ** 2)
-        self.x_mean_ = np.where(varies, mean, 0.0)
-        self.x_scale_ = np.where(varies, np.sqrt(variance), 1.0)
+        plain = known("not binary", (table != 0) & (table != 1), None).mean == 0
+        x = known("x", table, counts)
+        varies = ~plain & (x.deviation > 1e-6 * (1 + np.abs(x.mean)))
+        self.x_mean_ = np.where(varies, x.mean, 0.0)
+        self.x_scale_ = np.where(varies, x.deviation, 1.0)
+
+    def _restate(self, module: Any) -> None:
+        super()._restate(module)
+        module.set_mean_size(self.mean_size_)
 
     def _build(self) -> nn.Module:
         widths = {"degree": N_DEGREE_COLUMNS, "constant": 1}

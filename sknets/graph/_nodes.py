@@ -12,7 +12,9 @@ from sklearn.base import is_classifier
 from torch import nn
 
 from sknets._engine.callbacks import with_callbacks
+from sknets._engine.containers import Cache
 from sknets._engine.data import Samples
+from sknets._engine.moments import Moments
 from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import Nodes
@@ -91,18 +93,29 @@ class NodeEstimator(Estimator):
             counts = sparse and features.data.min(initial=0) >= 0
             how = "rows" if counts else True
         self.feature_scale_ = "rows" if how == "rows" else "columns" if how else "none"
-        if self.feature_scale_ == "columns":
-            if sparse:
-                mean = np.asarray(features.mean(0)).ravel()
-                squares = np.asarray(features.multiply(features).mean(0)).ravel()
-                variance = np.maximum(squares - mean**2, 0)
-                mean = np.zeros_like(mean)
-            else:
-                mean = features.mean(0, dtype=np.float64)
-                variance = features.var(0, dtype=np.float64)
-            self.x_mean_ = mean.astype(np.float64)
-            scale = np.sqrt(variance.astype(np.float64))
-            self.x_scale_ = np.where(scale > 1e-9 * (1 + np.abs(mean)), scale, 1.0)
+
+    def _restate(self, module: nn.Module) -> None:
+        super()._restate(module)
+        for part in module.modules():  # scaled features are kept there
+            if isinstance(part, GraphNet):
+                part.cache = Cache()
+
+    def _learn_columns(self, features: Any) -> None:
+        sparse = sp.issparse(features)
+        if sparse:
+            mean = np.asarray(features.mean(0)).ravel()
+            squares = np.asarray(features.multiply(features).mean(0)).ravel()
+            variance = np.maximum(squares - mean**2, 0)
+        else:
+            mean = features.mean(0, dtype=np.float64)
+            variance = features.var(0, dtype=np.float64)
+        n = features.shape[0]
+        deviation = np.sqrt(variance.astype(np.float64))
+        own = Moments(mean.astype(np.float64), deviation, float(n), n)
+        known = self.chunks_.add("x", own)
+        self.x_mean_ = known.mean * (not sparse)
+        varies = known.deviation > 1e-9 * (1 + np.abs(self.x_mean_))
+        self.x_scale_ = np.where(varies, known.deviation, 1.0)
 
     def _known_places(self, graph: Graph) -> np.ndarray | None:
         """Which of the nodes of `fit` each node is, None if they are the same."""
@@ -120,12 +133,15 @@ class NodeEstimator(Estimator):
 
     def _learn_statistics(self, samples: Samples) -> None:
         graph = samples.x.graph
-        self.n_neighbors_ = None
+        if getattr(self, "feature_scale_", "none") == "columns":
+            self._learn_columns(graph.features)
         self.batch_size_ = self.batch_size
         small = graph.n_nodes + graph.n_edges <= _LARGE
         if self.batch_size == "auto":
             self.batch_size_ = max(graph.n_nodes, len(samples)) if small else _BATCH
-        k = self.n_neighbors
+        if self.chunks_.n > 1:
+            return
+        k, self.n_neighbors_ = self.n_neighbors, None
         if k is not None and not (small and self.batch_size == "auto"):
             given = k if isinstance(k, tuple | list) else (k,) * self._n_layers
             self.n_neighbors_ = tuple(int(one) for one in given)

@@ -165,8 +165,7 @@ class PooledNet(nn.Module):
         self.activation = nn.ELU() if conv in ("gat", "gatv2") else nn.ReLU()
         self.dropout = Dropout(dropout)
         self.pooling, self.jumping_knowledge = pooling, jumping_knowledge
-        # Sums are as large as graphs.
-        self.share = 1 / mean_size if pooling == "sum" else 1.0
+        self.set_mean_size(mean_size)
         self.n_features = sum(widths) if jumping_knowledge else hidden_size
         self.head = nn.Sequential(
             nn.Linear(self.n_features, hidden_size),
@@ -174,6 +173,10 @@ class PooledNet(nn.Module):
             self.dropout,
             nn.Linear(hidden_size, n_outputs),
         )
+
+    def set_mean_size(self, mean_size: float) -> None:
+        # Sums are as large as graphs.
+        self.share = 1 / mean_size if self.pooling == "sum" else 1.0
 
     def forward(self, batch: GraphBatch) -> Tensor:
         return self.head(self.features(batch) * self.share)

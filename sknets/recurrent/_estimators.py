@@ -50,8 +50,7 @@ class _Recurrent(
     def _learn_statistics(self, samples: Samples) -> None:
         if self.input_kind_ == "text":
             return
-        weight = samples.weight_of_all()
-        self.x_mean_, self.x_scale_ = samples.x.mean_and_scale(weight)
+        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
 
     def _batch_size(self) -> int:
         self.batch_size_ = rows_a_step(self.batch_size, self.n_samples_seen_)

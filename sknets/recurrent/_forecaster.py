@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sknets._engine.containers import Ragged
 from sknets._engine.optim import Budget
 from sknets._forecasting import Forecaster
-from sknets._layers import Dropout
+from sknets._layers import Dropout, rescale
 from sknets._params import param
 from sknets.recurrent._nets import CELLS
 
@@ -45,7 +46,7 @@ class ForecastNet(nn.Module):
         self.layers = nn.ModuleList(CELLS[cell](width, hidden_size) for width in widths)
         self.dropout = Dropout(dropout)
         self.head = nn.Linear(hidden_size, n_channels * (horizon or 1))
-        self.ahead: nn.Module | None = None
+        self.ahead: Any = None
         if horizon is not None and n_exogenous:
             self.ahead = nn.Sequential(
                 nn.Linear(n_exogenous, hidden_size),
@@ -53,6 +54,11 @@ class ForecastNet(nn.Module):
                 nn.Linear(hidden_size, n_channels),
             )
         self.n_channels, self.window, self.horizon = n_channels, window, horizon
+
+    def rescale(self, factor: np.ndarray, shift: np.ndarray) -> None:
+        """Say ``factor * output + shift``, each of shape (steps, C)."""
+        rescale(self.head, factor.ravel(), shift.ravel())
+        rescale(self.ahead, factor[0], np.zeros_like(factor[0]))
 
     def read(self, x: Tensor, carried: list | None = None) -> tuple[Tensor, list]:
         """The top states (T, B, H) for x (T, B, K), and what each layer ends with."""

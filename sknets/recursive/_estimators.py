@@ -181,7 +181,8 @@ class _Recursive(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         return labels == "True" if np.dtype(kind).kind == "b" else labels.astype(kind)
 
     def _learn_statistics(self, samples: Samples) -> None:
-        self.reader_.learn_words(samples.x, samples.rows)
+        if self.chunks_.n == 1:
+            self.reader_.learn_words(samples.x, samples.rows)
 
     def _build(self) -> nn.Module:
         return RecursiveNet(

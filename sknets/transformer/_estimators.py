@@ -147,7 +147,7 @@ class _Transformer(
     def _learn_statistics(self, samples: Samples) -> None:
         if self.input_kind_ == "text":
             return
-        mean, scale = samples.x.mean_and_scale(samples.weight_of_all())
+        mean, scale = self._mean_and_scale(samples)
         codes = getattr(self, "categorical_columns_", [])
         mean[codes], scale[codes] = 0, 1
         self.x_mean_, self.x_scale_ = mean, scale
