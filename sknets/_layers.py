@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -133,6 +135,109 @@ class Standardize(nn.Module):
         return (z - self.shift) / self.factor
 
 
+class NumericEncoding(nn.Module):
+    """Columns as they are (standardised), and by what else they are to be seen.
+
+    Further inputs are ``clamp(shift + factor * x, low, high)`` of a column, or the
+    cosine of that; as many of each column that has any.
+
+    Parameters
+    ----------
+    standardize : Standardize or None
+    numbers : dict of int to array-like of shape (n_inputs, 4)
+        ``factor, shift, low, high`` of the inputs of a column.
+    waves : bool
+        Whether the cosine is taken.
+    """
+
+    columns: Tensor
+    factor: Tensor
+    shift: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(
+        self,
+        standardize: Standardize | None,
+        numbers: dict[int, list[tuple[float, float, float, float]]],
+        waves: bool,
+    ):
+        super().__init__()
+        self.standardize, self.waves = standardize, waves
+        columns = torch.tensor(list(numbers), dtype=torch.long)
+        self.register_buffer("columns", columns, persistent=False)
+        # Inputs that a column with few values lacks are 0.
+        size = max(map(len, numbers.values()), default=0)
+        table = torch.zeros(4, len(numbers), size, dtype=torch.float64)
+        for i, rows in enumerate(numbers.values()):
+            table[:, i, : len(rows)] = torch.tensor(rows, dtype=torch.float64).t()
+        for name, values in zip(("factor", "shift", "low", "high"), table):
+            self.register_buffer(name, values.clone(), persistent=False)
+
+    @classmethod
+    def piecewise(cls, standardize: Standardize | None, knots: list[np.ndarray]):
+        """An input for each stretch between two knots of a column [1]_.
+
+        It rises from 0 to 1 along its stretch, less what it is on average where knots
+        are quantiles.
+
+        References
+        ----------
+        .. [1] Y. Gorishniy, I. Rubachev, A. Babenko. On Embeddings for Numerical
+           Features in Tabular Deep Learning. NeurIPS 2022. Here beside the column
+           itself, and centred.
+        """
+        numbers: dict[int, list[tuple[float, float, float, float]]] = {}
+        for column, ends in enumerate(knots):
+            for i, (start, end) in enumerate(itertools.pairwise(ends)):
+                factor, mean = 1 / (end - start), 1 - (i + 0.5) / (len(ends) - 1)
+                row = (factor, -factor * start - mean, -mean, 1 - mean)
+                numbers.setdefault(column, []).append(row)
+        return cls(standardize, numbers, waves=False)
+
+    @classmethod
+    def periodic(cls, standardize: Standardize | None, knots: list[np.ndarray]):
+        """As many cosines as there are stretches between a column's knots.
+
+        Of 1, 2, 3, ... half periods from its first knot to its last.
+        """
+        numbers: dict[int, list[tuple[float, float, float, float]]] = {}
+        for column, ends in enumerate(knots):
+            for i in range(1, len(ends)):
+                factor = math.pi * i / (ends[-1] - ends[0])
+                row = (factor, -factor * ends[0], 0.0, math.pi * i)
+                numbers.setdefault(column, []).append(row)
+        return cls(standardize, numbers, waves=True)
+
+    @property
+    def n_more(self) -> int:
+        """How many inputs there are beside the columns."""
+        return self.factor.numel()
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, F + n_more)
+        z = x if self.standardize is None else self.standardize(x)
+        if len(self.columns) < x.shape[1]:
+            x = x.index_select(1, self.columns)
+        more = torch.addcmul(self.shift, x.unsqueeze(2), self.factor)
+        more = more.clamp_(self.low, self.high)
+        return torch.cat([z, (more.cos_() if self.waves else more).flatten(1)], 1)
+
+
+class MembersLinear(nn.Module):
+    """A linear layer for each of several nets; their units are side by side."""
+
+    def __init__(self, n_members: int, n_inputs: int, n_outputs: int):
+        super().__init__()
+        layers = [nn.Linear(n_inputs, n_outputs) for _ in range(n_members)]
+        weights = torch.stack([layer.weight.detach().t() for layer in layers])
+        self.weight = nn.Parameter(weights)  # (M, I, O)
+        self.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, M * I) -> (B, M * O)
+        x = x.unflatten(1, self.weight.shape[:2]).transpose(0, 1)
+        return torch.bmm(x, self.weight).transpose(0, 1).flatten(1) + self.bias
+
+
 class Missing(nn.Module):
     """NaN becomes a value of its column; further columns tell where it was."""
 
@@ -166,12 +271,12 @@ def rescale(head: Any, factor: np.ndarray, shift: np.ndarray) -> None:
     One that is not linear, such as a layer of messages, is left to learn it.
     """
     head = head[-1] if isinstance(head, nn.Sequential) else head
-    if not isinstance(head, nn.Linear):
+    if not isinstance(head, nn.Linear | MembersLinear):
         return
     scale, more = (torch.from_numpy(each).to(head.weight) for each in (factor, shift))
     with torch.no_grad():
-        head.weight.mul_(scale[:, None])
-        head.bias.mul_(scale).add_(more)
+        head.weight.mul_(scale if head.weight.ndim == 3 else scale[:, None])
+        head.bias.view(-1, len(scale)).mul_(scale).add_(more)
 
 
 def standardize_channels(
