@@ -154,6 +154,8 @@ class PretrainedClassifier(Scaled, Classifier):
     True
     """
 
+    _takes_several: ClassVar[bool] = False
+
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
 
     hidden_layer_sizes: int | tuple[int, ...] = param(default=(500,), at_least=1)
