@@ -191,7 +191,7 @@ class FeedforwardClassifier(_Feedforward, Classifier):
         category gets a learned vector (entity embeddings [5]_). "from_dtype" takes a
         DataFrame's columns of dtype category. Unknown categories in `predict` count as
         none; missing ones are a category of their own if `fit` saw any.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     alpha : float, default=5.0
         L2 penalty of the weight matrices, divided by the number of samples (the sum of
@@ -202,8 +202,9 @@ class FeedforwardClassifier(_Feedforward, Classifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels; for multilabel y the numbers of its columns.
+    classes_ : ndarray of shape (n_classes,) or list of them
+        The labels; for multilabel y the numbers of its columns; for columns of classes
+        a list of those of each.
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
     x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
