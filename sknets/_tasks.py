@@ -234,7 +234,6 @@ class Classifier(ClassifierMixin, Estimator):
         """Whether it had."""
         return isinstance(self.classes_, list)
 
-    @property
     def _sizes(self) -> list[int]:
         """The logits of each output, if there are several."""
         return [len(classes) for classes in self.classes_]
@@ -243,7 +242,7 @@ class Classifier(ClassifierMixin, Estimator):
     def _n_outputs(self) -> int:
         """One logit decides between two classes, if they are all there is."""
         if self._several:
-            return sum(self._sizes)
+            return sum(self._sizes())
         n = len(self.classes_)
         return n if self.multilabel_ or n > 2 else 1
 
@@ -251,7 +250,7 @@ class Classifier(ClassifierMixin, Estimator):
         """An array for each output, if there are several."""
         if not self._several:
             return columns
-        return np.split(columns, np.cumsum(self._sizes)[:-1], axis=1)
+        return np.split(columns, np.cumsum(self._sizes())[:-1], axis=1)
 
     def _labels_of(self, encoded: np.ndarray) -> np.ndarray:
         if not self._several:
@@ -264,7 +263,7 @@ class Classifier(ClassifierMixin, Estimator):
     def _probabilities(self, output: Tensor) -> Tensor:
         output = _widened(output)
         if self._several:
-            return torch.cat([*map(_softmax, output.split(self._sizes, 1))], 1)
+            return torch.cat([*map(_softmax, output.split(self._sizes(), 1))], 1)
         if self.multilabel_:
             return torch.sigmoid(output)
         if output.shape[1] == 1:
@@ -274,7 +273,7 @@ class Classifier(ClassifierMixin, Estimator):
     def _log_probabilities(self, output: Tensor) -> Tensor:
         output = _widened(output)
         if self._several:
-            blocks = output.split(self._sizes, 1)
+            blocks = output.split(self._sizes(), 1)
             return torch.cat([torch.log_softmax(block, 1) for block in blocks], 1)
         if self.multilabel_:
             return F.logsigmoid(output)
@@ -284,7 +283,7 @@ class Classifier(ClassifierMixin, Estimator):
 
     def _criterion(self) -> nn.Module | None:
         if self._several:
-            return CrossEntropies(self._sizes)
+            return CrossEntropies(self._sizes())
         one_of_many = self._n_outputs > 1 and not self.multilabel_
         return CrossEntropy() if one_of_many else LogisticLoss()
 
@@ -400,7 +399,7 @@ class Classifier(ClassifierMixin, Estimator):
 
     def _decode(self, output: Tensor) -> Tensor:
         if self._several:
-            blocks = output.split(self._sizes, 1)
+            blocks = output.split(self._sizes(), 1)
             return torch.stack([block.argmax(1) for block in blocks], 1)
         if self._n_outputs == 1 and not self.multilabel_:
             return (output[:, 0] > 0).long()
