@@ -426,10 +426,8 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         """
         weight = samples.weight_of_all() if weighted else None
         known = samples.x.moments(weight)
-        if weight is not None:
-            unit = samples.total_weight / len(samples)
-            known = replace(known, weight=known.weight * unit)
-        known = self.chunks_.add("x", known)
+        unit = 1.0 if weight is None else samples.total_weight / len(samples)
+        known = self.chunks_.add("x", replace(known, weight=known.weight * unit))
         centered = not getattr(samples.x, "is_sparse", False)
         return known.mean * centered, known.scale(samples.x.dtype)
 

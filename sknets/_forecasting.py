@@ -434,8 +434,8 @@ class Forecaster(Estimator):
         )
         if adds:
             size = np.sqrt(np.nanmean(np.square(windows.y.numpy()), axis=(0, 1)))
-            n = len(windows.y)
-            size = self.chunks_.add("y", Moments(0 * size, size, float(n), n)).deviation
+            own = Moments(0 * size, size, len(windows.y), len(windows.y))
+            size = self.chunks_.add("y", own).deviation
             self.target_scale_ = np.where(size > 0, size, 1.0)
         windows.y = windows.y / as_tensor(self.target_scale_)
         self.history_ = history.last(treatment.length)
@@ -443,13 +443,13 @@ class Forecaster(Estimator):
 
     def _of_all(self, name: str, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and scale of these rows and those of the chunks before."""
-        known = self.chunks_.add(name, Moments(*moments(d), float(len(d)), len(d)))
+        known = self.chunks_.add(name, Moments(*moments(d), len(d), len(d)))
         return known.mean, known.deviation
 
     def _rescale(self, module: Any, before: dict[str, Any]) -> None:
+        old = *before["moments_"][0], before["target_scale_"]
+        new = *self.moments_[0], self.target_scale_
         if not self.panel_:
-            old = *before["moments_"][0], before["target_scale_"]
-            new = *self.moments_[0], self.target_scale_
             module.rescale(*self.treatment_.rescaling(old, new, self.horizon_))
 
     def _exogenous(self, e: np.ndarray) -> np.ndarray:
@@ -572,8 +572,8 @@ class Forecaster(Estimator):
         device, dtype = samples.x.device, samples.x.dtype
         parts = [windows.samples(device, dtype, late) for late in (False, True)]
         if not len(parts[0]):
-            sentence = "the series leave no window before the validation part"
-            raise ValueError(self._refusal("early_stopping", sentence))
+            reason = "the series leave no window before the validation part"
+            raise ValueError(self._refusal("early_stopping", reason))
         return *parts, seed
 
     def _criterion(self) -> nn.Module | None:
@@ -584,8 +584,7 @@ class Forecaster(Estimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.target_tags.required = False
+        tags.input_tags.two_d_array = tags.target_tags.required = False
         return tags
 
 

@@ -36,6 +36,34 @@ class CrossEntropy(nn.Module):
         return losses, error.mul_(scalar(1 / output.shape[1], output.dtype))
 
 
+class CrossEntropies(nn.Module):
+    """Several softmaxes side by side, the sum of their cross-entropies.
+
+    Minus the log-likelihood of all labels of a sample: a penalty weighs as much as
+    beside one softmax. Output (B, C) in blocks of these sizes, target (B, K) of class
+    numbers.
+    """
+
+    def __init__(self, sizes: list[int]):
+        super().__init__()
+        self.sizes, self.one = sizes, CrossEntropy()
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor | None = None):
+        each = self.each(output, target)
+        return (each if weight is None else each * weight).mean()
+
+    def each(self, output: Tensor, target: Tensor) -> Tensor:
+        blocks = zip(output.split(self.sizes, 1), target.t())
+        return torch.stack([self.one.each(*both) for both in blocks]).sum(0)
+
+    def losses_and_gradient(self, output, target, weight=None):
+        """Each sample's loss, and each softmax less one at its class; output (C, B)."""
+        blocks = zip(output.split(self.sizes), target.t())
+        parts = [self.one.losses_and_gradient(*both, weight) for both in blocks]
+        losses, errors = (torch.cat(each) for each in zip(*parts))
+        return losses.sum(0, keepdim=True), errors  # (1, B), (C, B)
+
+
 class LogisticLoss(nn.Module):
     """Binary cross-entropy of logits, a mean over labels; output and target (B, L)."""
 
@@ -184,6 +212,7 @@ class OfSteps(nn.Module):
 
 __all__ = [
     "AbsoluteError",
+    "CrossEntropies",
     "CrossEntropy",
     "HuberLoss",
     "KnownSquaredError",

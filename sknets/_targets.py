@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.stats import _weighted_percentile
 from sklearn.utils.validation import _num_samples
 
@@ -50,6 +52,76 @@ def refuse_missing(y: Any, owner: str, what: str) -> None:
                     f"{owner}: Input y contains NaN: y[{i}] is {value!r}, and each "
                     f"sample needs a {what}; leave out the samples without one"
                 )
+
+
+def kind_of_labels(y: Any) -> str:
+    """scikit-learn's `type_of_target`, also of frames with columns of several types."""
+    columns = label_columns(y)
+    if len(columns) > 1 and any(column.dtype.kind in "OUS" for column in columns):
+        for column in columns:
+            check_classification_targets(column)
+        return "multiclass-multioutput"
+    return type_of_target(y, input_name="y")
+
+
+def label_columns(y: Any) -> list[np.ndarray]:
+    """The columns of y as arrays; none of what has not two axes."""
+    if len(getattr(y, "shape", ())) != 2 and not isinstance(y, list | tuple):
+        return []
+    if hasattr(y, "iloc"):
+        return [y.iloc[:, j].to_numpy() for j in range(y.shape[1])]
+    try:
+        array = np.asarray(y)
+    except ValueError:  # a ragged list
+        return []
+    return list(array.T) if array.ndim == 2 else []
+
+
+def encode_classes(
+    owner: str,
+    y: np.ndarray,
+    weight: np.ndarray | None,
+    announced: Any,
+    known: np.ndarray | None,
+    least: int = 2,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The classes, and the number of each label among them.
+
+    Parameters
+    ----------
+    owner : str
+        Who is named in errors.
+    y, weight : ndarray of shape (n_samples,)
+        Labels of weight 0 may be unknown: they are given any number.
+    announced : array-like or None
+        All classes that will come.
+    known : ndarray or None
+        The classes of a fit before.
+    least : int
+        How many classes there must be.
+    """
+    present = np.unique(y if weight is None else y[weight > 0])
+    announced = None if announced is None else np.unique(announced)
+    classes = known
+    if classes is None:
+        classes = present if announced is None else announced
+        if len(classes) < least:
+            raise ValueError(
+                f"{owner} needs at least {least} classes with positive weight, got "
+                f"{len(classes)} class: {classes.tolist()}"
+            )
+    elif announced is not None and not np.array_equal(announced, classes):
+        raise ValueError(
+            f"{owner}: classes={announced.tolist()} differ from those of the first "
+            f"call, {classes.tolist()}"
+        )
+    strange = np.setdiff1d(present, classes) if present is not classes else present[:0]
+    if len(strange):
+        raise ValueError(
+            f"{owner}: y has labels {strange.tolist()} that are not among the "
+            f"classes of the first fit, {classes.tolist()}"
+        )
+    return classes, np.searchsorted(classes, y).clip(max=len(classes) - 1)
 
 
 def balanced(codes: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
@@ -100,4 +172,24 @@ def robust_scale(
     return centre, np.where(apart > 0, 1.4826 * apart, otherwise)
 
 
-__all__ = ["balanced", "given_target", "refuse_missing", "robust_scale", "scale_of_y"]
+def each(found: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """A function of an array, or of each array in an object array."""
+    if found.dtype != object:
+        return function(found)
+    changed = np.empty(len(found), dtype=object)
+    for i, part in enumerate(found):
+        changed[i] = function(part)
+    return changed
+
+
+__all__ = [
+    "balanced",
+    "each",
+    "encode_classes",
+    "given_target",
+    "kind_of_labels",
+    "label_columns",
+    "refuse_missing",
+    "robust_scale",
+    "scale_of_y",
+]

@@ -338,7 +338,7 @@ class FeedforwardClassifier(_Feedforward, Classifier):
         So many nets of ``hidden_layer_sizes`` are trained side by side, each by its own
         loss, and the mean of their outputs (logits) predicts. Their first layers are
         one product. `transform` gives the units of all.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     alpha : float, default=5.0
         L2 penalty of the weight matrices, divided by the number of samples (the sum of
@@ -349,8 +349,9 @@ class FeedforwardClassifier(_Feedforward, Classifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels; for multilabel y the numbers of its columns.
+    classes_ : ndarray of shape (n_classes,) or list of them
+        The labels; for multilabel y the numbers of its columns; for columns of classes
+        a list of those of each.
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
     x_mean_, x_scale_ : ndarray of shape (n_features_in_,)

@@ -51,7 +51,11 @@ def refused(match, call, *args, error=ValueError, **kwargs):
         ),
         ("random_state", -1, "random_state must be at least 0"),
         ("device", "gpu", "device must be 'cpu', 'auto' or an accelerator"),
-        ("class_weight", "even", "class_weight must be a dict or 'balanced' or None"),
+        (
+            "class_weight",
+            "even",
+            "class_weight must be a dict or a list of items or 'balanced' or None",
+        ),
         ("callbacks", 3, "callbacks must be a list of items or None"),
         ("precision", "half", "precision must be 'auto' or 'float32'"),
         ("activation", "rely", "did you mean 'relu'?"),

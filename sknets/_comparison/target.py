@@ -98,6 +98,8 @@ def _guess_task(values: np.ndarray) -> tuple[str, str]:
                 "classification",
                 f"{values.shape[1]} columns of 0 and 1 (multilabel)",
             )
+        if values.dtype.kind in "OUS":
+            return "classification", f"{values.shape[1]} columns of strings"
         return "regression", f"{values.shape[1]} columns of numbers"
     if values.dtype.kind in "OUSb":
         what = "bools" if values.dtype.kind == "b" else "strings"

@@ -88,10 +88,12 @@ class Moments:
         scikit-learn's rule: a variance within the error of its own computation.
         """
         eps = np.finfo(np.float64 if dtype == torch.float64 else np.float32).eps
-        with np.errstate(over="ignore", invalid="ignore"):
-            variance = self.deviation**2
-            error = self.n * eps * variance + (self.n * self.mean * eps) ** 2
-            return (variance <= error) & np.isfinite(variance)
+        # Squares of numbers that are very large, or small, would not be finite.
+        unit = np.maximum(self.deviation, np.abs(self.mean))
+        unit = np.where(unit > 0, unit, 1.0)
+        variance = (self.deviation / unit) ** 2
+        error = self.n * eps * variance + (self.n * self.mean / unit * eps) ** 2
+        return variance <= error
 
     def scale(self, dtype: torch.dtype) -> np.ndarray:
         """The standard deviation, 1 of a constant column.

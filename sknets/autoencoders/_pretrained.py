@@ -110,6 +110,9 @@ class PretrainedClassifier(Scaled, Classifier):
         if they did.
     x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
         What columns are centred and scaled by, if they are: of all rows.
+    x_range_ : ndarray of shape (2, n_features_in_)
+        The smallest and the largest value of each column, by which
+        ``standardize="auto"`` decides.
     net_ : Net
         The trained skorch net; ``net_.module_`` is the torch module and
         ``net_.history`` has a row an epoch.
@@ -153,6 +156,8 @@ class PretrainedClassifier(Scaled, Classifier):
     >>> bool(classifier.score(X[50:], y[50:]) > 0.85)
     True
     """
+
+    _takes_several: ClassVar[bool] = False
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
 

@@ -174,6 +174,9 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
         Their shares; only if ``conditional``.
     x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
         What columns are centred and scaled by, with ``standardize``.
+    x_range_ : ndarray of shape (2, n_features_in_)
+        The smallest and the largest value of each column, by which
+        ``standardize="auto"`` decides.
     net_ : Net
         The trained skorch net; ``net_.module_`` is the torch module and
         ``net_.history`` has a row an epoch.

@@ -387,6 +387,8 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
     (2, 64)
     """
 
+    _takes_several: ClassVar[bool] = False
+
     _has_loss: ClassVar[bool] = True  # in fine-tuning
 
     hidden_layer_sizes: int | tuple[int, ...] = param(default=(256, 256), at_least=1)

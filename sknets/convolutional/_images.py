@@ -308,7 +308,7 @@ class CNNClassifier(_Convolutional, Classifier):
         1 for signals, 2 for images, 3 for volumes. None tells by the axes of X: rows
         are signals, (n, a, b) are grey images unless one axis is at most 16 and a
         quarter of the other, (n, a, b, c) images, (n, a, b, c, d) volumes.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 7 epochs, or as many as
@@ -322,8 +322,9 @@ class CNNClassifier(_Convolutional, Classifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels; for multilabel y the numbers of its columns.
+    classes_ : ndarray of shape (n_classes,) or list of them
+        The labels; for multilabel y the numbers of its columns; for columns of classes
+        a list of those of each.
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
     sample_shape_ : tuple or None

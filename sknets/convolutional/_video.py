@@ -189,7 +189,7 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
     channel_order : {"auto", "first", "last"}, default="auto"
         Which axis of a frame holds the channels. "auto": the last if it is at most 4
         long, else the first if that is.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 20 epochs, or as many as
@@ -203,8 +203,9 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels; for multilabel y the numbers of its columns.
+    classes_ : ndarray of shape (n_classes,) or list of them
+        The labels; for multilabel y the numbers of its columns; for columns of classes
+        a list of those of each.
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
     image_size_ : tuple of int

@@ -183,7 +183,7 @@ class GraphClassifier(_OnGraphs, Classifier):
     standardize : bool, default=True
         Whether features are centred and scaled by their standard deviation over all
         nodes; columns of nothing but 0 and 1 are left as they are.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the graphs. "auto" are 50 epochs, or as many as
@@ -197,8 +197,9 @@ class GraphClassifier(_OnGraphs, Classifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels; for multilabel y the numbers of its columns.
+    classes_ : ndarray of shape (n_classes,) or list of them
+        The labels; for multilabel y the numbers of its columns; for columns of classes
+        a list of those of each.
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
     n_node_features_ : int

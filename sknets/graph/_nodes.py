@@ -447,6 +447,8 @@ class GNNClassifier(_NodeTask, Classifier):
     True
     """
 
+    _takes_several: ClassVar[bool] = False
+
 
 class GNNRegressor(_NodeTask, Regressor):
     """Graph network that predicts numbers of nodes.

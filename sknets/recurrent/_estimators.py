@@ -150,7 +150,7 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
         How many tokens of a text are read, from its beginning; None means all.
     embedding_size : int, default=64
         Numbers in the vector of a token.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 20 epochs, or as many as
@@ -169,8 +169,9 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels; for multilabel y the numbers of its columns.
+    classes_ : ndarray of shape (n_classes,) or list of them
+        The labels; for multilabel y the numbers of its columns; for columns of classes
+        a list of those of each.
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
     input_kind_ : str

@@ -353,6 +353,8 @@ class RecursiveClassifier(_Recursive, Classifier):
     array(['good', '-', 'bad'], dtype='<U4')
     """
 
+    _takes_several: ClassVar[bool] = False
+
     @with_callbacks
     def fit(
         self,

@@ -333,7 +333,7 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
         How often a token must occur in `fit` to be learned.
     max_length : int or None, default=None
         How many tokens of a text are read, from its beginning; None means all.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     optimizer : {"adam", "adamw", "sgd"}, default="adamw"
         See `sknets._estimator.Estimator`.
@@ -355,8 +355,9 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels; for multilabel y the numbers of its columns.
+    classes_ : ndarray of shape (n_classes,) or list of them
+        The labels; for multilabel y the numbers of its columns; for columns of classes
+        a list of those of each.
     multilabel_ : bool
         Whether y was an indicator matrix of several labels.
     input_kind_ : str
