@@ -121,7 +121,13 @@ class Forecaster(Estimator):
         return self._train_all("_partial_fit", y, X, goes_on=True)
 
     def predict(
-        self, horizon: Any = None, X_future: Any = None, *, y: Any = None, X: Any = None
+        self,
+        horizon: Any = None,
+        X_future: Any = None,
+        *,
+        fh: Any = None,
+        y: Any = None,
+        X: Any = None,
     ) -> Any:
         """Forecast what follows.
 
@@ -135,6 +141,9 @@ class Forecaster(Estimator):
         X_future : array-like of shape (n_steps, n_exogenous), default=None
             The exogenous columns of all steps up to the last one asked for, if `fit`
             had some. By its index a frame may be longer.
+        fh : default=None
+            Another name of ``horizon``, the one that sktime has; a whole number is how
+            many steps, not that step alone.
         y : like that of `fit`, default=None
             The series to go on from, without learning from it; None stands for that of
             `fit`.
@@ -152,11 +161,11 @@ class Forecaster(Estimator):
         NotFittedError
             Before `fit`.
         ValueError
-            For a horizon below 1 or dates that are no steps, for exogenous columns that
-            are missing, of other names or order, or lack a row, for a series too short
-            to read.
+            For a horizon below 1 or dates that are no steps, for both ``horizon`` and
+            ``fh``, for exogenous columns that are missing, of other names or order, or
+            lack a row, for a series too short to read.
         """
-        return self._bands(*self._ask(horizon, X_future, y, X), [0.0])[0]
+        return self._bands(*self._ask(horizon, X_future, fh, y, X), [0.0])[0]
 
     def predict_interval(
         self,
@@ -164,6 +173,7 @@ class Forecaster(Estimator):
         X_future: Any = None,
         *,
         coverage: Any = 0.9,
+        fh: Any = None,
         y: Any = None,
         X: Any = None,
     ) -> Any:
@@ -171,7 +181,7 @@ class Forecaster(Estimator):
 
         Parameters
         ----------
-        horizon, X_future, y, X
+        horizon, X_future, fh, y, X
             As in `predict`; no step beyond the parameter ``horizon``.
         coverage : float or sequence of float, default=0.9
             The share of future values that shall be in between, step by step.
@@ -189,7 +199,7 @@ class Forecaster(Estimator):
             As `predict`; for a step beyond ``horizon``; after a fit without
             ``intervals``.
         """
-        asked = self._ask(horizon, X_future, y, X)
+        asked = self._ask(horizon, X_future, fh, y, X)
         found = {}
         for share in [coverage] if np.ndim(coverage) == 0 else coverage:
             check_share(f"{type(self).__name__}.predict_interval", "coverage", share)
@@ -202,6 +212,7 @@ class Forecaster(Estimator):
         X_future: Any = None,
         *,
         quantiles: Any = (0.1, 0.5, 0.9),
+        fh: Any = None,
         y: Any = None,
         X: Any = None,
     ) -> Any:
@@ -209,7 +220,7 @@ class Forecaster(Estimator):
 
         Parameters
         ----------
-        horizon, X_future, y, X
+        horizon, X_future, fh, y, X
             As in `predict_interval`.
         quantiles : float or sequence of float, default=(0.1, 0.5, 0.9)
             0.5 is the forecast itself, two that add up to 1 are the ends of an
@@ -227,7 +238,7 @@ class Forecaster(Estimator):
         ValueError
             As `predict_interval`.
         """
-        asked = self._ask(horizon, X_future, y, X)
+        asked = self._ask(horizon, X_future, fh, y, X)
         shares = [quantiles] if np.ndim(quantiles) == 0 else list(quantiles)
         for share in shares:
             check_share(f"{type(self).__name__}.predict_quantiles", "quantiles", share)
@@ -487,12 +498,21 @@ class Forecaster(Estimator):
         read_exogenous(self.reader_, X, history, reset=False)
         return history
 
-    def _ask(self, horizon: Any, X_future: Any, y: Any, X: Any) -> tuple[Any, Any, Any]:
+    def _ask(
+        self, horizon: Any, X_future: Any, fh: Any, y: Any, X: Any
+    ) -> tuple[Any, Any, Any]:
         """The series to go on from, the exogenous values to come, and the steps."""
         check_is_fitted(self)
+        owner = type(self).__name__
+        if horizon is not None and fh is not None:
+            raise ValueError(
+                f"{owner}(horizon={horizon!r:.60}, fh={fh!r:.60}): these are two names "
+                "of the same: give one"
+            )
         history = self._start(y, X)
-        horizon = self.horizon_ if horizon is None else horizon
-        steps = read_steps(type(self).__name__, horizon, history.timelines)
+        name, asked = ("horizon", horizon) if fh is None else ("fh", fh)
+        asked = self.horizon_ if asked is None else asked
+        steps = read_steps(owner, asked, history.timelines, name)
         future = read_future(self.reader_, X_future, int(steps.max()), history)
         return history, future, steps
 
