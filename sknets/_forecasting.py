@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from copy import deepcopy
 from dataclasses import asdict, fields
 from typing import Any, ClassVar, Literal, Self
@@ -10,14 +9,18 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import ThreadpoolController
 from torch import nn
 
 from sknets._attempt import AtomicFit
 from sknets._available import available_unless
 from sknets._backtest import Backtest, backtest
 from sknets._engine.callbacks import with_callbacks
-from sknets._engine.device import as_tensor, compute_dtype, resolve_device
+from sknets._engine.device import (
+    as_tensor,
+    compute_dtype,
+    limited_threads,
+    resolve_device,
+)
 from sknets._engine.moments import Moments
 from sknets._estimator import Estimator
 from sknets._inputs.reader import Learned
@@ -374,9 +377,7 @@ class Forecaster(Estimator):
         return Treatment(*(getattr(self, name) for name in names))
 
     def _train_all(self, how: str, y: Any, X: Any, goes_on: bool) -> Any:
-        torch.get_num_threads()  # else torch's first operation would lift the limit
-        limit = _controller().limit(limits=self._n_threads, user_api="openmp")
-        with limit, AtomicFit(self) as attempt:
+        with limited_threads(self._n_threads), AtomicFit(self) as attempt:
             if goes_on and self.__sklearn_is_fitted__():
                 attempt.snapshot()
             getattr(self, how)(y, X)
@@ -503,16 +504,10 @@ class Forecaster(Estimator):
     ) -> tuple[Any, Any, Any]:
         """The series to go on from, the exogenous values to come, and the steps."""
         check_is_fitted(self)
-        owner = type(self).__name__
-        if horizon is not None and fh is not None:
-            raise ValueError(
-                f"{owner}(horizon={horizon!r:.60}, fh={fh!r:.60}): these are two names "
-                "of the same: give one"
-            )
         history = self._start(y, X)
-        name, asked = ("horizon", horizon) if fh is None else ("fh", fh)
-        asked = self.horizon_ if asked is None else asked
-        steps = read_steps(owner, asked, history.timelines, name)
+        if horizon is None and fh is None:
+            horizon = self.horizon_
+        steps = read_steps(type(self).__name__, horizon, history.timelines, fh)
         future = read_future(self.reader_, X_future, int(steps.max()), history)
         return history, future, steps
 
@@ -607,11 +602,6 @@ class Forecaster(Estimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = False
         return tags
-
-
-@functools.cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 __all__ = ["Backtest", "Forecaster"]

@@ -31,9 +31,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from sknets._catalogue import listed
+from sknets._comparison.forecasters import (
+    Autoregression,
+    ExponentialSmoothing,
+    NaiveForecaster,
+)
 from sknets._comparison.graphs import describe_graphs, describe_nodes
 from sknets._comparison.images import describe_images
 from sknets._comparison.sequences import describe_sequences, describe_texts
+from sknets._comparison.series import describe_series
 from sknets._comparison.trees import describe_trees
 from sknets._comparison.videos import describe_videos
 from sknets._inputs.kinds import KINDS, describe, kind_of
@@ -67,6 +73,10 @@ class Candidate:
         Whether a regression target has to be on a unit scale.
     large : callable or None
         What is made instead above `LARGE` rows.
+    needs : str
+        A library of the extra "forecasting" that it is made of.
+    seasonal : bool
+        Whether it is another one's twin where a series has no season.
     """
 
     name: str
@@ -78,6 +88,8 @@ class Candidate:
     multi: bool = True
     scaled_target: bool = False
     large: Callable[[], Any] | None = None
+    needs: str = ""
+    seasonal: bool = False
 
 
 def _kernel_machine(linear: Callable[..., Any]) -> Pipeline:
@@ -270,6 +282,22 @@ TREE_REGRESSORS = (
     Candidate("LinearSVR", LinearSVR, style="leaves", multi=False, scaled_target=True),
 )
 
+FORECASTERS = (
+    Candidate("Naive", NaiveForecaster, style=""),
+    Candidate("Mean", partial(NaiveForecaster, method="mean"), style=""),
+    Candidate("Drift", partial(NaiveForecaster, method="drift"), style=""),
+    Candidate(
+        "SeasonalNaive",
+        partial(NaiveForecaster, method="season"),
+        style="",
+        seasonal=True,
+    ),
+    Candidate("Autoregression", Autoregression, style=""),
+    Candidate(
+        "ExponentialSmoothing", ExponentialSmoothing, style="", needs="statsmodels"
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -296,6 +324,8 @@ class Candidates:
     only_native : bool
         Whether networks that are made for another kind in the first place, and take
         this one too, are left out.
+    n_slow : int
+        How many classical models, the last ones, run after the networks.
     """
 
     classical: dict[str, tuple[Candidate, ...]]
@@ -306,6 +336,7 @@ class Candidates:
     features: tuple[str, ...] = ()
     on_arrays: tuple[str, ...] = ()
     only_native: bool = True
+    n_slow: int = 2
 
 
 # What learns by the features of a network, by task.
@@ -342,6 +373,7 @@ CANDIDATES: dict[str, Candidates] = {
         describe_graphs,
         given_style="structure",
     ),
+    "series": Candidates({"forecasting": FORECASTERS}, describe_series, n_slow=0),
     "sequences": Candidates(
         {"classification": SEQUENCE_CLASSIFIERS, "regression": SEQUENCE_REGRESSORS},
         describe_sequences,

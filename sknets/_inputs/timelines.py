@@ -126,7 +126,7 @@ def steps_after(line: dict[str, Any], index: pd.Index) -> np.ndarray | None:
 
 
 def read_steps(
-    owner: str, horizon: Any, lines: list[dict[str, Any]], name: str = "horizon"
+    owner: str, horizon: Any, lines: list[dict[str, Any]], fh: Any = None
 ) -> np.ndarray:
     """Which steps after the end are asked for, 1 being the first.
 
@@ -137,9 +137,15 @@ def read_steps(
     horizon : int, list of int, or dates
     lines : list of dict
         How the series end.
-    name : str
-        What the horizon is called in errors.
+    fh : like horizon
+        Another name of it: one of both is given.
     """
+    if horizon is not None and fh is not None:
+        raise ValueError(
+            f"{owner}(horizon={horizon!r:.60}, fh={fh!r:.60}): these are two names of "
+            "the same: give one"
+        )
+    name, horizon = ("horizon", horizon) if fh is None else ("fh", fh)
     call = f"{owner}({name}={horizon!r:.60})"
     if isinstance(horizon, Integral) and not isinstance(horizon, bool):
         if horizon < 1:
