@@ -90,7 +90,8 @@ def compare(
         models get TF-IDF weights. Sequences: a list of arrays (steps,) or (steps,
         channels), or an array (n_samples, steps, channels), with at most 16 channels
         and at least four times as many steps (what has more is taken for images);
-        classical models get statistics of each channel. Trees: as `RecursiveClassifier`
+        classical models get statistics of each channel, MiniRocket and 1-NN DTW the
+        steps. Trees: as `RecursiveClassifier`
         takes them; classical models get TF-IDF of the leaves. Videos: as
         `VideoClassifier` takes them; classical models get means and deviations of
         pixels. Graphs: a list of them as

@@ -746,7 +746,7 @@ def test_images_meet_networks_made_for_them_and_flat_classical_models():
     assert on_pixels["family"] == "deep" and on_pixels["parameters"] > 256 * 360
     numbers = choose_models("auto", problem_of(BARS, BAR_WIDTHS * 1.0, "regression"))
     assert {"CNNRegressor", "RBMFeatures + RidgeCV"} <= set(numbers)
-    models = ["cnn", "ridgecv"]
+    models = ["cnn", "ridgecv", "minirocket", "1-nn dtw"]
     numbers = compare(half, widths * 1.5, models=models, cv=2, verbose=0)
     assert numbers.table["r2"].notna().all()
 
@@ -829,15 +829,16 @@ def test_sequences_meet_recurrent_networks_and_their_statistics():
     )
     assert result.kind == "sequences"
     assert "60 sequences of 20 to 28 steps, 1 channel" in result.summary
-    assert {"RNNClassifier", "RandomForestClassifier"} <= set(result.table.index)
+    peers = {"RandomForestClassifier", "MiniRocket", "1-NN DTW"}
+    assert peers | {"RNNClassifier"} <= set(result.table.index)
     assert "CNNClassifier" not in result.table.index
     assert result.table["note"].eq("").all()
     assert result.table.loc["RandomForestClassifier", "accuracy"] > 0.9
     equal = np.array([wave[:20] for wave in waves])[:, :, None]
-    assert {"CNNRegressor", "RNNRegressor", "RidgeCV"} <= set(
+    assert {"CNNRegressor", "RNNRegressor", "RidgeCV", "MiniRocket"} <= set(
         choose_models("auto", problem_of(equal, pace * 1.5))
     )
-    models = ["cnn", "ridgecv"]
+    models = ["cnn", "ridgecv", "minirocket", "1-nn dtw"]
     numbers = compare(equal, pace * 1.5, models=models, cv=2, verbose=0)
     assert numbers.table["r2"].notna().all()
 

@@ -23,7 +23,12 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.linear_model import (
+    LogisticRegression,
+    Ridge,
+    RidgeClassifierCV,
+    RidgeCV,
+)
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -39,9 +44,14 @@ from sknets._comparison.forecasters import (
 from sknets._comparison.graphs import describe_graphs, describe_nodes
 from sknets._comparison.images import describe_images
 from sknets._comparison.sequences import describe_sequences, describe_texts
-from sknets._comparison.series import describe_series
+from sknets._comparison.series import describe_series, season_missing
 from sknets._comparison.trees import describe_trees
 from sknets._comparison.videos import describe_videos
+from sknets._comparison.warping import (
+    NearestWarpedClassifier,
+    NearestWarpedRegressor,
+    warping_takes_long,
+)
 from sknets._inputs.kinds import KINDS, describe, kind_of
 
 # From here on a kernel machine (quadratic in rows) is approximated.
@@ -75,8 +85,8 @@ class Candidate:
         What is made instead above `LARGE` rows.
     needs : str
         A library of the extra "forecasting" that it is made of.
-    seasonal : bool
-        Whether it is another one's twin where a series has no season.
+    left_out : callable or None
+        Says of X and the settings why it is not run unless it is named, or nothing.
     """
 
     name: str
@@ -89,7 +99,7 @@ class Candidate:
     scaled_target: bool = False
     large: Callable[[], Any] | None = None
     needs: str = ""
-    seasonal: bool = False
+    left_out: Callable[[Any, dict[str, Any]], str] | None = None
 
 
 def _kernel_machine(linear: Callable[..., Any]) -> Pipeline:
@@ -211,28 +221,44 @@ VIDEO_REGRESSORS = _for_rows_of(
     TABLE_REGRESSORS,
     ("DummyRegressor", "RidgeCV", "RandomForestRegressor", "SVR"),
 )
-SEQUENCE_CLASSIFIERS = _for_rows_of(
-    "statistics",
-    TABLE_CLASSIFIERS,
-    (
-        "DummyClassifier",
-        "LogisticRegression",
-        "KNeighborsClassifier",
-        "HistGradientBoostingClassifier",
-        "RandomForestClassifier",
-        "SVC",
+# On thousands of shares of kernels a linear model is regularised more or less.
+_ALPHAS = tuple(np.logspace(-3, 3, 10))
+SEQUENCE_CLASSIFIERS = (
+    *_for_rows_of(
+        "statistics",
+        TABLE_CLASSIFIERS,
+        (
+            "DummyClassifier",
+            "LogisticRegression",
+            "KNeighborsClassifier",
+            "HistGradientBoostingClassifier",
+            "RandomForestClassifier",
+            "SVC",
+        ),
+    ),
+    Candidate(
+        "MiniRocket", partial(RidgeClassifierCV, alphas=_ALPHAS), style="kernels"
+    ),
+    Candidate(
+        "1-NN DTW", NearestWarpedClassifier, style="", left_out=warping_takes_long
     ),
 )
-SEQUENCE_REGRESSORS = _for_rows_of(
-    "statistics",
-    TABLE_REGRESSORS,
-    (
-        "DummyRegressor",
-        "RidgeCV",
-        "KNeighborsRegressor",
-        "HistGradientBoostingRegressor",
-        "RandomForestRegressor",
-        "SVR",
+SEQUENCE_REGRESSORS = (
+    *_for_rows_of(
+        "statistics",
+        TABLE_REGRESSORS,
+        (
+            "DummyRegressor",
+            "RidgeCV",
+            "KNeighborsRegressor",
+            "HistGradientBoostingRegressor",
+            "RandomForestRegressor",
+            "SVR",
+        ),
+    ),
+    Candidate("MiniRocket", partial(RidgeCV, alphas=_ALPHAS), style="kernels"),
+    Candidate(
+        "1-NN DTW", NearestWarpedRegressor, style="", left_out=warping_takes_long
     ),
 )
 GRAPH_CLASSIFIERS = _for_rows_of(
@@ -290,7 +316,7 @@ FORECASTERS = (
         "SeasonalNaive",
         partial(NaiveForecaster, method="season"),
         style="",
-        seasonal=True,
+        left_out=season_missing,
     ),
     Candidate("Autoregression", Autoregression, style=""),
     Candidate(
@@ -380,6 +406,7 @@ CANDIDATES: dict[str, Candidates] = {
         given_style="statistics",
         on_arrays=("CNNClassifier", "CNNRegressor"),
         only_native=False,
+        n_slow=1,
     ),
     "videos": Candidates(
         {"classification": VIDEO_CLASSIFIERS, "regression": VIDEO_REGRESSORS},

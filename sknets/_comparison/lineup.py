@@ -34,9 +34,9 @@ from sknets._comparison.images import FlatPixels
 from sknets._comparison.preparation import TEXT_COLUMNS, table_preparation
 from sknets._comparison.problem import Problem
 from sknets._comparison.sequences import SequenceStatistics, tfidf
-from sknets._comparison.series import season_of
 from sknets._comparison.trees import LeafText
 from sknets._comparison.videos import ClipStatistics
+from sknets._comparison.warping import MiniRocket
 
 
 @dataclass
@@ -145,9 +145,8 @@ def _takes_part(name: str, problem: Problem) -> bool:
 
 def _left_out(row: Candidate | None, cls: Any, problem: Problem) -> str:
     """Say why a model is not run unless it is named."""
-    if row is not None and row.seasonal:
-        seen = season_of(problem.X.history, problem.settings["season"])
-        return "" if seen else "no season is seen; season=... gives one"
+    if row is not None and row.left_out is not None:
+        return row.left_out(problem.X, problem.settings)
     if row is not None and row.needs and find_spec(row.needs) is None:
         return _missing(row)
     why = _too_wide(cls, problem)
@@ -318,6 +317,8 @@ def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
         steps = [tfidf(problem.X)]
     elif row.style == "statistics":
         steps = [SequenceStatistics(), StandardScaler()]
+    elif row.style == "kernels":
+        steps = [MiniRocket(), StandardScaler(with_mean=False)]
     elif row.style == "clips":
         steps = [ClipStatistics()]
     elif row.style == "leaves":

@@ -100,6 +100,12 @@ def describe_series(X: Any) -> tuple[list[str], list[str]]:
     return [fact or f"series of {size} values"], []
 
 
+def season_missing(rows: SeriesRows, settings: dict[str, Any]) -> str:
+    """Say why a seasonal forecast is that of another model."""
+    seen = season_of(rows.history, settings["season"])
+    return "" if seen else "no season is seen; season=... gives one"
+
+
 def season_of(history: KnownSeries, season: Any) -> int | None:
     """The season that is given, or that is seen in the whole series."""
     return find_season(history) if season == "auto" else season
@@ -213,5 +219,6 @@ __all__ = [
     "describe_series",
     "forecast_times",
     "rolling_splits",
+    "season_missing",
     "season_of",
 ]
