@@ -110,7 +110,10 @@ def compare(
         list of names and estimators ("auto" may be among them), or a dict of name to
         estimator. A given estimator is used as it is when X holds plain numbers;
         otherwise X is prepared for it as for ours. One that contains a `Pipeline` or
-        a `ColumnTransformer` is always used as it is.
+        a `ColumnTransformer` is always used as it is. Of series it may be anything
+        that has ``fit(series)`` and ``predict(n_steps)``; one that has a parameter
+        ``exogenous`` is given ``predict(n_steps, X_future)`` where there are such
+        columns.
     data : str, default="auto"
         What X is, where it could be taken for something else: "table", "text", "trees",
         "sequences", "images", "videos", "graphs", "nodes" or "series".
