@@ -593,7 +593,7 @@ def test_exogenous_columns_in_cross_validation(dated):
     alone = quick().backtest(y, known, n_origins=2)
     pd.testing.assert_frame_equal(result.table, alone.table)
     for names, sentence in (
-        (["temq"], "y has no column 'temq', it has"),
+        (["temq"], "the series has no column 'temq', it has"),
         (["temp", "holiday", "load"], "no other column that could be forecast"),
     ):
         with pytest.raises(ValueError, match=sentence):
