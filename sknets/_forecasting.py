@@ -30,6 +30,7 @@ from sknets._inputs.timelines import read_steps, steps_after
 from sknets._inputs.windows import (
     Treatment,
     Windows,
+    check_lengths,
     check_values,
     cut_windows,
     moments,
@@ -412,17 +413,7 @@ class Forecaster(Estimator):
 
     def _check_history(self, history: KnownSeries, more: int = 0) -> None:
         """Refuse what this treatment cannot go on from; ``more`` is there to learn."""
-        treatment = self.treatment_
-        need = treatment.length + more
-        check_values(type(self).__name__, history, treatment.transformation)
-        for i, values in enumerate(history.values):
-            if len(values) < need:
-                raise ValueError(
-                    f"{type(self).__name__}: {history.name(i)} has {len(values)} "
-                    f"values, but a window of {treatment.window} with difference="
-                    f"{treatment.difference!r} needs at least {need}: give more of it "
-                    "or a smaller window"
-                )
+        check_lengths(type(self).__name__, history, self.treatment_, more)
 
     def _windows(self, history: KnownSeries, reset: bool | None) -> Windows:
         treatment, exogenous = self.treatment_, history.exogenous

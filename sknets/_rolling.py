@@ -264,8 +264,10 @@ def _trial(
     part = history.only(rows, [len(history.values[i]) - n_held_out for i in rows])
     model = twin(estimator, treatment, number)
     epochs = math.ceil(_STEPS * model.batch_size / sum(map(len, part.values)))
+    if model.max_epochs != "auto":  # which is longer
+        epochs = min(epochs, model.max_epochs)
     try:
-        model.set_params(max_epochs=min(epochs, model.max_epochs))._fit(part)
+        model.set_params(max_epochs=epochs)._fit(part)
     except DivergenceError:
         return None
     return _errors(model, history, n_held_out)
