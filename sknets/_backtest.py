@@ -61,9 +61,14 @@ def backtest(
     read_exogenous(reader.reader_, X, history, reset=True)
     h = estimator.horizon if horizon is None else horizon
     lengths = np.array([len(v) for v in history.values])
-    back = _origins(
-        f"{owner}.backtest", int(lengths.min()), h, n_origins, step, initial, refit
-    )
+    call, n = f"{owner}.backtest", int(lengths.min())
+    back = origins(call, n, h, n_origins, step, initial)
+    if n - back[0] < (2 * h if refit else n / 2):
+        warn(
+            f"{call}: the first origin has only {n - back[0]} of {n} values before it: "
+            "give initial, fewer origins, a smaller step, "
+            + ("or a smaller horizon" if refit else "or refit=True"),
+        )
     names = [history.index(i) for i in range(len(history))]
     rows, levels = list(range(len(history))), [0.0]
     if coverage is not None:
@@ -98,10 +103,20 @@ def backtest(
     return Backtest(table, metrics, by_step)
 
 
-def _origins(
-    call: str, n: int, h: Any, n_origins: Any, step: Any, initial: Any, refit: bool
+def origins(
+    call: str, n: int, h: Any, n_origins: Any, step: Any = None, initial: Any = None
 ) -> list[int]:
-    """How many values before the end each origin is, the first one first."""
+    """How many values before the end each origin is, the first one first.
+
+    Parameters
+    ----------
+    call : str
+        What errors begin with.
+    n, h : int
+        Values there are, and steps to forecast.
+    n_origins, step, initial
+        As in `Forecaster.backtest`.
+    """
     given = {"horizon": h, "n_origins": n_origins, "step": step, "initial": initial}
     for name, value in given.items():
         if value is not None and (not isinstance(value, Integral) or value < 1):
@@ -122,12 +137,6 @@ def _origins(
         raise ValueError(
             f"{call}: {n} values are too few for {n_origins} origins with {h} steps "
             "after each: ask for fewer, or a smaller horizon"
-        )
-    if n - first < (2 * h if refit else n / 2):
-        warn(
-            f"{call}: the first origin has only {n - first} of {n} values before it: "
-            "give initial, fewer origins, a smaller step, "
-            + ("or a smaller horizon" if refit else "or refit=True"),
         )
     return [first - i * step for i in range(n_origins) if first - i * step >= h]
 
@@ -172,4 +181,4 @@ def _metrics(table: pd.DataFrame, naive: np.ndarray) -> pd.Series:
     return pd.Series(found)
 
 
-__all__ = ["Backtest", "backtest"]
+__all__ = ["Backtest", "backtest", "origins"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from copy import deepcopy
 from dataclasses import asdict, fields
 from typing import Any, ClassVar, Literal, Self
@@ -10,14 +9,18 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import ThreadpoolController
 from torch import nn
 
 from sknets._attempt import AtomicFit
 from sknets._available import available_unless
 from sknets._backtest import Backtest, backtest
 from sknets._engine.callbacks import with_callbacks
-from sknets._engine.device import as_tensor, compute_dtype, resolve_device
+from sknets._engine.device import (
+    as_tensor,
+    compute_dtype,
+    limited_threads,
+    resolve_device,
+)
 from sknets._engine.moments import Moments
 from sknets._estimator import Estimator
 from sknets._inputs.reader import Learned
@@ -27,6 +30,7 @@ from sknets._inputs.timelines import read_steps, steps_after
 from sknets._inputs.windows import (
     Treatment,
     Windows,
+    check_lengths,
     check_values,
     cut_windows,
     moments,
@@ -121,7 +125,13 @@ class Forecaster(Estimator):
         return self._train_all("_partial_fit", y, X, goes_on=True)
 
     def predict(
-        self, horizon: Any = None, X_future: Any = None, *, y: Any = None, X: Any = None
+        self,
+        horizon: Any = None,
+        X_future: Any = None,
+        *,
+        fh: Any = None,
+        y: Any = None,
+        X: Any = None,
     ) -> Any:
         """Forecast what follows.
 
@@ -135,6 +145,9 @@ class Forecaster(Estimator):
         X_future : array-like of shape (n_steps, n_exogenous), default=None
             The exogenous columns of all steps up to the last one asked for, if `fit`
             had some. By its index a frame may be longer.
+        fh : default=None
+            Another name of ``horizon``, the one that sktime has; a whole number is how
+            many steps, not that step alone.
         y : like that of `fit`, default=None
             The series to go on from, without learning from it; None stands for that of
             `fit`.
@@ -152,11 +165,11 @@ class Forecaster(Estimator):
         NotFittedError
             Before `fit`.
         ValueError
-            For a horizon below 1 or dates that are no steps, for exogenous columns that
-            are missing, of other names or order, or lack a row, for a series too short
-            to read.
+            For a horizon below 1 or dates that are no steps, for both ``horizon`` and
+            ``fh``, for exogenous columns that are missing, of other names or order, or
+            lack a row, for a series too short to read.
         """
-        return self._bands(*self._ask(horizon, X_future, y, X), [0.0])[0]
+        return self._bands(*self._ask(horizon, X_future, fh, y, X), [0.0])[0]
 
     def predict_interval(
         self,
@@ -164,6 +177,7 @@ class Forecaster(Estimator):
         X_future: Any = None,
         *,
         coverage: Any = 0.9,
+        fh: Any = None,
         y: Any = None,
         X: Any = None,
     ) -> Any:
@@ -171,7 +185,7 @@ class Forecaster(Estimator):
 
         Parameters
         ----------
-        horizon, X_future, y, X
+        horizon, X_future, fh, y, X
             As in `predict`; no step beyond the parameter ``horizon``.
         coverage : float or sequence of float, default=0.9
             The share of future values that shall be in between, step by step.
@@ -189,7 +203,7 @@ class Forecaster(Estimator):
             As `predict`; for a step beyond ``horizon``; after a fit without
             ``intervals``.
         """
-        asked = self._ask(horizon, X_future, y, X)
+        asked = self._ask(horizon, X_future, fh, y, X)
         found = {}
         for share in [coverage] if np.ndim(coverage) == 0 else coverage:
             check_share(f"{type(self).__name__}.predict_interval", "coverage", share)
@@ -202,6 +216,7 @@ class Forecaster(Estimator):
         X_future: Any = None,
         *,
         quantiles: Any = (0.1, 0.5, 0.9),
+        fh: Any = None,
         y: Any = None,
         X: Any = None,
     ) -> Any:
@@ -209,7 +224,7 @@ class Forecaster(Estimator):
 
         Parameters
         ----------
-        horizon, X_future, y, X
+        horizon, X_future, fh, y, X
             As in `predict_interval`.
         quantiles : float or sequence of float, default=(0.1, 0.5, 0.9)
             0.5 is the forecast itself, two that add up to 1 are the ends of an
@@ -227,7 +242,7 @@ class Forecaster(Estimator):
         ValueError
             As `predict_interval`.
         """
-        asked = self._ask(horizon, X_future, y, X)
+        asked = self._ask(horizon, X_future, fh, y, X)
         shares = [quantiles] if np.ndim(quantiles) == 0 else list(quantiles)
         for share in shares:
             check_share(f"{type(self).__name__}.predict_quantiles", "quantiles", share)
@@ -363,9 +378,7 @@ class Forecaster(Estimator):
         return Treatment(*(getattr(self, name) for name in names))
 
     def _train_all(self, how: str, y: Any, X: Any, goes_on: bool) -> Any:
-        torch.get_num_threads()  # else torch's first operation would lift the limit
-        limit = _controller().limit(limits=self._n_threads, user_api="openmp")
-        with limit, AtomicFit(self) as attempt:
+        with limited_threads(self._n_threads), AtomicFit(self) as attempt:
             if goes_on and self.__sklearn_is_fitted__():
                 attempt.snapshot()
             getattr(self, how)(y, X)
@@ -400,17 +413,7 @@ class Forecaster(Estimator):
 
     def _check_history(self, history: KnownSeries, more: int = 0) -> None:
         """Refuse what this treatment cannot go on from; ``more`` is there to learn."""
-        treatment = self.treatment_
-        need = treatment.length + more
-        check_values(type(self).__name__, history, treatment.transformation)
-        for i, values in enumerate(history.values):
-            if len(values) < need:
-                raise ValueError(
-                    f"{type(self).__name__}: {history.name(i)} has {len(values)} "
-                    f"values, but a window of {treatment.window} with difference="
-                    f"{treatment.difference!r} needs at least {need}: give more of it "
-                    "or a smaller window"
-                )
+        check_lengths(type(self).__name__, history, self.treatment_, more)
 
     def _windows(self, history: KnownSeries, reset: bool | None) -> Windows:
         treatment, exogenous = self.treatment_, history.exogenous
@@ -487,12 +490,15 @@ class Forecaster(Estimator):
         read_exogenous(self.reader_, X, history, reset=False)
         return history
 
-    def _ask(self, horizon: Any, X_future: Any, y: Any, X: Any) -> tuple[Any, Any, Any]:
+    def _ask(
+        self, horizon: Any, X_future: Any, fh: Any, y: Any, X: Any
+    ) -> tuple[Any, Any, Any]:
         """The series to go on from, the exogenous values to come, and the steps."""
         check_is_fitted(self)
         history = self._start(y, X)
-        horizon = self.horizon_ if horizon is None else horizon
-        steps = read_steps(type(self).__name__, horizon, history.timelines)
+        if horizon is None and fh is None:
+            horizon = self.horizon_
+        steps = read_steps(type(self).__name__, horizon, history.timelines, fh)
         future = read_future(self.reader_, X_future, int(steps.max()), history)
         return history, future, steps
 
@@ -586,11 +592,6 @@ class Forecaster(Estimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.target_tags.required = False
         return tags
-
-
-@functools.cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 __all__ = ["Backtest", "Forecaster"]

@@ -189,7 +189,7 @@ def _refuse(estimator: Any, history: KnownSeries, what: str) -> None:
 def _treatments(estimator: Any, history: KnownSeries) -> list[Treatment]:
     """Every treatment that the parameters leave open."""
     if (season := estimator.season) == "auto":
-        season = _season(history)
+        season = find_season(history)
     shortest = min(map(len, history.values))
     if (window := estimator.window) == "auto":
         window = max(1, min(max(_WINDOW, 2 * (season or 0)), shortest // 5))
@@ -220,7 +220,7 @@ def _treatments(estimator: Any, history: KnownSeries) -> list[Treatment]:
     ]
 
 
-def _season(history: KnownSeries) -> int | None:
+def find_season(history: KnownSeries) -> int | None:
     """The lag of the highest peak of the autocorrelation of the differenced series.
 
     Only a proposal: whether it is made use of, the held-out part decides.
@@ -264,25 +264,35 @@ def _trial(
     part = history.only(rows, [len(history.values[i]) - n_held_out for i in rows])
     model = twin(estimator, treatment, number)
     epochs = math.ceil(_STEPS * model.batch_size / sum(map(len, part.values)))
+    if model.max_epochs != "auto":  # which is longer
+        epochs = min(epochs, model.max_epochs)
     try:
-        model.set_params(max_epochs=min(epochs, model.max_epochs))._fit(part)
+        model.set_params(max_epochs=epochs)._fit(part)
     except DivergenceError:
         return None
     return _errors(model, history, n_held_out)
 
 
 def twin(estimator: Any, treatment: Treatment, number: int) -> Any:
-    """The estimator with everything chosen, and a seed of its own."""
+    """The estimator with everything chosen, and a seed of its own.
+
+    Of its callbacks it keeps those that have ``for_trials``, such as a time limit.
+    """
+    kept = [each for each in estimator.callbacks or () if _is_for_trials(each)]
     twin = type(estimator)(**estimator.get_params(deep=False))
     return twin.set_params(
         **asdict(treatment),
         n_ensemble=1,
         intervals=False,
-        callbacks=None,
+        callbacks=kept or None,
         checkpoint=None,
         verbose=0,
         random_state=_seed(estimator.random_state) + number,
     )
+
+
+def _is_for_trials(callback: Any) -> bool:
+    return bool(getattr(callback, "for_trials", False))
 
 
 def _seed(random_state: Any) -> int:
@@ -367,4 +377,12 @@ def _quantiles(errors: np.ndarray, coverage: float) -> np.ndarray:
     return np.maximum.accumulate(widths, axis=0)
 
 
-__all__ = ["Trial", "check_share", "choose", "interval_widths", "select", "twin"]
+__all__ = [
+    "Trial",
+    "check_share",
+    "choose",
+    "find_season",
+    "interval_widths",
+    "select",
+    "twin",
+]

@@ -6,9 +6,8 @@ import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.utils import check_random_state
@@ -55,7 +54,7 @@ def all_estimators(
 
 def compare(
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     models: Any = "auto",
     data: str = "auto",
@@ -68,6 +67,9 @@ def compare(
     groups: Any = None,
     device: str = "cpu",
     verbose: int = 1,
+    horizon: int | None = None,
+    season: int | Literal["auto"] | None = "auto",
+    exogenous: list[Any] | None = None,
 ) -> Comparison:
     """Cross-validate deep and classical models on the same folds and rank them.
 
@@ -77,7 +79,7 @@ def compare(
 
     Parameters
     ----------
-    X : table, text, trees, sequences, images, videos, graphs or nodes
+    X : table, text, trees, sequences, images, videos, graphs, nodes or series
         Table: pandas or polars DataFrame, array, sparse matrix or list of rows. Columns
         may hold numbers, strings, dates, free text and missing values; columns that are
         constant or only name the rows (ids) are left out, and `notes` says which.
@@ -88,35 +90,48 @@ def compare(
         models get TF-IDF weights. Sequences: a list of arrays (steps,) or (steps,
         channels), or an array (n_samples, steps, channels), with at most 16 channels
         and at least four times as many steps (what has more is taken for images);
-        classical models get statistics of each channel. Trees: as `RecursiveClassifier`
+        classical models get statistics of each channel, MiniRocket and 1-NN DTW the
+        steps. Trees: as `RecursiveClassifier`
         takes them; classical models get TF-IDF of the leaves. Videos: as
         `VideoClassifier` takes them; classical models get means and deviations of
         pixels. Graphs: a list of them as
         `GraphClassifier` takes it (but not of plain arrays); classical models get
         counts of nodes and edges, degrees, and sums of the features of nodes. Nodes of
         one graph: what `graph_nodes` returns; classical models get the features of a
-        node and the mean of its neighbours'.
+        node and the mean of its neighbours'. Series, to be forecast from their own
+        past: numbers in the order of time as `RNNForecaster` takes them; without y, one
+        axis of numbers or a DataFrame indexed by dates is one, other arrays and panels
+        are by ``data="series"``. Forecasts are from rolling origins, see ``cv``.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         Classes, numbers, several numbers, or 0/1 columns (multilabel). No missing
-        values.
+        values. None of series.
     models : "auto", list or dict, default="auto"
         "auto": the networks made for this kind of data and their classical peers. A
         list of names and estimators ("auto" may be among them), or a dict of name to
         estimator. A given estimator is used as it is when X holds plain numbers;
         otherwise X is prepared for it as for ours. One that contains a `Pipeline` or
-        a `ColumnTransformer` is always used as it is.
+        a `ColumnTransformer` is always used as it is. Of series it may be anything
+        that has ``fit(series)`` and ``predict(n_steps)``; one that has a parameter
+        ``exogenous`` is given ``predict(n_steps, X_future)`` where there are such
+        columns.
     data : str, default="auto"
         What X is, where it could be taken for something else: "table", "text", "trees",
-        "sequences", "images", "videos", "graphs" or "nodes".
-    task : {"auto", "classification", "regression"}, default="auto"
+        "sequences", "images", "videos", "graphs", "nodes" or "series".
+    task : {"auto", "classification", "regression", "forecasting"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes.
     cv : int, splitter or iterable of (train, test), default=5
-        A number of folds is shuffled and, for classes, stratified.
+        A number of folds is shuffled and, for classes, stratified. Of series it is the
+        number of origins, those of `RNNForecaster.backtest`: every model learns from
+        all that came before each and forecasts what followed. Pairs and splitters, such
+        as `TimeSeriesSplit`, must give values and those that follow them.
     scoring : str, callable, list or dict, default=None
         Scores as in scikit-learn, the first being the main one. None: accuracy
         (balanced accuracy if one class holds over 80 % of the rows), balanced accuracy,
         macro F1, ROC AUC and log loss; micro F1, macro F1 and exact match for
-        multilabel; R², RMSE and MAE for regression.
+        multilabel; R², RMSE and MAE for regression; of forecasts "mase" (the mean
+        absolute error in units of that of taking each value learned from for the next),
+        "rmse", "mae" and "smape" (0 to 200), means over steps, channels and series, of
+        which the lower is the better. A callable gets the series that followed.
     n_jobs : int, default=None
         Folds run at once, in processes. Scores do not depend on it.
     time_limit : float, default=None
@@ -132,6 +147,14 @@ def compare(
         Where this library's networks train.
     verbose : int, default=1
         0 is silent; 1 shows what was guessed and live progress.
+    horizon : int, default=None
+        Of series, the steps to forecast from each origin; None is 12.
+    season : int, "auto" or None, default="auto"
+        Of series, the steps of a season, for all models that are named. "auto" lets
+        each see it in what it learns from; None rules it out.
+    exogenous : list, default=None
+        Names (of arrays, positions) of columns of a series that are not forecast but
+        known ahead, as for `RNNForecaster`. `Autoregression` and ours use them.
 
     Returns
     -------
@@ -148,7 +171,8 @@ def compare(
     -----
     `p_value` is that of Nadeau and Bengio's corrected resampled t-test of a model's
     main score against the best one's: a small one says that the gap is more than the
-    noise of the splits. It is not corrected for the number of models.
+    noise of the splits. It is not corrected for the number of models. Of rolling
+    origins it is an approximation, as their errors follow each other.
 
     References
     ----------
@@ -166,6 +190,16 @@ def compare(
     'LogisticRegression'
     >>> result.best_.predict(X[:3])
     array([0, 0, 0])
+
+    A series is forecast:
+
+    >>> import numpy as np
+    >>> t = np.arange(120)
+    >>> y = t / 10 + 5 * np.sin(2 * np.pi * t / 12)
+    >>> names = ["Naive", "SeasonalNaive"]
+    >>> result = compare(y, horizon=6, models=names, verbose=0)
+    >>> result.best_name_, result.predict(24).shape
+    ('SeasonalNaive', (24,))
     """
     begin = time.monotonic()
     _check_run(n_jobs, time_limit)
@@ -180,6 +214,9 @@ def compare(
         groups=groups,
         seed=seed,
         device=device,
+        horizon=horizon,
+        season=season,
+        exogenous=exogenous,
     )
     entries = choose_models(models, problem)
     deadline = None if time_limit is None else begin + time_limit
@@ -196,6 +233,7 @@ def compare(
         summary="; ".join(problem.facts),
         notes=problem.notes,
         interrupted=run.interrupted,
+        lower_is_better=problem.sign < 0,
         _X=X,
         _y=problem.y,
     )
@@ -242,6 +280,8 @@ class Comparison:
         What was done to the data and to the folds.
     interrupted : bool
         Whether Ctrl-C stopped it.
+    lower_is_better : bool
+        Whether the main score is an error.
 
     Examples
     --------
@@ -261,8 +301,9 @@ class Comparison:
     summary: str
     notes: list[str]
     interrupted: bool
+    lower_is_better: bool
     _X: Any = field(repr=False)
-    _y: np.ndarray = field(repr=False)
+    _y: Any = field(repr=False)
 
     @property
     def main_score(self) -> str:
@@ -290,19 +331,22 @@ class Comparison:
     @cached_property
     def best_(self) -> Any:
         """The best model, refitted on all the data on first use."""
-        return clone(self.models[self.best_name_]).fit(self._X, self._y)
+        given = (self._X,) if self._y is None else (self._X, self._y)
+        return clone(self.models[self.best_name_]).fit(*given)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Any:
         """Predict with the best model, refitted on all the data on first use.
 
         Parameters
         ----------
         X : table, text, trees, sequences, images, videos, graphs or nodes
-            As given to `compare`.
+            As given to `compare`. Of series instead what `RNNForecaster.predict` is
+            asked for: how many steps, which ones, or dates (with exogenous columns,
+            ask ``best_``).
 
         Returns
         -------
-        ndarray
+        ndarray, or of series what they came in
         """
         return self.best_.predict(X)
 

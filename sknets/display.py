@@ -57,7 +57,7 @@ class LeaderboardDisplay:
     A dot is a fold's score, a marker with its bar the mean ± standard deviation. A
     filled marker is a model whose gap to the best may be noise of the splits, a hollow
     one is worse, a grey one was not tested; a triangle is a model with folds missing.
-    Scores far below the others are arrows at the left edge.
+    Scores far worse than the others are arrows at the edge.
 
     Parameters
     ----------
@@ -67,6 +67,8 @@ class LeaderboardDisplay:
         Model name to its scores, fold by fold.
     title : str
         Text above.
+    lower_is_better : bool
+        Whether the scores are errors.
 
     Attributes
     ----------
@@ -86,6 +88,7 @@ class LeaderboardDisplay:
     table: pd.DataFrame
     folds: dict[str, np.ndarray]
     title: str = ""
+    lower_is_better: bool = False
 
     @classmethod
     def from_comparison(cls, comparison: Any) -> LeaderboardDisplay:
@@ -94,7 +97,8 @@ class LeaderboardDisplay:
         by_model = comparison.scores[main].groupby(level="model", sort=False)
         folds = {str(name): scores.to_numpy() for name, scores in by_model}
         size = comparison.summary.partition(" (")[0].partition(";")[0]
-        return cls(comparison.table, folds, f"{comparison.task.capitalize()}, {size}")
+        title = f"{comparison.task.capitalize()}, {size}"
+        return cls(comparison.table, folds, title, comparison.lower_is_better)
 
     def plot(self, ax: Any = None) -> LeaderboardDisplay:
         """Draw on `ax`, or on a figure of its own.
@@ -127,11 +131,12 @@ class LeaderboardDisplay:
         ax.set_xlim(low, high)
         self._write_beside(-0.85, "mean ± std", "fit", color="0.4")
         for row, name in enumerate(shown.index):
-            self._draw_row(ax, row, str(name), shown.loc[name], main, low)
+            self._draw_row(ax, row, str(name), shown.loc[name], main, (low, high))
         ax.set_yticks(range(len(shown)), [str(name) for name in shown.index])
         ax.get_yticklabels()[0].set_fontweight("bold")
         ax.set_ylim(len(shown) - 0.4, -0.6)
-        ax.set_xlabel(f"{main} (higher is better)")
+        better = "lower" if self.lower_is_better else "higher"
+        ax.set_xlabel(f"{main} ({better} is better)")
         ax.set_title(self.title, loc="left", fontsize=11, pad=18)
         ax.grid(axis="x", color="0.9", linewidth=0.8)
         ax.set_axisbelow(True)
@@ -144,17 +149,24 @@ class LeaderboardDisplay:
     def _limits(self, shown: pd.DataFrame, main: str) -> tuple[float, float]:
         """Return the ends of the axis: far worse models do not squeeze the others."""
         means = shown[main]
+        sign = -1 if self.lower_is_better else 1
         contenders = means[shown["family"] != "baseline"]
         usual = float(np.median(contenders if len(contenders) else means))
         spread = float(np.nan_to_num(shown[f"{main}_std"].iloc[0]))
-        near = 4 * max(float(means.iloc[0]) - usual, spread)
-        close = (means >= usual - near) | (near == 0) | (len(shown) < 3)
+        near = 4 * max(sign * (float(means.iloc[0]) - usual), spread)
+        close = (sign * (usual - means) <= near) | (near == 0) | (len(shown) < 3)
         every = np.concatenate([self.folds[str(name)] for name in means.index[close]])
         margin = 0.05 * float(np.ptp(every)) or 0.01
         return every.min() - margin, every.max() + margin
 
     def _draw_row(
-        self, ax: Any, row: int, name: str, figures: pd.Series, main: str, low: float
+        self,
+        ax: Any,
+        row: int,
+        name: str,
+        figures: pd.Series,
+        main: str,
+        limits: tuple[float, float],
     ) -> None:
         color = COLORS[figures["family"]]
         mean, std = float(figures[main]), float(figures[f"{main}_std"])
@@ -163,9 +175,12 @@ class LeaderboardDisplay:
         if row == 0:
             ax.axhspan(-0.45, 0.45, color=color, alpha=0.08, linewidth=0)
             ax.axvline(mean, color=color, alpha=0.35, linewidth=1, linestyle=":")
-        if mean < low:
+        if not limits[0] <= mean <= limits[1]:
+            at, text = (0.01, f"◂ {mean:.3g}"), "left"
+            if mean > limits[1]:
+                at, text = (0.99, f"{mean:.3g} ▸"), "right"
             ax.text(
-                0.01, row, f"◂ {mean:.3g}", transform=beside, color=color, va="center"
+                at[0], row, at[1], transform=beside, color=color, va="center", ha=text
             )
         else:
             folds = self.folds[name]

@@ -829,15 +829,16 @@ def test_sequences_meet_recurrent_networks_and_their_statistics():
     )
     assert result.kind == "sequences"
     assert "60 sequences of 20 to 28 steps, 1 channel" in result.summary
-    assert {"RNNClassifier", "RandomForestClassifier"} <= set(result.table.index)
+    peers = {"RandomForestClassifier", "MiniRocket", "1-NN DTW"}
+    assert peers | {"RNNClassifier"} <= set(result.table.index)
     assert "CNNClassifier" not in result.table.index
     assert result.table["note"].eq("").all()
     assert result.table.loc["RandomForestClassifier", "accuracy"] > 0.9
     equal = np.array([wave[:20] for wave in waves])[:, :, None]
-    assert {"CNNRegressor", "RNNRegressor", "RidgeCV"} <= set(
+    assert {"CNNRegressor", "RNNRegressor", "RidgeCV", "MiniRocket"} <= set(
         choose_models("auto", problem_of(equal, pace * 1.5))
     )
-    models = ["cnn", "ridgecv"]
+    models = ["cnn", "ridgecv", "minirocket", "1-nn dtw"]
     numbers = compare(equal, pace * 1.5, models=models, cv=2, verbose=0)
     assert numbers.table["r2"].notna().all()
 
@@ -1035,7 +1036,8 @@ WRONG = [
         r"do not tell which axis holds the channels",
     ),
     ({"X": [*np.ones((5, 4, 4)), np.ones((4, 4, 3))]}, r"X\[5\] has shape"),
-    ({"X": [1] * 6}, r"X must be .*, a table .*, got a list of int"),
+    ({"X": [1] * 6}, r"X is a series, numbers by time, and y is given: leave y out"),
+    ({"X": [{1}] * 6}, r"X must be .*, a table .*, got a list of set"),
     ({"X": ["a", *"bcde", None]}, r"X\[5\] must be a text .*, got None; make it ''"),
     ({"X": [*np.ones((5, 9)), np.ones(0)]}, r"X\[5\] is an empty sequence"),
     ({"data": "pictures"}, r"data must be one of 'auto', 'trees', 'text', 'table'"),
@@ -1055,7 +1057,7 @@ WRONG = [
     ({"cv": 1}, r"cv must be at least 2"),
     ({"cv": 7}, r"at most the number of rows, 6"),
     ({"cv": "five"}, r"cv must be a number of folds, a splitter, or"),
-    ({"task": "guess"}, r"task must be 'auto', 'classification' or 'regression'"),
+    ({"task": "guess"}, r"task must be 'auto', 'classification', 'regression' or"),
     ({"models": ["RandomForst"]}, r"no such model .* did you mean RandomForest"),
     ({"models": []}, r"models must name at least one"),
     ({"models": 3}, r"models must be 'auto', a list of names and estimators"),

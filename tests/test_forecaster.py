@@ -442,6 +442,8 @@ def test_a_wrong_series_is_one_sentence(y, message):
         ({"horizon": 0}, "horizon must be at least 1"),
         ({"horizon": [0, 1]}, "each step must be at least 1"),
         ({"horizon": 2.5}, "a number of steps, a list of steps or of dates"),
+        ({"fh": 0}, r"\(fh=0\): fh must be at least 1"),
+        ({"horizon": 3, "fh": [1, 2]}, r"horizon=3, fh=\[1, 2\]\): .* give one"),
         ({"X_future": np.ones((4, 1))}, "fit had no exogenous columns"),
         ({"y": wave(5)}, "y has 5 values"),
         ({"y": np.ones((90, 2))}, "y has 2 channels, but fit had 1"),
@@ -591,7 +593,7 @@ def test_exogenous_columns_in_cross_validation(dated):
     alone = quick().backtest(y, known, n_origins=2)
     pd.testing.assert_frame_equal(result.table, alone.table)
     for names, sentence in (
-        (["temq"], "y has no column 'temq', it has"),
+        (["temq"], "the series has no column 'temq', it has"),
         (["temp", "holiday", "load"], "no other column that could be forecast"),
     ):
         with pytest.raises(ValueError, match=sentence):
@@ -616,6 +618,12 @@ def test_the_horizon_may_be_dates():
         np.testing.assert_array_equal(found, expected)
     lower, upper = rnn.predict_interval(MONTHS[[80, 83]])
     assert lower.index.equals(upper.index) and lower.index.equals(expected.index)
+    for fh in (2, [1, 4], np.array([4]), MONTHS[[80, 83]]):
+        pd.testing.assert_series_equal(rnn.predict(fh=fh), rnn.predict(fh))
+    lower, upper = rnn.predict_interval(fh=[1, 4], coverage=0.8)
+    assert (lower < expected).all() and (expected < upper).all()
+    (middle,) = rnn.predict_quantiles(fh=[1, 4], quantiles=[0.5]).values()
+    pd.testing.assert_series_equal(middle, expected)
     for asked in (MONTHS[[79, 80]], ["2021-09-17"], months[[80]]):
         with pytest.raises(ValueError, match="the dates of y end at 2021-08-01"):
             rnn.predict(asked)

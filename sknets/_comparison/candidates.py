@@ -23,7 +23,12 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.linear_model import (
+    LogisticRegression,
+    Ridge,
+    RidgeClassifierCV,
+    RidgeCV,
+)
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -31,11 +36,22 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from sknets._catalogue import listed
+from sknets._comparison.forecasters import (
+    Autoregression,
+    ExponentialSmoothing,
+    NaiveForecaster,
+)
 from sknets._comparison.graphs import describe_graphs, describe_nodes
 from sknets._comparison.images import describe_images
 from sknets._comparison.sequences import describe_sequences, describe_texts
+from sknets._comparison.series import describe_series, season_missing
 from sknets._comparison.trees import describe_trees
 from sknets._comparison.videos import describe_videos
+from sknets._comparison.warping import (
+    NearestWarpedClassifier,
+    NearestWarpedRegressor,
+    warping_takes_long,
+)
 from sknets._inputs.kinds import KINDS, describe, kind_of
 
 # From here on a kernel machine (quadratic in rows) is approximated.
@@ -67,6 +83,10 @@ class Candidate:
         Whether a regression target has to be on a unit scale.
     large : callable or None
         What is made instead above `LARGE` rows.
+    needs : str
+        A library of the extra "forecasting" that it is made of.
+    left_out : callable or None
+        Says of X and the settings why it is not run unless it is named, or nothing.
     """
 
     name: str
@@ -78,6 +98,8 @@ class Candidate:
     multi: bool = True
     scaled_target: bool = False
     large: Callable[[], Any] | None = None
+    needs: str = ""
+    left_out: Callable[[Any, dict[str, Any]], str] | None = None
 
 
 def _kernel_machine(linear: Callable[..., Any]) -> Pipeline:
@@ -199,28 +221,44 @@ VIDEO_REGRESSORS = _for_rows_of(
     TABLE_REGRESSORS,
     ("DummyRegressor", "RidgeCV", "RandomForestRegressor", "SVR"),
 )
-SEQUENCE_CLASSIFIERS = _for_rows_of(
-    "statistics",
-    TABLE_CLASSIFIERS,
-    (
-        "DummyClassifier",
-        "LogisticRegression",
-        "KNeighborsClassifier",
-        "HistGradientBoostingClassifier",
-        "RandomForestClassifier",
-        "SVC",
+# On thousands of shares of kernels a linear model is regularised more or less.
+_ALPHAS = tuple(np.logspace(-3, 3, 10))
+SEQUENCE_CLASSIFIERS = (
+    *_for_rows_of(
+        "statistics",
+        TABLE_CLASSIFIERS,
+        (
+            "DummyClassifier",
+            "LogisticRegression",
+            "KNeighborsClassifier",
+            "HistGradientBoostingClassifier",
+            "RandomForestClassifier",
+            "SVC",
+        ),
+    ),
+    Candidate(
+        "MiniRocket", partial(RidgeClassifierCV, alphas=_ALPHAS), style="kernels"
+    ),
+    Candidate(
+        "1-NN DTW", NearestWarpedClassifier, style="", left_out=warping_takes_long
     ),
 )
-SEQUENCE_REGRESSORS = _for_rows_of(
-    "statistics",
-    TABLE_REGRESSORS,
-    (
-        "DummyRegressor",
-        "RidgeCV",
-        "KNeighborsRegressor",
-        "HistGradientBoostingRegressor",
-        "RandomForestRegressor",
-        "SVR",
+SEQUENCE_REGRESSORS = (
+    *_for_rows_of(
+        "statistics",
+        TABLE_REGRESSORS,
+        (
+            "DummyRegressor",
+            "RidgeCV",
+            "KNeighborsRegressor",
+            "HistGradientBoostingRegressor",
+            "RandomForestRegressor",
+            "SVR",
+        ),
+    ),
+    Candidate("MiniRocket", partial(RidgeCV, alphas=_ALPHAS), style="kernels"),
+    Candidate(
+        "1-NN DTW", NearestWarpedRegressor, style="", left_out=warping_takes_long
     ),
 )
 GRAPH_CLASSIFIERS = _for_rows_of(
@@ -270,6 +308,22 @@ TREE_REGRESSORS = (
     Candidate("LinearSVR", LinearSVR, style="leaves", multi=False, scaled_target=True),
 )
 
+FORECASTERS = (
+    Candidate("Naive", NaiveForecaster, style=""),
+    Candidate("Mean", partial(NaiveForecaster, method="mean"), style=""),
+    Candidate("Drift", partial(NaiveForecaster, method="drift"), style=""),
+    Candidate(
+        "SeasonalNaive",
+        partial(NaiveForecaster, method="season"),
+        style="",
+        left_out=season_missing,
+    ),
+    Candidate("Autoregression", Autoregression, style=""),
+    Candidate(
+        "ExponentialSmoothing", ExponentialSmoothing, style="", needs="statsmodels"
+    ),
+)
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -296,6 +350,8 @@ class Candidates:
     only_native : bool
         Whether networks that are made for another kind in the first place, and take
         this one too, are left out.
+    n_slow : int
+        How many classical models, the last ones, run after the networks.
     """
 
     classical: dict[str, tuple[Candidate, ...]]
@@ -306,6 +362,7 @@ class Candidates:
     features: tuple[str, ...] = ()
     on_arrays: tuple[str, ...] = ()
     only_native: bool = True
+    n_slow: int = 2
 
 
 # What learns by the features of a network, by task.
@@ -342,12 +399,14 @@ CANDIDATES: dict[str, Candidates] = {
         describe_graphs,
         given_style="structure",
     ),
+    "series": Candidates({"forecasting": FORECASTERS}, describe_series, n_slow=0),
     "sequences": Candidates(
         {"classification": SEQUENCE_CLASSIFIERS, "regression": SEQUENCE_REGRESSORS},
         describe_sequences,
         given_style="statistics",
         on_arrays=("CNNClassifier", "CNNRegressor"),
         only_native=False,
+        n_slow=1,
     ),
     "videos": Candidates(
         {"classification": VIDEO_CLASSIFIERS, "regression": VIDEO_REGRESSORS},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from sknets._comparison.candidates import (
     Candidate,
     near_names,
 )
+from sknets._comparison.forecasters import NaiveForecaster
 from sknets._comparison.graphs import GraphStatistics, NodeStatistics
 from sknets._comparison.images import FlatPixels
 from sknets._comparison.preparation import TEXT_COLUMNS, table_preparation
@@ -34,6 +36,7 @@ from sknets._comparison.problem import Problem
 from sknets._comparison.sequences import SequenceStatistics, tfidf
 from sknets._comparison.trees import LeafText
 from sknets._comparison.videos import ClipStatistics
+from sknets._comparison.warping import MiniRocket
 
 
 @dataclass
@@ -46,7 +49,9 @@ class Entry:
     @property
     def family(self) -> str:
         """Return "baseline", "deep" (a neural network) or "classical"."""
-        if type(innermost(self.model)).__module__.startswith("sklearn.dummy"):
+        inner = innermost(self.model)
+        dummy = type(inner).__module__.startswith("sklearn.dummy")
+        if dummy or isinstance(inner, NaiveForecaster):
             return "baseline"
         return "deep" if _has_network(self.model) else "classical"
 
@@ -92,9 +97,8 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
         for name in _catalogue.names(task=problem.task)
         if _takes_part(name, problem)
     }
-    top = ON_FEATURES[problem.task]
     for name in CANDIDATES[problem.kind].features:
-        deep[f"{name} + {top}"] = getattr(sknets, name)
+        deep[f"{name} + {ON_FEATURES[problem.task]}"] = getattr(sknets, name)
     if isinstance(models, str) and models != "auto":
         models = [models]
     if isinstance(models, dict):
@@ -113,9 +117,9 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
     chosen: dict[str, Entry] = {}
     for label, item in wanted:
         if isinstance(item, str) and item == "auto":
-            for name in _running_order(auto, deep):
-                if why := _too_wide(deep.get(name), problem):
-                    problem.notes.append(f"left out {name}: {why}; name it to run it")
+            for name in _running_order(auto, deep, CANDIDATES[problem.kind].n_slow):
+                if why := _left_out(auto.get(name), deep.get(name), problem):
+                    problem.notes.append(f"left out {name}: {why}")
                     continue
                 chosen[name] = _entry(name, auto, deep, problem)
         elif isinstance(item, str):
@@ -139,6 +143,23 @@ def _takes_part(name: str, problem: Problem) -> bool:
     return not kind.only_native and problem.kind in takes
 
 
+def _left_out(row: Candidate | None, cls: Any, problem: Problem) -> str:
+    """Say why a model is not run unless it is named."""
+    if row is not None and row.left_out is not None:
+        return row.left_out(problem.X, problem.settings)
+    if row is not None and row.needs and find_spec(row.needs) is None:
+        return _missing(row)
+    why = _too_wide(cls, problem)
+    return why and f"{why}; name it to run it"
+
+
+def _missing(row: Candidate) -> str:
+    return (
+        f"it needs {row.needs}, which is not installed: pip install "
+        '"sknets[forecasting]"'
+    )
+
+
 def _too_wide(cls: Any, problem: Problem) -> str:
     """Say why a network whose time grows with the columns' square takes hours."""
     most = getattr(cls, "_most_columns", None)
@@ -153,10 +174,13 @@ def _too_wide(cls: Any, problem: Problem) -> str:
     return f"{width:,} columns are more than {most}" if width > most else ""
 
 
-def _running_order(auto: dict[str, Candidate], deep: dict[str, Any]) -> list[str]:
-    # Ours run before the two slowest classical models, the net and the kernel machine.
+def _running_order(
+    auto: dict[str, Candidate], deep: dict[str, Any], n_slow: int
+) -> list[str]:
+    # Ours run before the slowest classical models, the net and the kernel machine.
     names = list(auto)
-    return [*names[:-2], *deep, *names[-2:]]
+    fast = len(names) - n_slow
+    return [*names[:fast], *deep, *names[fast:]]
 
 
 def _find(name: str, names: list[str]) -> str:
@@ -190,8 +214,12 @@ def _check_given(item: Any, problem: Problem) -> None:
             "compare(models=...): each model must be a name or an estimator with fit "
             f"and predict, got {what}{fix}"
         )
-    wrong = {"classification": is_regressor, "regression": is_classifier}
-    if wrong[problem.task](item):
+    wrong = {
+        "classification": [is_regressor],
+        "regression": [is_classifier],
+        "forecasting": [is_classifier, is_regressor],
+    }
+    if any(is_other(item) for is_other in wrong[problem.task]):
         raise ValueError(
             f"compare(models=...): {type(item).__name__} is not for {problem.task}; "
             "the task can be set with task="
@@ -206,6 +234,7 @@ def _entry(
         legal = model.get_params(deep=False)
         if "device" in legal:
             model.set_params(device=problem.device)
+        model.set_params(**problem.settings)
         if "patch_size" in legal and problem.kind == "images":
             model.set_params(patch_size="auto")
         if "standardize" in legal and "text" in (problem.roles or {}).values():
@@ -223,7 +252,9 @@ def _entry(
 
 def _classical(row: Candidate, problem: Problem) -> tuple[Any, str]:
     """A classical model that takes the size and the target of the problem; a note."""
-    note, model = "", row.make()
+    if row.needs and find_spec(row.needs) is None:
+        raise ImportError(f"compare(models={row.name!r}): {_missing(row)}")
+    note, model = "", row.make().set_params(**problem.settings)
     if row.large is not None and problem.n_rows > LARGE:
         model = row.large()
         note = (
@@ -245,6 +276,12 @@ def _prepare_given(item: Any, problem: Problem) -> Any:
     if any(isinstance(part, (Pipeline, ColumnTransformer)) for part in parts):
         return _seeded(item, problem.seed)
     kind = type(innermost(item))
+    if problem.kind == "series":
+        item = clone(item)
+        # Else they would be forecast themselves.
+        if getattr(item, "exogenous", ()) is None:
+            item.set_params(exogenous=problem.settings["exogenous"])
+        return _seeded(item, problem.seed)
     if problem.kind != "table":
         row = Candidate("", kind, _style_for(kind, problem))
         return _prepare(clone(item), row, problem)
@@ -280,6 +317,8 @@ def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
         steps = [tfidf(problem.X)]
     elif row.style == "statistics":
         steps = [SequenceStatistics(), StandardScaler()]
+    elif row.style == "kernels":
+        steps = [MiniRocket(), StandardScaler(with_mean=False)]
     elif row.style == "clips":
         steps = [ClipStatistics()]
     elif row.style == "leaves":

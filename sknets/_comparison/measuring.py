@@ -89,6 +89,8 @@ class Deadline(Callback):
         By `time.monotonic`.
     """
 
+    for_trials = True  # of a forecaster, too
+
     def __init__(self, at: float) -> None:
         self.at = at
 
@@ -138,25 +140,35 @@ def _has(method: str) -> Callable[[Any], bool]:
     return lambda self: hasattr(self.estimator, method)
 
 
+def ask_for(model: Any, method: str, X: Any) -> Any:
+    """Ask a fitted model for what it says of X."""
+    return getattr(model, method)(X)
+
+
 class Measured(MetaEstimatorMixin, BaseEstimator):
     """A model inside `cross_validate`: fits, answers each question once, keeps time.
 
     Several scorers ask for the same predictions; they are computed for the first
-    and remembered, so `predict_seconds_` is the time of one call.
+    and remembered, so `predict_seconds_` is the time of one call. What is not asked as
+    `ask_for` does it has an ``ask`` of its own.
     """
 
-    def __init__(self, estimator: Any, deadline: float | None = None) -> None:
-        self.estimator, self.deadline = estimator, deadline
+    def __init__(
+        self, estimator: Any, deadline: float | None = None, ask: Any = None
+    ) -> None:
+        self.estimator, self.deadline, self.ask = estimator, deadline, ask
 
     def __sklearn_tags__(self) -> Any:
         return get_tags(self.estimator)
 
-    def fit(self, X: Any, y: Any) -> Measured:
+    def fit(self, X: Any, y: Any = None) -> Measured:
         """Fit a clone, recording seconds, memory and failures to converge."""
         self.model_ = clone(self.estimator)
         if self.deadline is not None:
             stop_at(self.model_, self.deadline)
-        _load_libraries(self.estimator, X, y)
+        given = (X,) if y is None else (X, y)
+        self.seen_ = X
+        _load_libraries(self.estimator, *given)
         self._answers: dict[str, Any] = {}
         self._asked: Any = None
         with warnings.catch_warnings(record=True) as caught, MemoryMeter() as memory:
@@ -164,7 +176,7 @@ class Measured(MetaEstimatorMixin, BaseEstimator):
             # Said once, in the notes of the problem.
             warnings.simplefilter("ignore", PixelUnitWarning)
             begin = time.perf_counter()
-            self.model_.fit(X, y)
+            self.model_.fit(*given)
             self.fit_seconds_ = time.perf_counter() - begin
         slow = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
         for other in caught:
@@ -186,7 +198,8 @@ class Measured(MetaEstimatorMixin, BaseEstimator):
             self._answers, self._asked = {}, X
         if method not in self._answers:
             begin = time.perf_counter()
-            self._answers[method] = getattr(self.model_, method)(X)
+            ask = self.ask or ask_for
+            self._answers[method] = ask(self.model_, method, X)
             seconds = time.perf_counter() - begin
             if method == "predict" or np.isnan(self.predict_seconds_):
                 self.predict_seconds_ = seconds
@@ -207,7 +220,7 @@ class Measured(MetaEstimatorMixin, BaseEstimator):
         """Return decision values, computed once for each X."""
         return self._answer("decision_function", X)
 
-    def score(self, X: Any, y: Any) -> float:
+    def score(self, X: Any, y: Any = None) -> float:
         """Return the model's own score."""
         return self.model_.score(X, y)
 
@@ -227,7 +240,7 @@ class Scoring:
     def __init__(self, scorers: dict[str, tuple[Callable[..., float], int]]) -> None:
         self.scorers = scorers
 
-    def __call__(self, estimator: Measured, X: Any, y: Any) -> dict[str, float]:
+    def __call__(self, estimator: Measured, X: Any, y: Any = None) -> dict[str, float]:
         found: dict[str, float] = {}
         for name, (scorer, sign) in self.scorers.items():
             try:
@@ -279,7 +292,7 @@ def count_parameters(model: Any) -> float:
     return float("nan")
 
 
-def _load_libraries(model: Any, X: Any, y: np.ndarray) -> None:
+def _load_libraries(model: Any, X: Any, y: Any = None) -> None:
     """Fit a network on a few rows, once in a process.
 
     The first fit in a process also loads libraries, which is no cost of the model.
@@ -295,12 +308,15 @@ def _load_libraries(model: Any, X: Any, y: np.ndarray) -> None:
     )
     if path is not None:
         few.set_params(**{path: 1})
-    firsts = np.unique(y, axis=0, return_index=True)[1][:20]
-    rows = np.union1d(firsts, np.arange(min(20, len(y))))
+    given: tuple[Any, ...] = (X,)
+    if y is not None:
+        firsts = np.unique(y, axis=0, return_index=True)[1][:20]
+        rows = np.union1d(firsts, np.arange(min(20, len(y))))
+        given = (_safe_indexing(X, rows), y[rows])
     # Whatever fails here fails in the real fit as well, and is reported there.
     with warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")
-        few.fit(_safe_indexing(X, rows), y[rows])
+        few.fit(*given)
 
 
 _LOADED: set[type] = set()
@@ -314,6 +330,7 @@ def run_folds(
     scorers: dict[str, tuple[Callable[..., float], int]],
     n_jobs: int | None,
     deadline: float | None = None,
+    ask: Callable[..., Any] | None = None,
 ) -> list[dict[str, float]]:
     """Cross-validate one model on the given splits; one dict of figures a fold.
 
@@ -323,7 +340,7 @@ def run_folds(
         When a network trains past the deadline, in seconds of `time.monotonic`.
     """
     found = cross_validate(
-        Measured(estimator, deadline),
+        Measured(estimator, deadline, ask),
         X,
         y,
         cv=splits,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,11 +22,23 @@ from sklearn.model_selection import (
 from sklearn.utils.validation import _num_samples
 
 from sknets._comparison.candidates import CANDIDATES, guess_kind, near_names
-from sknets._comparison.preparation import column_roles, is_frame, is_sparse, to_frame
-from sknets._comparison.target import read_target, refuse_swapped
+from sknets._comparison.forecasters import HORIZON, NaiveForecaster
+from sknets._comparison.preparation import is_sparse
+from sknets._comparison.series import (
+    FORECAST_SCORES,
+    SeriesRows,
+    check_splits,
+    describe_series,
+    forecast_times,
+    rolling_splits,
+    season_of,
+)
+from sknets._comparison.table import read_table
+from sknets._comparison.target import read_target, refuse_ambiguous, refuse_swapped
+from sknets._inputs.kinds import kind_of
 from sknets._warn import warn
 
-TASKS = ("classification", "regression")
+TASKS = ("classification", "regression", "forecasting")
 # One class with a larger share makes accuracy look good for a useless model.
 IMBALANCED = 0.8
 
@@ -58,6 +69,7 @@ METRICS: dict[str, dict[str, tuple[str, int]]] = {
         "rmse": ("neg_root_mean_squared_error", -1),
         "mae": ("neg_mean_absolute_error", -1),
     },
+    "forecasting": {name: (name, -1) for name in FORECAST_SCORES},
 }
 
 
@@ -67,7 +79,7 @@ class Problem:
 
     Attributes
     ----------
-    X, y : the data as they are cut into folds.
+    X, y : the data as they are cut into folds; of series there is no y.
     kind, task : what they are.
     roles : dict or None
         Column roles of a table that has to be prepared; None for plain numbers.
@@ -76,12 +88,16 @@ class Problem:
     splits : list of (train, test) index arrays, the same for every model.
     scorers : dict
         Metric name to (scorer, sign); the first is the main score.
+    settings : dict
+        Parameters of all models.
+    ask : callable or None
+        How a model is asked for predictions, ``ask(model, method, X)``.
     facts, notes : list of str
         What was found and guessed (one line together), and what to know besides.
     """
 
     X: Any
-    y: np.ndarray
+    y: Any
     kind: str
     task: str
     roles: dict[str, str] | None
@@ -93,16 +109,23 @@ class Problem:
     scorers: Scorers = field(default_factory=dict)
     facts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    ask: Callable[..., Any] | None = None
+
+    @property
+    def sign(self) -> int:
+        """Return -1 where a lower main score is better, else 1."""
+        return next(iter(self.scorers.values()))[1]
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return len(self.y)
+        return _num_samples(self.X)
 
     @property
     def n_targets(self) -> int:
         """Number of columns of y."""
-        return 1 if self.y.ndim == 1 else self.y.shape[1]
+        return 1 if self.y is None or self.y.ndim == 1 else self.y.shape[1]
 
     @property
     def test_over_train(self) -> float:
@@ -121,18 +144,28 @@ def define_problem(
     groups: Any,
     seed: int,
     device: str,
+    horizon: int | None = None,
+    season: Any = "auto",
+    exogenous: Any = None,
 ) -> Problem:
     """Check what the user gave and turn it into a `Problem`, before any work."""
     if task not in ("auto", *TASKS):
         raise ValueError(
-            f"compare(task={task!r}): task must be 'auto', 'classification' or "
-            "'regression'"
+            f"compare(task={task!r}): task must be 'auto', 'classification', "
+            "'regression' or 'forecasting'"
         )
     if data not in ("auto", *CANDIDATES):
         legal = ", ".join(map(repr, ("auto", *CANDIDATES)))
         raise ValueError(f"compare(data={data!r}): data must be one of {legal}")
     refuse_swapped(X, y)
-    kind = guess_kind(X) if data == "auto" else data
+    settings = {"horizon": horizon, "season": season, "exogenous": exogenous}
+    series = y is None and (task == "forecasting" or kind_of(X, ("series",)))
+    kind = data
+    if data == "auto":
+        kind = "series" if series else guess_kind(X)
+    refuse_ambiguous(X, kind, task, y, settings)
+    if kind == "series":
+        return _define_series(X, cv, scoring, groups, settings, seed, device)
     describe = CANDIDATES[kind].describe
     if describe is not None:
         (facts, notes), roles, missing = describe(X), None, False
@@ -155,70 +188,50 @@ def define_problem(
     return problem
 
 
-def read_table(
+def _define_series(
     X: Any,
-) -> tuple[Any, dict[str, str] | None, bool, list[str], list[str]]:
-    """Return X, its column roles (None for plain numbers), missing?, facts, notes."""
-    if not is_sparse(X) and not is_frame(X):
-        plain = np.asarray(X) if not _holds_dicts(X) else np.empty(0, dtype=object)
-        X = plain if plain.dtype.kind in "biuf" else to_frame(X)
-    rows, width = X.shape
-    if not rows or not width:
-        raise ValueError(f"compare(X=...): X is empty, its shape is {(rows, width)}")
-    size = f"table of {rows:,} rows and {width:,} columns"
-    if is_sparse(X):
-        if not np.isfinite(X.data).all():
-            raise ValueError("compare(X=...): sparse X must be finite, without NaN")
-        return X.tocsr(), None, False, [f"sparse {size}"], []
-    if isinstance(X, np.ndarray):
-        if np.isinf(X).any():
-            raise ValueError(
-                f"compare(X=...): X holds {np.isinf(X).sum():,} infinite values: "
-                "replace them by NaN (then imputed) or by numbers"
-            )
-        missing = bool(np.isnan(X).any())
-        notes = ["missing values: imputed by the median, with an indicator"] * missing
-        return X, None, missing, [size], notes
-    try:
-        frame = to_frame(X)
-        roles = column_roles(frame)
+    cv: Any,
+    scoring: Any,
+    groups: Any,
+    settings: dict[str, Any],
+    seed: int,
+    device: str,
+) -> Problem:
+    if groups is not None:
+        raise ValueError("compare(groups=...): the values of a series have no groups")
+    if settings["horizon"] is None:
+        settings["horizon"] = HORIZON
+    try:  # one of the forecasters checks what all of them are given
+        NaiveForecaster(**settings)._check_params()
     except ValueError as error:
-        raise ValueError(f"compare(X=...): {error}") from None
-    counts = Counter(role for role in roles.values())
-    many = [
-        _count(counts[r], r)
-        for r in ("number", "category", "date", "text")
-        if counts[r]
-    ]
-    facts = [f"{size} ({', '.join(many)})"]
-    notes = []
-    for role, why in (("constant", "one value only"), ("identifier", "names rows")):
-        names = [repr(c) for c, r in roles.items() if r == role]
-        if names:
-            notes.append(f"left out {', '.join(names)}: {why}")
-    if not many:
-        raise ValueError(f"compare(X=...): no column is usable; {'; '.join(notes)}")
-    if frame.isna().any().any():
-        notes.append(
-            "missing values: imputed by the median with an indicator, or a "
-            "category of their own"
-        )
-    elif set(roles.values()) == {"number"} and not _object_columns(frame):
-        return X, None, False, facts, notes
-    return X, roles, False, facts, notes
-
-
-def _holds_dicts(X: Any) -> bool:
-    return isinstance(X, (list, tuple)) and isinstance(X[0], dict)
-
-
-def _object_columns(frame: pd.DataFrame) -> bool:
-    return any(dtype.kind not in "biuf" for dtype in frame.dtypes)
-
-
-def _count(n: int, word: str) -> str:
-    plural = {"category": "categories"}.get(word, f"{word}s")
-    return f"{n} {word if n == 1 else plural}"
+        why = str(error).removeprefix("NaiveForecaster")
+        raise ValueError(f"compare{why}") from None
+    facts, notes = describe_series(X)
+    rows = SeriesRows(X)
+    if settings["exogenous"]:
+        rows.history.split(settings["exogenous"], "compare")
+        notes.append("exogenous columns count for RNNForecaster and Autoregression")
+    problem = Problem(
+        rows, None, "series", "forecasting", None, False, False, seed, device
+    )
+    problem.settings, problem.ask = settings, forecast_times
+    problem.facts, problem.notes = facts, notes
+    h = settings["horizon"]
+    if (season := season_of(rows.history, settings["season"])) is not None:
+        seen = "seen" if settings["season"] == "auto" else "given"
+        problem.facts.append(f"a season of {season} steps {seen}")
+    if isinstance(cv, Integral) and not isinstance(cv, bool):
+        problem.splits = rolling_splits(rows, int(cv), h, problem.notes)
+    else:
+        problem.splits = make_splits(problem, cv, None)
+        check_splits(problem.splits, cv)
+    problem.scorers = make_scorers(problem, scoring)
+    n = len(problem.splits)
+    steps = " or ".join(sorted({f"{len(test)}" for _, test in problem.splits}))
+    problem.facts.append(f"{n} origin{'s'[: n > 1]}, {steps} steps ahead")
+    lower = ", lower is better" if problem.sign < 0 else ""
+    problem.facts.append(f"ranked by {next(iter(problem.scorers))}{lower}")
+    return problem
 
 
 def make_splits(
@@ -318,12 +331,19 @@ def make_scorers(problem: Problem, scoring: Any) -> Scorers:
         )
     if not scoring:
         raise ValueError("compare(scoring=...): scoring must name at least one score")
-    return {str(name): (_scorer(problem, s), 1) for name, s in scoring.items()}
+    # Named errors of forecasts are shown as they are.
+    return {
+        str(name): (
+            _scorer(problem, s),
+            -1 if s in METRICS["forecasting"] and problem.y is None else 1,
+        )
+        for name, s in scoring.items()
+    }
 
 
 def _metric_kind(problem: Problem) -> str:
-    if problem.task == "regression":
-        return "regression"
+    if problem.task != "classification":
+        return problem.task
     if problem.n_targets > 1:
         return "multilabel"
     return "binary" if len(np.unique(problem.y)) == 2 else "multiclass"
@@ -331,11 +351,15 @@ def _metric_kind(problem: Problem) -> str:
 
 def _scorer(problem: Problem, scoring: Any) -> Callable[..., float]:
     dummy = DummyRegressor() if problem.task == "regression" else DummyClassifier()
-    if isinstance(scoring, str) and scoring not in get_scorer_names():
+    forecasts = problem.task == "forecasting"
+    legal = FORECAST_SCORES if forecasts else get_scorer_names()
+    if isinstance(scoring, str) and scoring not in legal:
         raise ValueError(
             f"compare(scoring={scoring!r}): there is no such score; "
-            + near_names(scoring, get_scorer_names())
+            + near_names(scoring, legal)
         )
+    if isinstance(scoring, str) and forecasts:
+        return FORECAST_SCORES[scoring]
     try:
         scorer = check_scoring(dummy, scoring=scoring)
     except (ValueError, TypeError) as error:

@@ -82,6 +82,7 @@ class Run:
                     self.problem.scorers,
                     self.n_jobs,
                     self.deadline,
+                    self.problem.ask,
                 )
                 if not np.isfinite(
                     [fold[self.main] for fold in self.folds[name]]
@@ -104,7 +105,7 @@ class Run:
             for name, folds in self.folds.items()
             if folds
         }
-        best = max(means, key=means.__getitem__)
+        best = max(means, key=lambda name: self.problem.sign * means[name])
         return f"best {best} {means[best]:.4g}"
 
     def scores(self) -> pd.DataFrame:
@@ -131,7 +132,11 @@ class Run:
         def rank(name: str) -> tuple[bool, bool, float]:
             done, folds = self._done(name), self.folds[name]
             scores = [fold[self.main] for fold in folds[: full if done else common]]
-            return not done, not folds, -float(np.mean(scores or [0]))
+            return (
+                not done,
+                not folds,
+                -self.problem.sign * float(np.mean(scores or [0])),
+            )
 
         order = sorted(rows, key=rank)
         best = order[0]

@@ -58,7 +58,10 @@ def describe_sequences(X: Any) -> tuple[list[str], list[str]]:
     least, most = int(lengths.min()), int(lengths.max())
     long = f"{least} steps" if least == most else f"{least} to {most} steps"
     channels = f"{n} channel{'' if n == 1 else 's'}"
-    notes = ["classical models see statistics of each sequence"]
+    notes = [
+        "classical models see statistics of each sequence, but MiniRocket and 1-NN DTW "
+        "its steps"
+    ]
     return [f"{len(steps):,} sequences of {long}, {channels}"], notes
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from sknets._inputs.kinds import seem_swapped
+from sknets._inputs.kinds import KINDS, seem_swapped
 
 # Whole numbers with more distinct values than this are quantities, not labels.
 MAX_LABELS = 20
@@ -59,8 +59,40 @@ def refuse_swapped(X: Any, y: Any) -> None:
     if seem_swapped(X, y):
         raise ValueError(
             "compare(X, y): they seem to be swapped, as X has one value a row and y "
-            "has columns: the table comes first"
+            "has columns: the table comes first; exogenous columns of a series are "
+            "columns of it, named by exogenous=[...]"
         )
+
+
+def refuse_ambiguous(
+    X: Any, kind: str, task: str, y: Any, settings: dict[str, Any]
+) -> None:
+    """Refuse what could be a series or a table, before anything is made of it."""
+    if kind == "series":
+        if task not in ("auto", "forecasting"):
+            raise ValueError(f"compare(task={task!r}): X is a series: it is forecast")
+        if y is not None:
+            raise ValueError(
+                "compare(X, y): X is a series, numbers by time, and y is given: leave "
+                "y out to forecast X (exogenous columns are columns of X, named by "
+                "exogenous=[...]), or make it a table, np.reshape(X, (-1, 1))"
+            )
+        return
+    if task == "forecasting":
+        raise ValueError(
+            "compare(task='forecasting'): series alone are forecast: leave y out"
+        )
+    if y is None:
+        fix = "give the values to predict"
+        if KINDS["series"].recognises(X) is not False:
+            fix += ", or, to forecast X, numbers in the order of time, data='series'"
+        raise ValueError(f"compare(X): y is missing: {fix}")
+    for name, unset in (("horizon", None), ("season", "auto"), ("exogenous", None)):
+        if settings[name] != unset:
+            raise ValueError(
+                f"compare({name}={settings[name]!r:.60}): {name} is for series, and X "
+                "is none: leave y out to forecast X"
+            )
 
 
 def _as_array(y: Any) -> np.ndarray:

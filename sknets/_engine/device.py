@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -192,6 +193,17 @@ class GeneratorMode(TorchDispatchMode):
         if seeded is not None and kwargs.get("generator") is None:
             return seeded(*args, **{**kwargs, "generator": self._generator})
         return func(*args, **kwargs)
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def limited_threads(most: int | None) -> Any:
+    """Return a context in which torch computes in at most so many threads."""
+    torch.get_num_threads()  # else torch's first operation would lift the limit
+    return _controller().limit(limits=most, user_api="openmp")
 
 
 class Streams:

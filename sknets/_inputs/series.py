@@ -94,11 +94,15 @@ class KnownSeries:
         call = f"{owner}(exogenous={names!r:.60})"
         for name in names:
             if columns.count(name) != 1:
-                raise ValueError(f"{call}: y has no column {name!r}, it has {columns}")
+                raise ValueError(
+                    f"{call}: the series has no column {name!r}, it has {columns}"
+                )
         at = [columns.index(name) for name in names]
         rest = [i for i in range(len(columns)) if i not in at]
         if not rest:
-            raise ValueError(f"{call}: y has no other column that could be forecast")
+            raise ValueError(
+                f"{call}: the series has no other column that could be forecast"
+            )
         return replace(
             self,
             values=[each[:, rest] for each in self.values],
@@ -217,7 +221,7 @@ def read_series(X: Any, owner: str, what: str) -> KnownSeries:
         panel, keys, items = "frame", [k for k, _ in groups], [g for _, g in groups]
     elif isinstance(X, np.ndarray) and X.ndim == 3:
         panel, items = "array", list(X)
-    elif _holds_series(X):
+    elif holds_series(X):
         panel, items = "list", [*X]
     if panel in ("array", "list"):
         keys = list(range(len(items)))
@@ -357,7 +361,7 @@ def _aligned(
     return found
 
 
-def _holds_series(X: Any) -> bool:
+def holds_series(X: Any) -> bool:
     if isinstance(X, np.ndarray):
         return X.dtype == object and X.ndim == 1 and len(X) > 0 and np.ndim(X[0]) > 0
     if not isinstance(X, list | tuple) or not len(X):
@@ -405,4 +409,11 @@ def _dtype(item: Any) -> Any:
     return getattr(item, "dtype", "mixed")
 
 
-__all__ = ["KnownSeries", "Series", "read_exogenous", "read_future", "read_series"]
+__all__ = [
+    "KnownSeries",
+    "Series",
+    "holds_series",
+    "read_exogenous",
+    "read_future",
+    "read_series",
+]

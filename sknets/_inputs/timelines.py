@@ -125,7 +125,9 @@ def steps_after(line: dict[str, Any], index: pd.Index) -> np.ndarray | None:
         n *= 4
 
 
-def read_steps(owner: str, horizon: Any, lines: list[dict[str, Any]]) -> np.ndarray:
+def read_steps(
+    owner: str, horizon: Any, lines: list[dict[str, Any]], fh: Any = None
+) -> np.ndarray:
     """Which steps after the end are asked for, 1 being the first.
 
     Parameters
@@ -135,18 +137,26 @@ def read_steps(owner: str, horizon: Any, lines: list[dict[str, Any]]) -> np.ndar
     horizon : int, list of int, or dates
     lines : list of dict
         How the series end.
+    fh : like horizon
+        Another name of it: one of both is given.
     """
-    call = f"{owner}(horizon={horizon!r:.60})"
+    if horizon is not None and fh is not None:
+        raise ValueError(
+            f"{owner}(horizon={horizon!r:.60}, fh={fh!r:.60}): these are two names of "
+            "the same: give one"
+        )
+    name, horizon = ("horizon", horizon) if fh is None else ("fh", fh)
+    call = f"{owner}({name}={horizon!r:.60})"
     if isinstance(horizon, Integral) and not isinstance(horizon, bool):
         if horizon < 1:
-            raise ValueError(f"{call}: horizon must be at least 1")
+            raise ValueError(f"{call}: {name} must be at least 1")
         return np.arange(1, int(horizon) + 1)
     asked: Any = None
     with contextlib.suppress(TypeError, ValueError):
         asked = pd.Index(horizon)
     if asked is None or not len(asked) or asked.dtype.kind in "fcb":
         raise ValueError(
-            f"{call}: horizon must be a number of steps, a list of steps or of dates; "
+            f"{call}: {name} must be a number of steps, a list of steps or of dates; "
             "to go on from another series, call predict(y=series)"
         )
     if asked.dtype.kind not in "iu":
@@ -178,8 +188,7 @@ def _steps_of_dates(call: str, asked: Any, lines: list[dict[str, Any]]) -> np.nd
         if line["kind"]:
             ends = f"the {line['kind']} of y end at {line['last']}"
         raise ValueError(
-            f"{call}: horizon must be steps, or dates or periods that follow those of "
-            f"y; {ends}"
+            f"{call}: must be steps, or dates or periods that follow those of y; {ends}"
         )
     return steps
 

@@ -148,6 +148,19 @@ def check_values(owner: str, history: Any, transformation: str | None) -> None:
             )
 
 
+def check_lengths(owner: str, history: Any, treatment: Treatment, more: int) -> None:
+    """Refuse series that a treatment cannot go on from, with ``more`` values after."""
+    check_values(owner, history, treatment.transformation)
+    need = treatment.length + more
+    for i, values in enumerate(history.values):
+        if len(values) < need:
+            raise ValueError(
+                f"{owner}: {history.name(i)} has {len(values)} values, but a window of "
+                f"{treatment.window} with difference={treatment.difference!r} needs at "
+                f"least {need}: give more of it or a smaller window"
+            )
+
+
 def moments(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and scale; where all is the same but for rounding, that and 0."""
     largest = np.abs(d).max(0)
@@ -257,6 +270,7 @@ __all__ = [
     "Differencing",
     "Treatment",
     "Windows",
+    "check_lengths",
     "check_values",
     "cut_windows",
     "moments",
