@@ -133,14 +133,14 @@ def _knots(samples: Samples, skipped: Any) -> list[np.ndarray]:
     weight = np.ones(len(x)) if batch.weight is None else batch.weight.cpu().numpy()
     levels, knots = np.linspace(0, 1, _N_PIECES + 1), []
     for column, values in enumerate(x.T):
-        known = ~np.isnan(values)
+        known = np.flatnonzero(~np.isnan(values))
         ends = np.array([])
-        if column not in skipped and known.any():
-            # By this rule a weight of two is a row given twice.
-            ends = np.quantile(
-                values[known], levels, weights=weight[known], method="inverted_cdf"
-            )
-        ends = np.unique(ends)
+        if column not in skipped and len(known):
+            order = known[values[known].argsort(kind="stable")]
+            # A weight of two is a row given twice, whatever is rounded.
+            shares = weight[order].cumsum() * (1 + 1e-9)
+            found = np.searchsorted(shares, levels * shares[-1] / (1 + 1e-9))
+            ends = np.unique(values[order[found]])
         knots.append(ends if len(ends) > 2 else ends[:0])
     return knots
 
@@ -210,6 +210,9 @@ class _Feedforward(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
             self.x_mean_, self.x_scale_ = mean, scale
         if self.chunks_.n == 1:
             encoding: str = self.numeric_encoding
+            if samples.x.is_sparse and encoding in ("piecewise", "periodic"):
+                sentence = "of a sparse X columns are mostly zeros; take 'linear'"
+                raise ValueError(self._refusal("numeric_encoding", sentence))
             if encoding == "auto":
                 encoding = self._chosen_encoding(samples)
             self.numeric_encoding_ = encoding

@@ -42,7 +42,7 @@ class _OnGraphs(
         default="auto"
     )
     standardize: bool = param(default=True)
-    _budget = Budget(epochs=50, steps=500)
+    _budget = Budget(epochs=50, steps=250)
     lr: float = param(default=0.01, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
@@ -187,7 +187,7 @@ class GraphClassifier(_OnGraphs, Classifier):
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the graphs. "auto" are 50 epochs, or as many as
-        make 500 steps.
+        make 250 steps.
     lr : float, default=0.01
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"

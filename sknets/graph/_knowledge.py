@@ -54,7 +54,7 @@ class KnowledgeGraphEmbedder(Encoder):
         "rotate". ``weight_decay`` is the L2 norm of all.
     max_epochs : int or "auto", default="auto"
         How often training goes through the triples. "auto" are 50 epochs, or as many as
-        make 500 steps.
+        make 250 steps.
     batch_size : int, default=128
         Triples a step.
     lr : float, default=0.03
@@ -130,7 +130,7 @@ class KnowledgeGraphEmbedder(Encoder):
     n_negatives: int | Literal["auto", "all"] = param(default="auto", at_least=1)
     filter_negatives: bool = param(default=False)
     regularization: float = param(default=0.01, at_least=0)
-    _budget = Budget(epochs=50, steps=500)
+    _budget = Budget(epochs=50, steps=250)
     batch_size: int = param(default=128, at_least=1)
     lr: float = param(default=0.03, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(

@@ -139,7 +139,7 @@ class RNNForecaster(Forecaster):
         the output layer included; never from step to step.
     max_epochs : int or "auto", default="auto"
         How often training goes through the windows. "auto" are 40 epochs, or as many as
-        make 500 steps.
+        make 200 steps.
     lr : float, default=0.01
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -259,7 +259,7 @@ class RNNForecaster(Forecaster):
     hidden_size: int = param(default=32, at_least=1)
     n_layers: int = param(default=1, at_least=1)
     dropout: float = param(default=0.0, at_least=0, below=1)
-    _budget = Budget(epochs=40, steps=500)
+    _budget = Budget(epochs=40, steps=200)
     lr: float = param(default=1e-2, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
