@@ -37,7 +37,7 @@ _N_PIECES = 16
 # Knots are quantiles of at most so many rows.
 _KNOT_ROWS = 20_000
 # What "auto" asks of a table before it tries "piecewise", and how it tries.
-_FEWEST_ROWS, _MOST_ROWS, _MOST_COLUMNS, _STEPS = 200, 2000, 100, 250
+_FEWEST_ROWS, _MOST_ROWS, _MOST_COLUMNS, _STEPS = 200, 2000, 100, 150
 
 
 class FeedforwardNet(nn.Module):
@@ -331,11 +331,11 @@ class FeedforwardClassifier(_Feedforward, Classifier):
         "piecewise": an input more for each of 16 stretches between its quantiles,
         rising from 0 to 1 along it [6]_, so that thresholds and bends are learned
         easily. "periodic": cosines of 1 to 16 half periods from the smallest to the
-        largest value. "auto" trains two nets for 250 steps each on three quarters of
+        largest value. "auto" trains two nets for 150 steps each on three quarters of
         the rows (of 2,000 at most) and takes "piecewise" if the loss of the others is
         lower by three standard errors, else "linear"; "linear" without a trial of fewer
         than 200 rows, of more than 100 columns or a sparse X, without hidden layers and
-        where training is shorter than 500 steps. The choice does not depend on
+        where training is shorter than 300 steps. The choice does not depend on
         ``random_state``.
     n_members : int, default=1
         So many nets of ``hidden_layer_sizes`` are trained side by side, each by its own
