@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
 from sknets._estimator import Estimator
+from sknets._layers import stride_of
 from sknets._losses import OfSteps
 from sknets._params import param
 from sknets._targets import given_target
@@ -28,6 +29,18 @@ class PerStep(Estimator):
     """
 
     per_step: bool = param(default=False)
+    stride: int | Literal["auto"] = param(default="auto", at_least=1)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if self.per_step and self.stride not in ("auto", 1):
+            raise ValueError(
+                self._refusal("stride", "with per_step each step has a label: leave it")
+            )
+
+    def _stride_of(self, longest: int) -> int:
+        """Every how many steps the network has one."""
+        return 1 if self.per_step else stride_of(self.stride, longest)
 
     def _read(self, X, y, sample_weight, *, reset, classes=None) -> Samples:
         samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
