@@ -311,7 +311,9 @@ class Stem(nn.Module):
 
     Each channel comes in the scale of all samples and in that of its own sequence. The
     first kernel sees ``2 stride + 1`` steps, the second five of what the first makes of
-    them; zeros stand before the first step and after the last.
+    them; zeros stand before the first step and after the last. Both are normalised by
+    the real steps of a batch: without it neither attention nor cells learn the shapes
+    of long series in a few hundred steps.
     """
 
     def __init__(
@@ -319,22 +321,26 @@ class Stem(nn.Module):
     ):
         super().__init__()
         self.standardize, self.stride = standardize, stride
-        self.first = nn.Conv1d(2 * n_channels, width, 2 * stride + 1, stride, stride)
-        self.second = nn.Conv1d(width, width, 5, padding=2)
+        self.first = nn.Conv1d(
+            2 * n_channels, width, 2 * stride + 1, stride, stride, bias=False
+        )
+        self.second = nn.Conv1d(width, width, 5, padding=2, bias=False)
+        # Of the real steps of a batch.
+        self.norms = nn.ModuleList(BatchNorm1d(width) for _ in range(2))
 
     def forward(self, x: Ragged) -> Ragged:  # (B, T, C) -> (B, T / stride, width)
         z = self.standardize(x.padded())
         mask = None if x.mask is None else x.mask[:, :, None]
         own = own_scale(z, 1, mask)
-        z = torch.cat([z if mask is None else z * mask, own], 2).transpose(1, 2)
-        if x.lengths is None:
-            z = self.second(self.first(z).relu_()).relu_()
-            return Ragged(z.transpose(1, 2))
-        # The batch that comes out, as yet without its values.
-        steps = Ragged(z[:0], (x.lengths + self.stride - 1) // self.stride)
-        assert steps.mask is not None
-        z = self.second(self.first(z).relu_() * steps.mask[:, None]).relu_()
-        return steps.like(steps.real(z.transpose(1, 2)))
+        z = torch.cat([z if mask is None else z * mask, own], 2)
+        steps = Ragged(z[:, :: self.stride])
+        if x.lengths is not None:
+            steps.lengths = (x.lengths + self.stride - 1) // self.stride
+        for layer, norm in zip((self.first, self.second), self.norms):
+            found = layer(z.transpose(1, 2)).transpose(1, 2)
+            steps = steps.like(norm(steps.real(found)).relu())
+            z = steps.padded()
+        return steps
 
 
 # Sequences of more steps than the first number are read in strides, which leave no more

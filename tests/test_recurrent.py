@@ -371,14 +371,18 @@ def test_strides_are_two_convolutions_of_a_sequence_in_two_scales():
     batch = rnn._read(X[:9], y[:9], None, reset=False).x.batch(slice(None))
     found = stem(batch)
     assert found.lengths.tolist() == [-(-len(x) // 4) for x in X[:9]]
-    weights = {name: value.detach() for name, value in stem.named_parameters()}
-    for x, steps in zip(X, stem(batch).values.split(found.lengths.tolist())):
+    state = stem.state_dict()
+    for x, steps in zip(X, found.values.split(found.lengths.tolist())):
         z = (x - rnn.x_mean_) / rnn.x_scale_
         own = (z - z.mean(0)) / np.sqrt(z.var(0) + 1e-6)
         z = torch.from_numpy(np.hstack([z, own]).T)
-        for name, stride, side in (("first", 4, 4), ("second", 1, 2)):
-            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-            z = F.conv1d(z[None], weight, bias, stride, side)[0].relu()
+        for i, (name, stride, side) in enumerate((("first", 4, 4), ("second", 1, 2))):
+            z = F.conv1d(z[None], state[f"{name}.weight"], None, stride, side)[0]
+            weight, bias, mean, variance = (
+                state[f"norms.{i}.{part}"][:, None]
+                for part in ("weight", "bias", "running_mean", "running_var")
+            )
+            z = ((z - mean) / torch.sqrt(variance + 1e-5) * weight + bias).relu()
         np.testing.assert_allclose(steps.detach(), z.T, atol=1e-12)
 
 

@@ -146,9 +146,11 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
     stride : int or "auto", default="auto"
         Every how many steps of a sequence of numbers the network takes one. Beyond 1
         two convolutions make these steps, each of ``2 stride + 1`` of X, in the scale
-        of all samples and in that of the sequence itself. 1: the steps as they are.
-        "auto" is 1 where the longest sequence of `fit` has up to 32 steps (and with
-        ``per_step``), beyond that 2 or as many as leave at most 64.
+        of all samples and in that of the sequence itself; they are normalised a batch
+        at a time, so that a weight of two is not quite the same as a sequence given
+        twice. 1: the steps as they are. "auto" is 1 where the longest sequence of `fit`
+        has up to 32 steps (and with ``per_step``), beyond that 2 or as many as leave at
+        most 64.
     per_step : bool, default=False
         Whether y has a label for each step (many to many) instead of one for the
         sequence: a list of arrays as long as each sequence, or an array ``(n_samples,

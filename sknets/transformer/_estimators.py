@@ -317,11 +317,12 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
         others, or the mean or the largest value over all tokens. "auto" is "mean" for
         text, "max" for sequences read in strides, else "cls".
     stride : int or "auto", default="auto"
-        Every how many steps a sequence has a token. Beyond 1 two convolutions make
-        the tokens, each of ``2 stride + 1`` steps, in the scale of all samples and in
-        that of the sequence itself [6]_. 1: a token for each step. "auto" is 1 where
-        the longest sequence of `fit` has up to 32 steps (and with ``per_step``), beyond
-        that 2 or as many as leave at most 64 tokens.
+        Every how many steps a sequence has a token. Beyond 1 two convolutions make the
+        tokens, each of ``2 stride + 1`` steps, in the scale of all samples and in that
+        of the sequence itself [6]_; they are normalised a batch at a time, so that a
+        weight of two is not quite the same as a sequence given twice. 1: a token for
+        each step. "auto" is 1 where the longest sequence of `fit` has up to 32 steps
+        (and with ``per_step``), beyond that 2 or as many as leave at most 64 tokens.
     categorical_features : list, "from_dtype" or None, default="from_dtype"
         Names or positions (or a mask) of a table's columns whose values are categories:
         each category has a learned vector. "from_dtype" takes a DataFrame's columns of
