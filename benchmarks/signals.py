@@ -214,10 +214,11 @@ def speeds_of_training(repeats):
     """Three epochs of 160 series of 250 steps."""
     X = np.random.default_rng(0).normal(size=(160, 250, 1)).astype(np.float32)
     y = np.arange(160) % 3
+    labels = torch.from_numpy(y)
     for name, cls in OURS.items():
         model = cls(max_epochs=3, batch_size=16, random_state=0).fit(X, y)
         module = copy.deepcopy(model.net_.module_)
-        x, labels = model._check_input(X, reset=False), torch.from_numpy(y)
+        x = model._check_input(X, reset=False)
         taken = _measure.interleaved(
             {
                 "sknets": lambda model=model: model.fit(X, y),
