@@ -512,7 +512,7 @@ class CNNRegressor(_Convolutional, Regressor):
     ----------
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 10 epochs, or as many as
-        make 500 steps.
+        make 500 steps, 800 of a network for series.
 
     Attributes
     ----------

@@ -68,7 +68,7 @@ class _Transformer(
     weight_decay: float | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=0
     )
-    _budget = Budget(epochs=15, steps=150)
+    _short_budget: ClassVar[Budget] = Budget(epochs=15, steps=150)
     batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=1
     )
@@ -151,8 +151,6 @@ class _Transformer(
         codes = getattr(self, "categorical_columns_", [])
         mean[codes], scale[codes] = 0, 1
         self.x_mean_, self.x_scale_ = mean, scale
-        if self.input_kind_ == "sequences":
-            self.stride_ = self._stride_of(self.n_positions_)
 
     # -- the network -----------------------------------------------------------------
 
@@ -176,20 +174,16 @@ class _Transformer(
         )
 
     def _stem(self) -> nn.Module | None:
-        if self._stride == 1:
+        if self.stride_ == 1:
             return None
         standardize = Standardize(self.x_mean_, self.x_scale_)
-        return Stem(standardize, self.n_channels_, self.embedding_size, self._stride)
-
-    @property
-    def _stride(self) -> int:
-        return self.stride_ if self.input_kind_ == "sequences" else 1
+        return Stem(standardize, self.n_channels_, self.embedding_size, self.stride_)
 
     @property
     def _pooling(self) -> str:
         if self.pooling != "auto":
             return self.pooling
-        if self._stride > 1:
+        if self.stride_ > 1:
             return "max"
         return "mean" if self.input_kind_ == "text" else "cls"
 
@@ -209,7 +203,7 @@ class _Transformer(
             )
             return PatchTokens(self.n_channels_, self._patch, width, standardize)
         standardize = Standardize(self.x_mean_, self.x_scale_)
-        if self._stride > 1:
+        if self.stride_ > 1:
             return nn.Linear(width, width)
         if self.input_kind_ == "sequences":
             return nn.Sequential(standardize, nn.Linear(self.n_channels_, width))
@@ -224,7 +218,7 @@ class _Transformer(
         if self.input_kind_ == "images":
             lengths = [-(-n // p) for n, p in zip(self.image_size_, self._patch)]
         else:
-            lengths = [-(-self.n_positions_ // self._stride)]
+            lengths = [-(-self.n_positions_ // self.stride_)]
         if self.positional_encoding == "sinusoidal":
             return SinusoidalPositions(self.embedding_size, *lengths)
         return LearnedPositions(self.embedding_size, int(np.prod(lengths)))
@@ -367,7 +361,7 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
         a step. "auto" is 1, and 0.01 for text, whose rare tokens would be forgotten.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 15 epochs, or as many as
-        make 150 steps.
+        make 150 steps, 400 where sequences are read in strides.
     batch_size : int or "auto", default="auto"
         Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
         that takes few steps learns nothing), but up to 32 samples are one batch.
@@ -390,7 +384,7 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
     batch_size_ : int
         The batch size that was used.
     stride_ : int
-        The stride that was used, if X was sequences.
+        The stride that was used.
     n_positions_ : int
         Steps of the longest sequence, or tokens of the longest text, of `fit`.
     x_mean_, x_scale_ : ndarray of shape (n_channels,) or (n_features_in_,)
