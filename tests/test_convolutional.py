@@ -295,7 +295,7 @@ def test_level_and_shape_of_a_series_both_tell():
 
 
 def test_the_network_is_chosen_by_X_and_by_what_is_set():
-    rows, labels = np.random.default_rng(0).normal(size=(20, 16)), np.arange(20) % 2
+    rows, labels = np.random.default_rng(0).normal(size=(20, 36)), np.arange(20) % 2
 
     def stack(X, **params):
         return hasattr(
@@ -303,15 +303,15 @@ def test_the_network_is_chosen_by_X_and_by_what_is_set():
         )
 
     assert not stack(rows) and not stack(rows[:, :, None])
-    assert stack(rows[:, :15])  # a table
+    assert stack(rows[:, :32]) and not stack(rows[:, :32, None])
     assert stack(rows, architecture="plain") and stack(rows, channels=8)
     assert not stack(rows, channels=[24, 48, 96])  # the default
-    assert stack((rows > 0).reshape(20, 4, 4).astype(np.uint8))
+    assert stack((rows > 0).reshape(20, 6, 6).astype(np.uint8))
     assert not stack(rows[:, :3], architecture="resnet")
     for bad, match in [
         ({"kernel_size": 5}, "kernel_size=5.*architecture='fcn' is a whole network"),
         ({"backbone": "resnet18"}, "backbone='resnet18'.*leave it out"),
-        ({"image_shape": (4, 4)}, "architecture='fcn'.*X holds images"),
+        ({"image_shape": (6, 6)}, "architecture='fcn'.*X holds images"),
     ]:
         with pytest.raises(ValueError, match=match):
             quick(architecture="fcn", **bad).fit(abs(rows) / 9, labels)

@@ -189,8 +189,7 @@ class _Convolutional(
         """What "auto" is for the X of `fit`."""
         if self.architecture != "auto":
             return self.architecture
-        # A row of few numbers is one of a table.
-        short = self.channel_axis_ is None and self.image_size_[0] < _FEWEST_STEPS
+        short = self.channel_axis_ is None and self.image_size_[0] <= _ROW
         if self.spatial_dims_ > 1 or short or self._changed_stack():
             return "plain"
         return "resnet"
@@ -303,8 +302,8 @@ _STACK = (
     "hidden_layer_sizes",
     "backbone",
 )
-# Rows of fewer numbers are a table's, not series.
-_FEWEST_STEPS = 16
+# Rows of up to so many numbers are a table's, not series.
+_ROW = 32
 # Fewer series are trained on in small batches.
 _FEW_SERIES = 1000
 
@@ -350,8 +349,8 @@ class CNNClassifier(_Convolutional, Classifier):
         "resnet" [4]_, residual, and "inception" [5]_; of the others they take
         ``dropout`` and ``augment``, and the six parameters of the stack, or a
         ``backbone``, are an error. "auto": "resnet" for series, if none of these is
-        set to anything but its default; "plain" for images, volumes and rows of fewer
-        than 16 numbers, which are a table's.
+        set to anything but its default; "plain" for images, volumes and rows of up to
+        32 numbers, which are a table's; ``X[:, :, None]`` makes series of them.
     channels : int or tuple of int, default=(24, 48, 96)
         Filters of each convolution. One after the other: convolution, pooling,
         normalisation, activation.
