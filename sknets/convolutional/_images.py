@@ -198,7 +198,7 @@ class _Convolutional(
     def _budget(self) -> Budget:
         if self._architecture == "plain":
             return self._picture_budget
-        return Budget(self._picture_budget.epochs, steps=800)
+        return Budget(self._picture_budget.epochs, steps=600)
 
     def _batch_size(self) -> int:
         few = self._architecture != "plain" and self.n_samples_seen_ < _FEW_SERIES
@@ -229,7 +229,8 @@ class _Convolutional(
         if architecture != "plain":
             (n_steps,) = self.image_size_
             sizes = self.n_channels_, n_steps, self._n_outputs
-            return SeriesNet(architecture, *sizes, self.dropout, prepare)
+            loss = self._criterion()
+            return SeriesNet(architecture, *sizes, self.dropout, prepare, loss)
         norm = self.batch_norm
         if norm == "auto":
             # The statistics of a batch depend on its rows: with them a weighted fit of
@@ -346,7 +347,8 @@ class CNNClassifier(_Convolutional, Classifier):
         "plain" is the stack of convolutions and dense layers that the next six
         parameters describe. Networks made for series (signals), which have wide kernels
         and the mean over all steps at the end: "fcn" [4]_, fully convolutional,
-        "resnet" [4]_, residual, and "inception" [5]_; of the others they take
+        "resnet" [4]_, residual, and "inception" [5]_, each twice, the mean of two nets
+        being the output; of the others they take
         ``dropout`` and ``augment``, and the six parameters of the stack, or a
         ``backbone``, are an error. "auto": "resnet" for series, if none of these is
         set to anything but its default; "plain" for images, volumes and rows of up to
@@ -401,7 +403,7 @@ class CNNClassifier(_Convolutional, Classifier):
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 7 epochs, or as many as
-        make 500 steps, 800 of a network for series.
+        make 500 steps, 600 of a network for series.
     batch_size : int or "auto", default="auto"
         Samples a step. "auto" is 64, and 16 in a network for series of fewer than a
         thousand.
@@ -465,10 +467,9 @@ class CNNClassifier(_Convolutional, Classifier):
        also as its own shape (centred and scaled along each series) beside the scale of
        all series; series of more than 256 steps are read in strides by the first
        kernel, which is then twice as wide as these; kernels of 7 for 8, which have a
-       middle; the residual net with half the filters; hundreds of steps of one cycle
-       for thousands of epochs.
+       middle; half the filters; hundreds of steps of one cycle for thousands of epochs.
     .. [5] H. Ismail Fawaz et al. InceptionTime: Finding AlexNet for Time Series
-       Classification. Data Mining and Knowledge Discovery 34, 2020. Here one network,
+       Classification. Data Mining and Knowledge Discovery 34, 2020. Here two networks,
        not five, with half the filters and odd kernels of 39, 19 and 9.
 
     Examples
@@ -511,7 +512,7 @@ class CNNRegressor(_Convolutional, Regressor):
     ----------
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 10 epochs, or as many as
-        make 500 steps, 800 of a network for series.
+        make 500 steps, 600 of a network for series.
 
     Attributes
     ----------

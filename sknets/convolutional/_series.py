@@ -7,7 +7,7 @@ steps are left: the time of a fit is then that of short ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,46 +16,39 @@ from torch import Tensor, nn
 from sknets._layers import BatchNorm2d, Dropout, OwnScale
 
 LONGEST = 256
-# Half of the papers' widths: a third of the time.
+# Nets whose mean predicts: one alone is a matter of luck on a few dozen series.
+N_MEMBERS = 2
+# Filters of the residual net's first block: half of the papers', a third of the time.
 WIDTH = 32
 
 
 def convolution(n_inputs: int, n_outputs: int, kernel: int, stride: int = 1):
-    """An odd kernel over the steps, normalised; as many steps come out as go in."""
+    """An odd kernel over the steps, normalised; as many steps come out as go in.
+
+    In strides it is wide enough to see each step twice on its way.
+    """
+    kernel = kernel if stride == 1 else max(kernel, 2 * stride + 1)
+    size, strides, padding = (1, kernel), (1, stride), (0, kernel // 2)
     return nn.Sequential(
-        nn.Conv2d(
-            n_inputs,
-            n_outputs,
-            (1, kernel),
-            (1, stride),
-            (0, kernel // 2),
-            bias=False,
-        ),
+        nn.Conv2d(n_inputs, n_outputs, size, strides, padding, bias=False),
         BatchNorm2d(n_outputs),
     )
-
-
-def widest(kernel: int, stride: int) -> int:
-    """A kernel that sees each step at least twice on its way."""
-    return max(kernel, 2 * stride + 1)
 
 
 class FCN(nn.Sequential):
     """Three convolutions [Wang, Yan & Oates 2017]."""
 
-    width: int
+    width: ClassVar[int] = 2 * WIDTH
 
     def __init__(self, n_channels: int, stride: int):
-        layers: list[nn.Module] = []
-        for kernel, width in ((7, 2), (5, 4), (3, 2)):
-            self.width = width * WIDTH
-            kernel = widest(kernel, stride) if stride > 1 else kernel
-            layers += [
-                convolution(n_channels, self.width, kernel, stride),
-                nn.ReLU(inplace=True),
-            ]
-            n_channels, stride = self.width, 1
-        super().__init__(*layers)
+        super().__init__(
+            convolution(n_channels, self.width, 7, stride),
+            nn.ReLU(inplace=True),
+            convolution(self.width, 2 * self.width, 5),
+            nn.ReLU(inplace=True),
+            convolution(2 * self.width, self.width, 3),
+            nn.ReLU(inplace=True),
+        )
 
 
 class ResidualBlock(nn.Module):
@@ -64,17 +57,16 @@ class ResidualBlock(nn.Module):
     def __init__(self, n_inputs: int, width: int, stride: int):
         super().__init__()
         self.convolutions = nn.Sequential(
-            convolution(n_inputs, width, widest(7, stride), stride),
+            convolution(n_inputs, width, 7, stride),
             nn.ReLU(inplace=True),
             convolution(width, width, 5),
             nn.ReLU(inplace=True),
             convolution(width, width, 3),
         )
-        around = widest(1, stride) if stride > 1 else 1
         self.around = (
             BatchNorm2d(width)
             if n_inputs == width
-            else convolution(n_inputs, width, around, stride)
+            else convolution(n_inputs, width, 1, stride)
         )
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, 1, T) -> (B, width, 1, T')
@@ -84,10 +76,9 @@ class ResidualBlock(nn.Module):
 class ResNet(nn.Sequential):
     """Three residual blocks [Wang, Yan & Oates 2017]."""
 
-    width: int
+    width: ClassVar[int] = 2 * WIDTH
 
     def __init__(self, n_channels: int, stride: int):
-        self.width = 2 * WIDTH
         super().__init__(
             ResidualBlock(n_channels, WIDTH, stride),
             ResidualBlock(WIDTH, self.width, 1),
@@ -124,13 +115,14 @@ class InceptionModule(nn.Module):
 class Inception(nn.Module):
     """Six inception modules, a way around each three [Ismail Fawaz et al. 2020]."""
 
+    width: ClassVar[int] = 2 * WIDTH
+
     def __init__(self, n_channels: int, stride: int):
         super().__init__()
         width = WIDTH // 2
-        self.width = 4 * width
         self.stem: nn.Module = nn.Identity()
         if stride > 1:
-            stem = convolution(n_channels, width, widest(1, stride), stride)
+            stem = convolution(n_channels, width, 1, stride)
             self.stem = nn.Sequential(stem, nn.ReLU(inplace=True))
             n_channels = width
         inputs = [n_channels] + [self.width] * 5
@@ -151,7 +143,7 @@ class Inception(nn.Module):
         return x
 
 
-ARCHITECTURES: dict[str, Callable[[int, int], FCN | ResNet | Inception]] = {
+ARCHITECTURES: dict[str, type[FCN | ResNet | Inception]] = {
     "fcn": FCN,
     "resnet": ResNet,
     "inception": Inception,
@@ -159,7 +151,11 @@ ARCHITECTURES: dict[str, Callable[[int, int], FCN | ResNet | Inception]] = {
 
 
 class SeriesNet(nn.Module):
-    """A series beside its own shape, convolutions, the mean over the steps."""
+    """A series beside its own shape, convolutions, the mean over the steps.
+
+    So `N_MEMBERS` times, each trained by its own loss; the mean of their outputs
+    predicts [Ismail Fawaz et al. 2020].
+    """
 
     def __init__(
         self,
@@ -169,22 +165,37 @@ class SeriesNet(nn.Module):
         n_outputs: int,
         dropout: float,
         prepare: list[nn.Module],
+        loss: Any,
     ):
         super().__init__()
         self.prepare = nn.Sequential(*prepare, OwnScale())
-        self.body = ARCHITECTURES[architecture](2 * n_channels, -(-n_steps // LONGEST))
-        self.n_features = self.body.width
-        self.head = nn.Sequential(
-            Dropout(dropout), nn.Linear(self.n_features, n_outputs)
+        net, stride = ARCHITECTURES[architecture], -(-n_steps // LONGEST)
+        self.members = nn.ModuleList(
+            net(2 * n_channels, stride) for _ in range(N_MEMBERS)
         )
+        self.dropout = Dropout(dropout)
+        self.heads = nn.ModuleList(
+            nn.Linear(net.width, n_outputs) for _ in range(N_MEMBERS)
+        )
+        self.n_features, self.each_loss = N_MEMBERS * net.width, loss.each
         self.to(memory_format=torch.channels_last)
 
     def features(self, x: Tensor) -> Tensor:  # (B, C, 1, T) -> (B, n_features)
         x = self.prepare(x.contiguous(memory_format=torch.channels_last))
-        return self.body(x).mean((2, 3))
+        return torch.cat([member(x).mean((2, 3)) for member in self.members], 1)
+
+    def outputs(self, x: Tensor) -> Tensor:  # (B, C, 1, T) -> (B, N_MEMBERS, K)
+        parts = self.dropout(self.features(x)).chunk(N_MEMBERS, 1)
+        return torch.stack([head(part) for head, part in zip(self.heads, parts)], 1)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, 1, T) -> (B, K)
-        return self.head(self.features(x))
+        return self.outputs(x).mean(1)
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:  # -> (B,)
+        if not self.training:
+            return self.each_loss(self(x), y)
+        output, y = self.outputs(x).flatten(0, 1), y.repeat_interleave(N_MEMBERS, 0)
+        return self.each_loss(output, y).unflatten(0, (-1, N_MEMBERS)).mean(1)
 
 
 __all__ = ["ARCHITECTURES", "LONGEST", "SeriesNet"]
