@@ -198,11 +198,10 @@ class _Convolutional(
     def _budget(self) -> Budget:
         if self._architecture == "plain":
             return self._picture_budget
-        return Budget(self._picture_budget.epochs, steps=600)
+        return Budget(self._picture_budget.epochs, steps=800)
 
     def _batch_size(self) -> int:
-        few = self._architecture != "plain" and self.n_samples_seen_ < _FEW_SERIES
-        auto = 16 if few else 64
+        auto = 64 if self._architecture == "plain" else 16
         self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
         return self.batch_size_
 
@@ -305,8 +304,6 @@ _STACK = (
 )
 # Rows of up to so many numbers are a table's, not series.
 _ROW = 32
-# Fewer series are trained on in small batches.
-_FEW_SERIES = 1000
 
 
 def _plain(value: Any) -> Any:
@@ -403,10 +400,9 @@ class CNNClassifier(_Convolutional, Classifier):
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 7 epochs, or as many as
-        make 500 steps, 600 of a network for series.
+        make 500 steps, 800 of a network for series.
     batch_size : int or "auto", default="auto"
-        Samples a step. "auto" is 64, and 16 in a network for series of fewer than a
-        thousand.
+        Samples a step. "auto" is 64, and 16 of a network for series.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -465,7 +461,7 @@ class CNNClassifier(_Convolutional, Classifier):
     .. [4] Z. Wang, W. Yan, T. Oates. Time Series Classification from Scratch with Deep
        Neural Networks: A Strong Baseline. IJCNN 2017. Here, as in [5]_: each channel
        also as its own shape (centred and scaled along each series) beside the scale of
-       all series; series of more than 256 steps are read in strides by the first
+       all series; series of more than 192 steps are read in strides by the first
        kernel, which is then twice as wide as these; kernels of 7 for 8, which have a
        middle; half the filters; hundreds of steps of one cycle for thousands of epochs.
     .. [5] H. Ismail Fawaz et al. InceptionTime: Finding AlexNet for Time Series
@@ -512,7 +508,7 @@ class CNNRegressor(_Convolutional, Regressor):
     ----------
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 10 epochs, or as many as
-        make 500 steps, 600 of a network for series.
+        make 500 steps, 800 of a network for series.
 
     Attributes
     ----------

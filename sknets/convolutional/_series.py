@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sknets._layers import BatchNorm2d, Dropout, OwnScale
 
-LONGEST = 256
+LONGEST = 192
 # Nets whose mean predicts: one alone is a matter of luck on a few dozen series.
 N_MEMBERS = 2
 # Filters of the residual net's first block: half of the papers', a third of the time.
