@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._engine.containers import Ragged
 from sknets._engine.device import GeneratorMode
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -293,6 +294,82 @@ def standardize_channels(
     return Standardize(
         *(np.broadcast_to(each.reshape(1, -1, *ones), shape) for each in (mean, scale))
     )
+
+
+class OwnScale(nn.Module):
+    """Series (B, C, 1, T) beside their own shape: each centred and scaled by itself.
+
+    The shape alone would hide what only the level tells.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # -> (B, 2 C, 1, T)
+        return torch.cat([x, own_scale(x, 3)], 1)
+
+
+class Stem(nn.Module):
+    """Long sequences with fewer steps: two convolutions, the first in strides.
+
+    Each channel comes in the scale of all samples and in that of its own sequence. The
+    first kernel sees ``2 stride + 1`` steps, the second five of what the first makes of
+    them; zeros stand before the first step and after the last. Both are normalised by
+    the real steps of a batch: without it neither attention nor cells learn the shapes
+    of long series in a few hundred steps.
+    """
+
+    def __init__(
+        self, standardize: Standardize, n_channels: int, width: int, stride: int
+    ):
+        super().__init__()
+        self.standardize, self.stride = standardize, stride
+        self.first = nn.Conv1d(
+            2 * n_channels, width, 2 * stride + 1, stride, stride, bias=False
+        )
+        self.second = nn.Conv1d(width, width, 5, padding=2, bias=False)
+        # Of the real steps of a batch.
+        self.norms = nn.ModuleList(BatchNorm1d(width) for _ in range(2))
+
+    def forward(self, x: Ragged) -> Ragged:  # (B, T, C) -> (B, T / stride, width)
+        z = self.standardize(x.padded())
+        mask = None if x.mask is None else x.mask[:, :, None]
+        own = own_scale(z, 1, mask)
+        z = torch.cat([z if mask is None else z * mask, own], 2)
+        steps = Ragged(z[:, :: self.stride])
+        if x.lengths is not None:
+            steps.lengths = (x.lengths + self.stride - 1) // self.stride
+        for layer, norm in zip((self.first, self.second), self.norms):
+            found = layer(z.transpose(1, 2)).transpose(1, 2)
+            steps = steps.like(norm(steps.real(found)).relu())
+            z = steps.padded()
+        return steps
+
+
+# Sequences of more steps than the first number are read in strides, which leave no more
+# than the second: recurrent nets forget over longer ones, and attention takes the
+# square of their length.
+_MOST_STEPS, _MOST_STRIDES = 32, 64
+
+
+def stride_of(stride: int | str, longest: int) -> int:
+    """Every how many steps there is one for the network; "auto" by the longest."""
+    if stride != "auto":
+        return int(stride)
+    return 1 if longest <= _MOST_STEPS else max(2, -(-longest // _MOST_STRIDES))
+
+
+def own_scale(x: Tensor, steps: int, mask: Tensor | None = None) -> Tensor:
+    """Series of standardised channels, each centred and scaled along its own steps.
+
+    A deviation below a thousandth of that of all samples is noise, and stays small.
+    """
+    if mask is None:
+        z = x - x.mean(steps, keepdim=True)
+        variance = z.square().mean(steps, keepdim=True)
+    else:
+        n = mask.sum(steps, keepdim=True)
+        x = x.masked_fill(~mask, 0)
+        z = (x - x.sum(steps, keepdim=True) / n) * mask
+        variance = z.square().sum(steps, keepdim=True) / n
+    return z * (variance + 1e-6).rsqrt()
 
 
 class Augment(nn.Module):

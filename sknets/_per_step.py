@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from sknets._engine.collect import steps
 from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
+from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
+from sknets._layers import stride_of
 from sknets._losses import OfSteps
 from sknets._params import param
 from sknets._targets import given_target
@@ -27,7 +29,30 @@ class PerStep(Estimator):
     weights: the task itself sees steps as its samples.
     """
 
+    # Of sequences that are not read in strides, and of all else.
+    _short_budget: ClassVar[Budget]
+
     per_step: bool = param(default=False)
+    stride: int | Literal["auto"] = param(default="auto", at_least=1)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if self.per_step and self.stride not in ("auto", 1):
+            raise ValueError(
+                self._refusal("stride", "with per_step each step has a label: leave it")
+            )
+
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        x = super()._check_input(X, reset=reset, seen=seen)
+        if reset:
+            steps = self.input_kind_ == "sequences" and not self.per_step
+            self.stride_ = stride_of(self.stride, int(x.counts.max())) if steps else 1
+        return x
+
+    @property
+    def _budget(self) -> Budget:
+        short = self._short_budget
+        return short if self.stride_ == 1 else Budget(short.epochs, steps=400)
 
     def _read(self, X, y, sample_weight, *, reset, classes=None) -> Samples:
         samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)

@@ -206,6 +206,144 @@ def test_signals_and_volumes_are_told_apart_by_their_pattern():
     assert cnn.spatial_dims_ == 3 and cnn.score(volumes[60:], labels[60:]) > 0.9
 
 
+# -- series --------------------------------------------------------------------------
+
+
+def bumps(n, n_steps=320, seed=0):
+    """Noise, somewhere in which a short wave goes up first or down first."""
+    random = np.random.default_rng(seed)
+    X, y = random.normal(0, 0.3, (n, n_steps, 1)), np.arange(n) % 2
+    wave = 2 * np.sin(np.linspace(0, 2 * np.pi, 16))
+    for x, label, start in zip(X, y, random.integers(0, n_steps - 16, n)):
+        x[start : start + 16, 0] += wave if label else -wave
+    return X, y
+
+
+@pytest.mark.parametrize("architecture", ["fcn", "resnet", "inception"])
+def test_a_pattern_anywhere_in_a_long_series(architecture):
+    train, test = bumps(60), bumps(100, seed=1)
+    settings = {"max_epochs": 12, "lr": 0.01, "random_state": 0}
+    net = CNNClassifier(architecture=architecture, **settings).fit(*train)
+    assert net.batch_size_ == 16 and net.score(*test) > 0.95
+    if architecture == "resnet":
+        plain = CNNClassifier(architecture="plain", **settings).fit(*train)
+        assert plain.score(*test) < 0.7
+
+
+def normalised(z, state, name):
+    """Batch normalisation of (B, C, T) in prediction, by its formula."""
+    weight, bias, mean, variance = (
+        state[f"{name}.{part}"][:, None]
+        for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    return (z - mean) / torch.sqrt(variance + 1e-5) * weight + bias
+
+
+def test_two_nets_are_trained_each_by_its_own_loss():
+    X, y = bumps(20, n_steps=40)
+    net = quick(max_epochs=1, lr=1e-9).fit(X, np.arange(20) % 3)
+    module, y = net.net_.module_.train(), torch.arange(20) % 3
+    x = net._check_input(X, reset=False).batch(slice(None))
+    losses = [
+        F.cross_entropy(head(member(module.prepare(x)).mean((2, 3))), y)
+        for head, member in zip(module.heads, module.members)
+    ]
+    mean = (losses[0] + losses[1]) / 2
+    torch.testing.assert_close(module.loss(x, y).mean(), mean)
+    assert F.cross_entropy(module(x), y) < mean - 1e-6  # by Jensen's inequality
+
+
+def test_the_residual_network_is_the_papers():
+    X, y = bumps(20, n_steps=300)
+    X = np.concatenate([X, 5 + X[::-1] ** 2], 2)
+    net = quick(max_epochs=1).fit(X, y)
+    found, state = net.transform(X), net.net_.module_.double().state_dict()
+    z = torch.from_numpy((X - net.x_mean_) / net.x_scale_).transpose(1, 2)
+    own = z - z.mean(2, keepdim=True)
+    own = own / torch.sqrt(own.square().mean(2, keepdim=True) + 1e-6)
+    z = torch.cat([z, own], 1)
+
+    def convolved(z, name, stride=1):
+        weight = state[f"{name}.0.weight"][:, :, 0]
+        z = F.conv1d(z, weight, stride=stride, padding=weight.shape[2] // 2)
+        return normalised(z, state, f"{name}.1")
+
+    for block, stride in enumerate((2, 1, 1)):  # 300 steps are read by twos
+        name, inputs = f"members.1.{block}", z
+        for part in (0, 2, 4):
+            z = convolved(z, f"{name}.convolutions.{part}", stride if not part else 1)
+            z = z.relu() if part < 4 else z
+        if block < 2:
+            around = convolved(inputs, f"{name}.around", stride)
+        else:
+            around = normalised(inputs, state, f"{name}.around")
+        z = (z + around).relu()
+    assert z.shape[1:] == (64, 150)
+    np.testing.assert_allclose(found[:, 64:], z.mean(2).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["fcn", "resnet", "inception"])
+def test_every_step_of_a_series_is_seen(architecture):
+    X, y = bumps(8, n_steps=700)
+    net = quick(architecture=architecture, max_epochs=1).fit(X, y)
+    module = net.net_.module_.eval()
+    x = torch.from_numpy(X).float().transpose(1, 2)[:, :, None].requires_grad_()
+    steps = module.members[0](module.prepare(x))
+    assert steps.shape[3] == 175  # every fourth: at most 192
+    (gradient,) = torch.autograd.grad(steps.sum(), x)
+    assert bool((gradient != 0).any(0).all())
+
+
+def test_level_and_shape_of_a_series_both_tell():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(60, 40, 1))
+    level = np.arange(60) % 2
+    X[:, :, 0] += 1000 * level[:, None]
+    assert quick(max_epochs=6).fit(X[:40], level[:40]).score(X[40:], level[40:]) == 1
+    # A shape at levels and in sizes that differ more than it does.
+    shape = np.sin(np.arange(40) * np.where(level, 0.5, 1.0)[:, None])
+    scale = np.exp(random.normal(0, 1, (60, 1)))
+    X = (scale * (shape + random.normal(0, 10, (60, 1))))[:, :, None]
+    net = quick(max_epochs=12).fit(X[:40], level[:40])
+    assert net.score(X[40:], level[40:]) > 0.9
+
+
+def test_the_network_is_chosen_by_X_and_by_what_is_set():
+    rows, labels = np.random.default_rng(0).normal(size=(20, 36)), np.arange(20) % 2
+
+    def stack(X, **params):
+        return hasattr(
+            quick(**params, max_epochs=1).fit(X, labels).net_.module_, "dense"
+        )
+
+    assert not stack(rows) and not stack(rows[:, :, None])
+    assert stack(rows[:, :32]) and not stack(rows[:, :32, None])
+    assert stack(rows, architecture="plain") and stack(rows, channels=8)
+    assert not stack(rows, channels=[24, 48, 96])  # the default
+    assert stack((rows > 0).reshape(20, 6, 6).astype(np.uint8))
+    assert not stack(rows[:, :3], architecture="resnet")
+    for bad, match in [
+        ({"kernel_size": 5}, "kernel_size=5.*architecture='fcn' is a whole network"),
+        ({"backbone": "resnet18"}, "backbone='resnet18'.*leave it out"),
+        ({"image_shape": (6, 6)}, "architecture='fcn'.*X holds images"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            quick(architecture="fcn", **bad).fit(abs(rows) / 9, labels)
+
+
+@pytest.mark.parametrize("n_steps", [1, 3, 600])
+@pytest.mark.parametrize("architecture", ["fcn", "resnet", "inception"])
+def test_short_and_constant_series(architecture, n_steps):
+    X, y = np.random.default_rng(0).normal(size=(18, n_steps, 1)), np.arange(18) % 3
+    X[::3] = 5  # constant
+    params = {"architecture": architecture, "spatial_dims": 1, "max_epochs": 1}
+    net = quick(**params, channel_order="last").fit(X, y)
+    found = net.predict_proba(X)
+    assert np.isfinite(found).all()
+    alone = [net.predict_proba(x[None])[0] for x in X[:3]]
+    np.testing.assert_allclose(alone, found[:3], atol=1e-5)
+
+
 def test_regression_on_several_numbers():
     images = np.zeros((200, 10, 10), np.uint8)
     where = random.integers(0, 8, (200, 2))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -174,6 +175,20 @@ def test_padding_and_company_change_no_prediction(
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("stride", [2, 5])
+def test_padding_and_company_change_no_prediction_of_long_sequences(stride):
+    rnn = quick(stride=stride, precision="float64").fit(X, y)
+    constant = [x * 0 + 3 for x in X[:3]]
+    few = [*X[:20], *constant]
+    expected = np.ravel([rnn.decision_function([x]) for x in few])
+    far = 1e6 * np.ones((151, 2))
+    for batch_size in (1, 7, 128):
+        recipe = replace(rnn.net_._recipe, predict_batch_size=batch_size)
+        rnn.net_._recipe = recipe
+        found = rnn.decision_function([far, *few])[1:]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
+
+
 def test_the_gradient_of_a_padded_batch_is_that_of_its_sequences():
     rnn = quick(bidirectional=True, n_layers=2, precision="float64").fit(X, y)
     net = rnn.net_.module_
@@ -329,6 +344,65 @@ def test_dropout_draws_from_the_nets_own_stream():
     again = quick(n_layers=2, dropout=0.3).fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(found, again)
     assert abs(found - plain).max() > 1e-4
+
+
+# -- long sequences ------------------------------------------------------------------
+
+
+def test_long_sequences_are_read_in_strides():
+    random = np.random.default_rng(0)
+    for n_steps, stride in [(1, 1), (32, 1), (33, 2), (128, 2), (129, 3), (640, 10)]:
+        X, y = random.normal(size=(6, n_steps)), np.arange(6) % 2
+        rnn = quick(max_epochs=1).fit(X, y)
+        assert rnn.stride_ == stride
+        stem, states = rnn.net_.module_.stem, rnn.transform(X)
+        assert states.shape == (6, 8 if stride == 1 else 16)  # both directions
+        assert (stem is None) == (stride == 1)
+        assert quick(stride=1, max_epochs=1).fit(X, y).transform(X).shape == (6, 8)
+        by_step = quick(per_step=True, max_epochs=1).fit(X, X > 0)
+        assert by_step.predict(X).shape == X.shape and by_step.stride_ == 1
+    with pytest.raises(ValueError, match=r"stride=2\): with per_step each step has"):
+        quick(per_step=True, stride=2).fit(X, X > 0)
+
+
+def test_strides_are_two_convolutions_of_a_sequence_in_two_scales():
+    rnn = quick(stride=4, max_epochs=1, precision="float64").fit(X, y)
+    stem = rnn.net_.module_.stem
+    batch = rnn._read(X[:9], y[:9], None, reset=False).x.batch(slice(None))
+    found = stem(batch)
+    assert found.lengths.tolist() == [-(-len(x) // 4) for x in X[:9]]
+    state = stem.state_dict()
+    for x, steps in zip(X, found.values.split(found.lengths.tolist())):
+        z = (x - rnn.x_mean_) / rnn.x_scale_
+        own = (z - z.mean(0)) / np.sqrt(z.var(0) + 1e-6)
+        z = torch.from_numpy(np.hstack([z, own]).T)
+        for i, (name, stride, side) in enumerate((("first", 4, 4), ("second", 1, 2))):
+            z = F.conv1d(z[None], state[f"{name}.weight"], None, stride, side)[0]
+            weight, bias, mean, variance = (
+                state[f"norms.{i}.{part}"][:, None]
+                for part in ("weight", "bias", "running_mean", "running_var")
+            )
+            z = ((z - mean) / torch.sqrt(variance + 1e-5) * weight + bias).relu()
+        np.testing.assert_allclose(steps.detach(), z.T, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [np.float32, list])
+def test_a_pattern_anywhere_in_a_long_sequence(kind):
+    random = np.random.default_rng(0)
+    X, y = random.normal(0, 0.3, (160, 250)), np.arange(160) % 2
+    wave = 2 * np.sin(np.linspace(0, 2 * np.pi, 16))
+    for x, label, start in zip(X, y, random.integers(0, 234, 160)):
+        x[start : start + 16] += wave if label else -wave
+    if kind is list:  # noise in front, of unequal lengths
+        X = [np.append(random.normal(0, 0.3, i % 50), x) for i, x in enumerate(X)]
+    else:
+        X = X.astype(kind)
+    settings = {"max_epochs": 12, "random_state": 0}
+    rnn = RNNClassifier(**settings).fit(X[:80], y[:80])
+    assert rnn.score(X[80:], y[80:]) > 0.95
+    if kind is not list:
+        steps = RNNClassifier(stride=1, **settings).fit(X[:80], y[:80])
+        assert steps.score(X[80:], y[80:]) < 0.7
 
 
 # -- learning ------------------------------------------------------------------------

@@ -285,6 +285,47 @@ def test_a_refit_forgets_the_other_kind():
     assert not hasattr(net.fit(["a b", "c"] * 45, y), "n_features_in_")
 
 
+# -- long sequences ------------------------------------------------------------------
+
+
+def test_long_sequences_have_a_token_for_several_steps():
+    random = np.random.default_rng(0)
+    for n_steps, stride in [(32, 1), (33, 2), (129, 3)]:
+        X, y = random.normal(size=(6, n_steps, 1)), np.arange(6) % 2
+        net = quick(max_epochs=1).fit(X, y)
+        assert net.stride_ == stride
+        # Without strides there is [CLS], too.
+        n_tokens = n_steps + 1 if stride == 1 else -(-n_steps // stride)
+        assert net.attention_maps(X).shape == (6, 2, 2, n_tokens, n_tokens)
+        assert net.transform(X).shape == (6, 8)
+    longer = random.normal(size=(2, 200, 1))
+    assert net.predict(longer).shape == (2,)
+    learned = quick(positional_encoding="learned", pooling="cls", max_epochs=1)
+    assert learned.fit(X, y).predict(X).shape == (6,)
+    with pytest.raises(ValueError, match="a sequence of 200 steps"):
+        learned.predict(longer)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max"])
+def test_padding_and_company_change_no_prediction_of_long_sequences(pooling):
+    net = quick(stride=3, pooling=pooling, precision="float64").fit(X, y)
+    few = [*X[:20], X[0] * 0 + 3]
+    expected = np.ravel([net.decision_function([x]) for x in few])
+    far = 1e6 * np.ones((151, 2))
+    found = net.decision_function([far, *few])[1:]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
+
+
+def test_a_pattern_anywhere_in_a_long_sequence():
+    random = np.random.default_rng(0)
+    X, y = random.normal(0, 0.3, (160, 250, 1)), np.arange(160) % 2
+    wave = 2 * np.sin(np.linspace(0, 2 * np.pi, 16))
+    for x, label, start in zip(X, y, random.integers(0, 234, 160)):
+        x[start : start + 16, 0] += wave if label else -wave
+    net = TransformerClassifier(max_epochs=15, random_state=0).fit(X[:80], y[:80])
+    assert net.score(X[80:], y[80:]) > 0.95
+
+
 # -- learning ------------------------------------------------------------------------
 
 

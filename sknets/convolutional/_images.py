@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from sknets._engine.data import Samples
 from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import Images, ReadsImages
+from sknets._inputs.layout import NOUN
 from sknets._layers import (
     ACTIVATIONS,
     Augment,
@@ -35,6 +37,7 @@ from sknets._layers import (
 )
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
+from sknets.convolutional._series import ARCHITECTURES, SeriesNet
 
 
 class ConvNet(nn.Module):
@@ -118,6 +121,9 @@ class _Convolutional(
     # Larger batches leave the cache: half as fast.
     _predict_batch_size: ClassVar[int] = 128
 
+    architecture: Literal["auto", "plain", "fcn", "resnet", "inception"] = param(
+        default="auto"
+    )
     channels: int | tuple[int, ...] = param(default=(24, 48, 96), at_least=1)
     kernel_size: int = param(default=3, at_least=1)
     pooling: Literal["max", "average"] | None = param(default="max")
@@ -133,8 +139,10 @@ class _Convolutional(
     resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     spatial_dims: int | None = param(default=None, at_least=1, at_most=3)
-    _budget = Budget(epochs=7, steps=500)
-    batch_size: int = param(default=64, at_least=1)
+    _picture_budget: ClassVar[Budget] = Budget(epochs=7, steps=500)
+    batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
+        default="auto", at_least=1
+    )
     lr: float = param(default=3e-3, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
@@ -144,12 +152,58 @@ class _Convolutional(
         super()._check_params()
         check_augment(self)
         check_backbone(self)
+        changed = self._changed_stack()
+        if self.architecture in ARCHITECTURES and changed:
+            raise ValueError(
+                self._refusal(
+                    changed[0],
+                    f"architecture={self.architecture!r} is a whole network, of which "
+                    f"{changed[0]} is no part: leave it out, or set "
+                    "architecture='plain'",
+                )
+            )
+
+    def _changed_stack(self) -> list[str]:
+        """The parameters of the plain stack, and what replaces it, that were set."""
+        fields = dataclasses.fields(type(self))  # type: ignore[arg-type]
+        defaults = {field.name: field.default for field in fields}
+        return [n for n in _STACK if _plain(getattr(self, n)) != _plain(defaults[n])]
 
     def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
         pixels = super()._check_input(X, reset=reset, seen=seen)
         if reset and self.backbone is not None:
             check_images(self, self.n_channels_, self.image_size_)
+        if reset and self.architecture in ARCHITECTURES and self.spatial_dims_ > 1:
+            raise ValueError(
+                self._refusal(
+                    "architecture",
+                    f"this network is for series, and X holds "
+                    f"{NOUN[self.spatial_dims_]}s: leave it 'auto', or say with "
+                    "spatial_dims=1 that X (n_samples, steps, channels) holds series",
+                )
+            )
         return pixels
+
+    @property
+    def _architecture(self) -> str:
+        """What "auto" is for the X of `fit`."""
+        if self.architecture != "auto":
+            return self.architecture
+        short = self.channel_axis_ is None and self.image_size_[0] <= _ROW
+        if self.spatial_dims_ > 1 or short or self._changed_stack():
+            return "plain"
+        return "resnet"
+
+    @property
+    def _budget(self) -> Budget:
+        if self._architecture == "plain":
+            return self._picture_budget
+        return Budget(self._picture_budget.epochs, steps=800)
+
+    def _batch_size(self) -> int:
+        auto = 64 if self._architecture == "plain" else 16
+        self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
+        return self.batch_size_
 
     def _learn_statistics(self, samples: Samples) -> None:
         if self.weights is not None and self.pixel_unit_ != "raw":
@@ -170,6 +224,12 @@ class _Convolutional(
                 prepare,
                 self.freeze_backbone,
             )
+        architecture = self._architecture
+        if architecture != "plain":
+            (n_steps,) = self.image_size_
+            sizes = self.n_channels_, n_steps, self._n_outputs
+            loss = self._criterion()
+            return SeriesNet(architecture, *sizes, self.dropout, prepare, loss)
         norm = self.batch_norm
         if norm == "auto":
             # The statistics of a batch depend on its rows: with them a weighted fit of
@@ -232,6 +292,24 @@ class _Convolutional(
         return tags
 
 
+# Of the plain stack alone.
+_STACK = (
+    "channels",
+    "kernel_size",
+    "pooling",
+    "batch_norm",
+    "activation",
+    "hidden_layer_sizes",
+    "backbone",
+)
+# Rows of up to so many numbers are a table's, not series.
+_ROW = 32
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
 AUGMENTATIONS = ("flip", "shift", "crop")
 
 
@@ -262,6 +340,16 @@ class CNNClassifier(_Convolutional, Classifier):
 
     Parameters
     ----------
+    architecture : {"auto", "plain", "fcn", "resnet", "inception"}, default="auto"
+        "plain" is the stack of convolutions and dense layers that the next six
+        parameters describe. Networks made for series (signals), which have wide kernels
+        and the mean over all steps at the end: "fcn" [4]_, fully convolutional,
+        "resnet" [4]_, residual, and "inception" [5]_, each twice, the mean of two nets
+        being the output; of the others they take
+        ``dropout`` and ``augment``, and the six parameters of the stack, or a
+        ``backbone``, are an error. "auto": "resnet" for series, if none of these is
+        set to anything but its default; "plain" for images, volumes and rows of up to
+        32 numbers, which are a table's; ``X[:, :, None]`` makes series of them.
     channels : int or tuple of int, default=(24, 48, 96)
         Filters of each convolution. One after the other: convolution, pooling,
         normalisation, activation.
@@ -312,9 +400,9 @@ class CNNClassifier(_Convolutional, Classifier):
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 7 epochs, or as many as
-        make 500 steps.
-    batch_size : int, default=64
-        Samples a step.
+        make 500 steps, 800 of a network for series.
+    batch_size : int or "auto", default="auto"
+        Samples a step. "auto" is 64, and 16 of a network for series.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -338,6 +426,8 @@ class CNNClassifier(_Convolutional, Classifier):
         0 or -1 of a sample's axes, None if it has none for channels.
     pixel_unit_ : {"byte", "unit", "raw"}
         What X was: uint8 (divided by 255), floats within [0, 1], or other numbers.
+    batch_size_ : int
+        The batch size that was used.
     x_mean_, x_scale_ : ndarray of shape (n_channels_,)
         What each channel is centred and scaled by: its own (weighted) mean and standard
         deviation, or those of ImageNet for pretrained weights.
@@ -345,9 +435,10 @@ class CNNClassifier(_Convolutional, Classifier):
     Notes
     -----
     X is one of: images ``(n, height, width)``, ``(n, height, width, channels)`` or
-    ``(n, channels, height, width)``; a list of images of unequal size; signals
-    ``(n, length, channels)``; volumes ``(n, depth, height, width, channels)``; flat
-    rows with ``image_shape``; plain rows. uint8 or float, computed in float32 (plain
+    ``(n, channels, height, width)``; a list of images of unequal size; series
+    ``(n, length, channels)``, a list of unequal ones being brought to one length;
+    volumes ``(n, depth, height, width, channels)``; flat rows with ``image_shape``;
+    plain rows. uint8 or float, computed in float32 (plain
     rows in their own dtype).
 
     Training is the same for all estimators: for ``optimizer``, ``early_stopping``,
@@ -367,6 +458,15 @@ class CNNClassifier(_Convolutional, Classifier):
     .. [2] S. Ioffe, C. Szegedy. Batch Normalization. ICML 2015.
     .. [3] N. Srivastava et al. Dropout: A Simple Way to Prevent Neural Networks from
        Overfitting. JMLR 15, 2014. Scaled in training, not in prediction.
+    .. [4] Z. Wang, W. Yan, T. Oates. Time Series Classification from Scratch with Deep
+       Neural Networks: A Strong Baseline. IJCNN 2017. Here, as in [5]_: each channel
+       also as its own shape (centred and scaled along each series) beside the scale of
+       all series; series of more than 192 steps are read in strides by the first
+       kernel, which is then twice as wide as these; kernels of 7 for 8, which have a
+       middle; half the filters; hundreds of steps of one cycle for thousands of epochs.
+    .. [5] H. Ismail Fawaz et al. InceptionTime: Finding AlexNet for Time Series
+       Classification. Data Mining and Knowledge Discovery 34, 2020. Here two networks,
+       not five, with half the filters and odd kernels of 39, 19 and 9.
 
     Examples
     --------
@@ -381,6 +481,18 @@ class CNNClassifier(_Convolutional, Classifier):
     True
     >>> cnn.transform(X_test).shape
     (450, 128)
+
+    Series, one a row: a wave goes up or down first, anywhere in noise.
+
+    >>> import numpy as np
+    >>> random = np.random.default_rng(0)
+    >>> X, y = random.normal(0, 0.3, (120, 200)), np.arange(120) % 2
+    >>> wave = 2 * np.sin(np.linspace(0, 2 * np.pi, 16))
+    >>> for x, label, start in zip(X, y, random.integers(0, 184, 120)):
+    ...     x[start : start + 16] += wave if label else -wave
+    >>> cnn = CNNClassifier(max_epochs=15, random_state=0).fit(X[:60], y[:60])
+    >>> bool(cnn.score(X[60:], y[60:]) > 0.95)
+    True
     """
 
 
@@ -396,7 +508,7 @@ class CNNRegressor(_Convolutional, Regressor):
     ----------
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 10 epochs, or as many as
-        make 500 steps.
+        make 500 steps, 800 of a network for series.
 
     Attributes
     ----------
@@ -421,4 +533,4 @@ class CNNRegressor(_Convolutional, Regressor):
     """
 
     # Numbers take more steps than classes on a small X.
-    _budget = Budget(epochs=10, steps=500)
+    _picture_budget = Budget(epochs=10, steps=500)

@@ -145,7 +145,8 @@ def first_layer_filters(estimator: Any) -> np.ndarray:
     -------
     filters : ndarray of shape (n_filters, \\*kernel, n_channels)
         The weights, channels last: (n_filters, height, width, n_channels) for images,
-        (n_filters, length, n_channels) for signals.
+        (n_filters, length, n_channels) for signals. Networks made for series have
+        twice the channels: in the scale of all series, then in each one's own.
 
     Raises
     ------

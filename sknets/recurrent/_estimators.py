@@ -13,7 +13,12 @@ from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import ReadsText, Sequences, Text
 from sknets._inputs.reader import Learned
-from sknets._layers import Dropout, Standardize, TokenEmbedding
+from sknets._layers import (
+    Dropout,
+    Standardize,
+    Stem,
+    TokenEmbedding,
+)
 from sknets._params import param
 from sknets._per_step import PerStep
 from sknets._tasks import Classifier, Regressor
@@ -33,10 +38,10 @@ class _Recurrent(
     cell: Literal["lstm", "gru", "rnn"] = param(default="lstm")
     hidden_size: int = param(default=64, at_least=1)
     n_layers: int = param(default=1, at_least=1)
-    bidirectional: bool = param(default=False)
+    bidirectional: bool | Literal["auto"] = param(default="auto")
     dropout: float = param(default=0.0, at_least=0, below=1)
     pooling: Literal["auto", "last", "mean", "max"] = param(default="auto")
-    _budget = Budget(epochs=20, steps=250)
+    _short_budget: ClassVar[Budget] = Budget(epochs=20, steps=250)
     batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=1
     )
@@ -58,6 +63,7 @@ class _Recurrent(
 
     def _build(self) -> nn.Module:
         prepare: nn.Module
+        stem, pooling = None, "last"
         if self.input_kind_ == "text":
             prepare = nn.Sequential(
                 TokenEmbedding(self._n_tokens, self.embedding_size),
@@ -66,20 +72,24 @@ class _Recurrent(
             n_channels, pooling = self.embedding_size, "max"
         else:
             prepare = Standardize(self.x_mean_, self.x_scale_)
-            n_channels, pooling = self.n_channels_, "last"
-        if self.pooling != "auto":
-            pooling = self.pooling
+            n_channels = self.n_channels_
+            if self.stride_ > 1:
+                stem = Stem(prepare, n_channels, self.hidden_size, self.stride_)
+                prepare = nn.Identity()
+                n_channels, pooling = self.hidden_size, "max"
+        auto = stem is not None
         return RecurrentNet(
             n_channels,
             self._n_outputs,
             self.cell,
             self.hidden_size,
             self.n_layers,
-            self.bidirectional,
+            auto if self.bidirectional == "auto" else self.bidirectional,
             self.dropout,
-            pooling,
+            pooling if self.pooling == "auto" else self.pooling,
             self.per_step,
             prepare,
+            stem,
         )
 
     def transform(self, X: Any) -> np.ndarray:
@@ -121,16 +131,25 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
         Numbers in the state of a layer, for each direction.
     n_layers : int, default=1
         Layers on top of each other; each reads the states of the one below.
-    bidirectional : bool, default=False
-        Whether each layer also reads from the end to the beginning [4]_.
+    bidirectional : bool or "auto", default="auto"
+        Whether each layer also reads from the end to the beginning [4]_; "auto" does
+        where sequences are read in strides.
     dropout : float, default=0.0
         The share of numbers switched off in training before each layer but the first,
         the output layer included, and before the first one too, where X is text; never
         from step to step [5]_. Text asks for much of it.
     pooling : {"auto", "last", "mean", "max"}, default="auto"
         What the output layer sees of the top layer's states: the final ones, or their
-        mean or largest value over all steps. "auto" is "last" for numbers and "max" for
-        text, where one word may tell.
+        mean or largest value over all steps. "auto" is "last" for numbers, and "max"
+        for text and for sequences read in strides, any part of which may tell.
+    stride : int or "auto", default="auto"
+        Every how many steps of a sequence of numbers the network takes one. Beyond 1
+        two convolutions make these steps, each of ``2 stride + 1`` of X, in the scale
+        of all samples and in that of the sequence itself; they are normalised a batch
+        at a time, so that a weight of two is not quite the same as a sequence given
+        twice. 1: the steps as they are. "auto" is 1 where the longest sequence of `fit`
+        has up to 32 steps (and with ``per_step``), beyond that 2 or as many as leave at
+        most 64.
     per_step : bool, default=False
         Whether y has a label for each step (many to many) instead of one for the
         sequence: a list of arrays as long as each sequence, or an array ``(n_samples,
@@ -154,7 +173,7 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 20 epochs, or as many as
-        make 250 steps.
+        make 250 steps, 400 where sequences are read in strides.
     batch_size : int or "auto", default="auto"
         Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
         that takes few steps learns nothing), but up to 32 samples are one batch.
@@ -180,6 +199,8 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
         Numbers a step, unless X was text.
     batch_size_ : int
         The batch size that was used.
+    stride_ : int
+        The stride that was used.
     sequence_length_ : int or None
         Steps of the sequences of `fit`, None if they differed.
     x_mean_, x_scale_ : ndarray of shape (n_channels_,)
@@ -272,7 +293,7 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
         steps)``. Scores and losses then count steps; ``pooling`` is for `transform`.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 40 epochs, or as many as
-        make 250 steps.
+        make 250 steps, 400 where sequences are read in strides.
 
     Attributes
     ----------
@@ -296,4 +317,4 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
     """
 
     # Numbers take more steps than classes on a small X.
-    _budget = Budget(epochs=40, steps=250)
+    _short_budget = Budget(epochs=40, steps=250)

@@ -44,6 +44,7 @@ class RecurrentNet(nn.Module):
         pooling: str,
         per_step: bool,
         prepare: nn.Module,
+        stem: nn.Module | None = None,
     ):
         super().__init__()
         self.n_features = hidden_size * (2 if bidirectional else 1)
@@ -52,7 +53,7 @@ class RecurrentNet(nn.Module):
         def stack() -> nn.ModuleList:
             return nn.ModuleList(CELLS[cell](w, hidden_size) for w in widths)
 
-        self.prepare = prepare
+        self.stem, self.prepare = stem, prepare
         self.forwards = stack()
         self.backwards = stack() if bidirectional else None
         self.dropout = Dropout(dropout)
@@ -73,6 +74,7 @@ class RecurrentNet(nn.Module):
         return states.transpose(0, 1)
 
     def features(self, x: Ragged) -> Tensor:  # (B, T, C) -> (B, n_features)
+        x = x if self.stem is None else self.stem(x)
         states = self.states(x)
         if self.pooling == "last":
             h = self.hidden_size

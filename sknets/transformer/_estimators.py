@@ -19,7 +19,7 @@ from sknets._inputs.kinds import KINDS, refusal
 from sknets._inputs.reader import Learned
 from sknets._inputs.sequences import axes_of
 from sknets._inputs.table import cardinalities, categorical_columns
-from sknets._layers import Standardize, standardize_channels
+from sknets._layers import Standardize, Stem, standardize_channels
 from sknets._params import param
 from sknets._per_step import PerStep
 from sknets._tasks import Classifier, Regressor
@@ -54,7 +54,7 @@ class _Transformer(
     positional_encoding: Literal["sinusoidal", "learned"] | None = param(
         default="sinusoidal"
     )
-    pooling: Literal["auto", "cls", "mean"] = param(default="auto")
+    pooling: Literal["auto", "cls", "mean", "max"] = param(default="auto")
     categorical_features: Literal["from_dtype"] | list[Any] | None = param(
         default="from_dtype"
     )
@@ -68,7 +68,7 @@ class _Transformer(
     weight_decay: float | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=0
     )
-    _budget = Budget(epochs=15, steps=150)
+    _short_budget: ClassVar[Budget] = Budget(epochs=15, steps=150)
     batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=1
     )
@@ -170,12 +170,21 @@ class _Transformer(
             self.dropout,
             self._pooling,
             self.per_step,
+            self._stem(),
         )
+
+    def _stem(self) -> nn.Module | None:
+        if self.stride_ == 1:
+            return None
+        standardize = Standardize(self.x_mean_, self.x_scale_)
+        return Stem(standardize, self.n_channels_, self.embedding_size, self.stride_)
 
     @property
     def _pooling(self) -> str:
         if self.pooling != "auto":
             return self.pooling
+        if self.stride_ > 1:
+            return "max"
         return "mean" if self.input_kind_ == "text" else "cls"
 
     def _weight_decay(self) -> float:
@@ -194,6 +203,8 @@ class _Transformer(
             )
             return PatchTokens(self.n_channels_, self._patch, width, standardize)
         standardize = Standardize(self.x_mean_, self.x_scale_)
+        if self.stride_ > 1:
+            return nn.Linear(width, width)
         if self.input_kind_ == "sequences":
             return nn.Sequential(standardize, nn.Linear(self.n_channels_, width))
         categories = getattr(self, "categories_", [])
@@ -207,7 +218,7 @@ class _Transformer(
         if self.input_kind_ == "images":
             lengths = [-(-n // p) for n, p in zip(self.image_size_, self._patch)]
         else:
-            lengths = [self.n_positions_]
+            lengths = [-(-self.n_positions_ // self.stride_)]
         if self.positional_encoding == "sinusoidal":
             return SinusoidalPositions(self.embedding_size, *lengths)
         return LearnedPositions(self.embedding_size, int(np.prod(lengths)))
@@ -295,9 +306,17 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
         for the column) for sequences of any length, or a learned vector for each
         position up to the longest of `fit`. None: order does not matter. Columns of a
         table are told apart by their own vectors and need none.
-    pooling : {"auto", "cls", "mean"}, default="auto"
+    pooling : {"auto", "cls", "mean", "max"}, default="auto"
         What the output layer sees: the state of a learned token [CLS] [4]_ before the
-        others, or the mean over all tokens. "auto" is "mean" for text, else "cls".
+        others, or the mean or the largest value over all tokens. "auto" is "mean" for
+        text, "max" for sequences read in strides, else "cls".
+    stride : int or "auto", default="auto"
+        Every how many steps a sequence has a token. Beyond 1 two convolutions make the
+        tokens, each of ``2 stride + 1`` steps, in the scale of all samples and in that
+        of the sequence itself [6]_; they are normalised a batch at a time, so that a
+        weight of two is not quite the same as a sequence given twice. 1: a token for
+        each step. "auto" is 1 where the longest sequence of `fit` has up to 32 steps
+        (and with ``per_step``), beyond that 2 or as many as leave at most 64 tokens.
     categorical_features : list, "from_dtype" or None, default="from_dtype"
         Names or positions (or a mask) of a table's columns whose values are categories:
         each category has a learned vector. "from_dtype" takes a DataFrame's columns of
@@ -342,7 +361,7 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
         a step. "auto" is 1, and 0.01 for text, whose rare tokens would be forgotten.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 15 epochs, or as many as
-        make 150 steps.
+        make 150 steps, 400 where sequences are read in strides.
     batch_size : int or "auto", default="auto"
         Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
         that takes few steps learns nothing), but up to 32 samples are one batch.
@@ -364,6 +383,8 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
         "table", "sequences", "text" or "images", as the X of `fit` was.
     batch_size_ : int
         The batch size that was used.
+    stride_ : int
+        The stride that was used.
     n_positions_ : int
         Steps of the longest sequence, or tokens of the longest text, of `fit`.
     x_mean_, x_scale_ : ndarray of shape (n_channels,) or (n_features_in_,)
@@ -388,8 +409,8 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
       each column [3]_, computed in the dtype of X. Time and memory grow with the square
       of the number of columns;
     - sequences (``(n_samples, steps, channels)``, lists of arrays ``(steps, channels)``
-      or ``(steps,)``): a token for each step. A plain row as a sequence is
-      ``X[:, :, None]``;
+      or ``(steps,)``): a token for each step, of long ones for each ``stride``. A
+      plain row as a sequence is ``X[:, :, None]``;
     - text (a list or column of strings, or of lists of tokens);
     - images (four axes, or three with ``patch_size``, or flat rows with
       ``image_shape``): a token for each patch [2]_.
@@ -416,6 +437,10 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
     .. [4] J. Devlin, M.-W. Chang, K. Lee, K. Toutanova. BERT. NAACL 2019.
     .. [5] R. Sennrich, B. Haddow, A. Birch. Neural Machine Translation of Rare Words
        with Subword Units. ACL 2016.
+    .. [6] Y. Nie, N. H. Nguyen, P. Sinthong, J. Kalagnanam. A Time Series is Worth 64
+       Words. ICLR 2023. Here with all channels in one token, and convolutions that
+       overlap [T. Xiao et al. Early Convolutions Help Transformers See Better. NeurIPS
+       2021] for one linear layer.
 
     Examples
     --------

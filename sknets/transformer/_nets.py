@@ -92,8 +92,10 @@ class TransformerNet(nn.Module):
         dropout: float,
         pooling: str,
         per_step: bool,
+        stem: nn.Module | None = None,
     ):
         super().__init__()
+        self.stem, self.pooling = stem, pooling
         self.tokens, self.positions, self.per_step = tokens, positions, per_step
         self.cls = None
         if pooling == "cls" and not per_step:
@@ -109,6 +111,10 @@ class TransformerNet(nn.Module):
             self.head.weight.mul_(0.1)
         nn.init.zeros_(self.head.bias)
         self.n_features = width
+
+    def read(self, x: Any) -> Any:
+        """What each token is made from: of long sequences several steps."""
+        return x if self.stem is None else self.stem(x)
 
     def embed(self, x: Any) -> tuple[Tensor, Tensor | None]:
         """The tokens (B, T, d), [CLS] included, and which are real."""
@@ -133,9 +139,12 @@ class TransformerNet(nn.Module):
         return self.norm(states)
 
     def features(self, x: Any) -> Tensor:  # -> (B, d)
+        x = self.read(x)
         states = self.states(x)
         if self.cls is not None:
             return states[:, 0]
+        if self.pooling == "max":
+            return x.max(states) if isinstance(x, Ragged) else states.amax(1)
         return x.mean(states) if isinstance(x, Ragged) else states.mean(1)
 
     def forward(self, x: Any) -> Any:  # -> (B, K), or of each step
@@ -145,7 +154,7 @@ class TransformerNet(nn.Module):
 
     def attention(self, x: Any) -> Tensor:  # -> (B, n_layers, n_heads, T, T)
         """Of samples of one length."""
-        states, _ = self.embed(x)
+        states, _ = self.embed(self.read(x))
         maps = []
         block: Any
         for block in self.blocks:
