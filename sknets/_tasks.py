@@ -139,7 +139,7 @@ class Classifier(ClassifierMixin, Estimator):
             As `fit`; without ``classes`` at the first call; for a label that is not
             among them.
         """
-        columns = _has_columns(y) and kind_of_labels(y) == "multilabel-indicator"
+        columns = _has_columns(y) and kind_of_labels(y) != "multiclass-multioutput"
         if classes is None and not columns and not self.__sklearn_is_fitted__():
             raise ValueError(
                 f"{type(self).__name__}: classes must be passed on the first call to "

@@ -203,7 +203,7 @@ class _Feedforward(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
             known = self.chunks_.moments["x"]
             # The mean square of zeros and ones is their mean. A rare one would become
             # large; so they deviate as those do of which one half are ones.
-            p, variance = known.mean, known.deviation**2
+            p, variance = known.mean.clip(0, 1), known.deviation.clip(0, 1) ** 2
             binary = (p > 0) & (p < 1) & np.isclose(variance, p * (1 - p), 1e-6, 0)
             scale[binary] = 0.5
             mean[codes], scale[codes] = 0, 1

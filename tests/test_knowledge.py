@@ -320,7 +320,7 @@ def test_early_stopping_holds_triples_out():
     graph = KnowledgeGraphEmbedder(
         early_stopping=True, n_iter_no_change=2, filter_negatives=True, random_state=0
     ).fit(FACTS)
-    assert graph.n_iter_ < graph.max_epochs
+    assert graph.n_iter_ < graph.max_epochs_
     assert len(graph.validation_loss_curve_) == graph.n_iter_
 
 

@@ -288,7 +288,7 @@ def test_weights_and_early_stopping():
     net = GraphClassifier(
         early_stopping=True, n_iter_no_change=2, class_weight="balanced", random_state=0
     ).fit(X * 3, np.tile(classes, 3))
-    assert net.n_iter_ < net.max_epochs and len(net.validation_scores_) == net.n_iter_
+    assert net.n_iter_ < net.max_epochs_ and len(net.validation_scores_) == net.n_iter_
     assert set(net.predict(X)) == {"large", "small"}
 
 

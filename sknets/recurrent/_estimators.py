@@ -41,7 +41,7 @@ class _Recurrent(
     bidirectional: bool | Literal["auto"] = param(default="auto")
     dropout: float = param(default=0.0, at_least=0, below=1)
     pooling: Literal["auto", "last", "mean", "max"] = param(default="auto")
-    _short_budget: ClassVar[Budget] = Budget(epochs=20, steps=250)
+    _short_budget: ClassVar[Budget] = Budget(epochs=20, steps=100)
     batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=1
     )
@@ -173,7 +173,7 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 20 epochs, or as many as
-        make 250 steps, 400 where sequences are read in strides.
+        make 100 steps, 400 where sequences are read in strides.
     batch_size : int or "auto", default="auto"
         Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
         that takes few steps learns nothing), but up to 32 samples are one batch.
@@ -293,7 +293,7 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
         steps)``. Scores and losses then count steps; ``pooling`` is for `transform`.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 40 epochs, or as many as
-        make 250 steps, 400 where sequences are read in strides.
+        make 100 steps, 400 where sequences are read in strides.
 
     Attributes
     ----------
@@ -317,4 +317,4 @@ class RNNRegressor(_Recurrent, PerStep, Regressor):
     """
 
     # Numbers take more steps than classes on a small X.
-    _short_budget = Budget(epochs=40, steps=250)
+    _short_budget = Budget(epochs=40, steps=100)

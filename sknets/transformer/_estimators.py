@@ -68,7 +68,7 @@ class _Transformer(
     weight_decay: float | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=0
     )
-    _short_budget: ClassVar[Budget] = Budget(epochs=15, steps=150)
+    _short_budget: ClassVar[Budget] = Budget(epochs=15, steps=100)
     batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=1
     )
@@ -361,7 +361,7 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
         a step. "auto" is 1, and 0.01 for text, whose rare tokens would be forgotten.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 15 epochs, or as many as
-        make 150 steps, 400 where sequences are read in strides.
+        make 100 steps, 400 where sequences are read in strides.
     batch_size : int or "auto", default="auto"
         Samples a step of training; "auto" are 32, of fewer than 256 an eighth (a net
         that takes few steps learns nothing), but up to 32 samples are one batch.
