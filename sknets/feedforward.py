@@ -120,7 +120,8 @@ class MembersNet(FeedforwardNet):
             return self.each_loss(self(x), y)
         output = self.layers(x).reshape(len(x) * self.n_members, -1)
         losses = self.each_loss(output, y.repeat_interleave(self.n_members, 0))
-        return losses.unflatten(0, (-1, self.n_members)).mean(1)
+        # The sum: each learns as it would alone, its penalty beside its own loss.
+        return losses.unflatten(0, (-1, self.n_members)).sum(1)
 
     def plain_layers(self) -> None:
         return None
@@ -340,7 +341,7 @@ class FeedforwardClassifier(_Feedforward, Classifier):
     n_members : int, default=1
         So many nets of ``hidden_layer_sizes`` are trained side by side, each by its own
         loss, and the mean of their outputs (logits) predicts. Their first layers are
-        one product. `transform` gives the units of all.
+        one product. `transform` gives the units of all; ``loss_curve_`` is their sum.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     alpha : float, default=5.0

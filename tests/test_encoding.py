@@ -149,6 +149,11 @@ def test_members_learn_each_by_its_own_loss():
     torch.testing.assert_close(gradient_of_first(), before)
 
 
+def test_gradients_of_members_are_right():
+    net = small(n_members=2, activation="tanh", hidden_layer_sizes=(4, 3))
+    assert gradient_check(net, WAVES[:20], waves[:20]).passed
+
+
 @pytest.mark.parametrize("normalization", [None, "layer", "batch"])
 def test_members_predict_the_mean_of_their_outputs(normalization):
     X, y = make_friedman1(100, 5, random_state=0)
