@@ -63,6 +63,11 @@ class Epochs(NeuralNet):
     ) -> tuple[list[float], dict[str, float]]:
         """Train on each batch once; their losses, and the mean of each named part."""
         turns, augment = self._turns, self._augment
+        # The last quarter is as predictions will be: changes that help in the beginning
+        # may change too much for what is learned in the end.
+        epochs = self._phases[self._at].epochs
+        if 0.75 * epochs <= self._done < epochs:
+            augment = None
         for turn in turns:
             turn.begin_epoch()
         watchers = self._watchers(training=True)
