@@ -381,9 +381,9 @@ class Augment(nn.Module):
     ----------
     kinds : list of str and callables
         "flip": mirrored left to right, every second one; "shift": moved by up to a
-        tenth of each side, the edge filled with zeros; "crop": a window of at least
-        four fifths of each side, stretched to the whole; or a function of one image
-        (C, *size) that returns another of that shape.
+        tenth of each side, to whole pixels, the edge filled with zeros; "crop": a
+        window of at least four fifths of each side, stretched to the whole; or a
+        function of one image (C, *size) that returns another of that shape.
     """
 
     def __init__(self, kinds: list[Any]):
@@ -408,10 +408,9 @@ class Augment(nn.Module):
         x = x.movedim(1, -1)  # gathering whole pixels is faster, and channels last
         for axis in range(1, x.ndim - 1):
             side = x.shape[axis]
-            reach = (side + 5) // 10
-            if reach == 0:
+            if side <= 5:
                 continue
-            moves = (self._uniform(x) * (2 * reach + 1)).long() - reach
+            moves = ((2 * self._uniform(x) - 1) * side / 10).round().long()
             source = torch.arange(side, device=x.device) + moves[:, None]
             inside = (source >= 0) & (source < side)
             x = x.movedim(axis, 1)

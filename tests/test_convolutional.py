@@ -138,7 +138,7 @@ def test_unequal_images_are_brought_to_their_median_size():
 
 
 def test_the_forward_pass_is_that_of_the_formulas():
-    cnn = quick(channels=(5, 7), hidden_layer_sizes=(6,)).fit(X, y)
+    cnn = quick(channels=(5, 7), hidden_layer_sizes=(6,), dropout=0.0).fit(X, y)
     state = {k: v.detach() for k, v in cnn.net_.module_.state_dict().items()}
     a = torch.from_numpy((X / 255 - cnn.x_mean_) / cnn.x_scale_).float()
     a = a.permute(0, 3, 1, 2)
@@ -705,3 +705,28 @@ def test_without_a_network_the_download_says_what_to_do(monkeypatch):
         "could not be downloaded.*give its path", cnn.fit, large, y[:12], error=OSError
     )
     assert not cnn.__sklearn_is_fitted__()
+
+
+def test_shifts_stay_within_a_tenth_of_a_side():
+    augment = Augment(["shift"])
+    augment.generator = torch.Generator().manual_seed(0)
+    for side, reach in ((4, 0), (8, 1), (28, 3)):
+        x = torch.zeros(4000, 1, side, side)
+        x[:, :, side // 2, side // 2] = 1
+        moved, _ = augment(x, None)
+        rows = moved.sum(3).argmax(2).flatten() - side // 2
+        assert rows.abs().max() == reach
+        # A whole pixel is further than a tenth of 8: it is rarer than staying.
+        if side == 8:
+            assert 0.3 < (rows != 0).float().mean() < 0.45
+
+
+def test_the_last_quarter_of_training_sees_the_images_themselves():
+    seen = []
+
+    def note(image):
+        seen.append(len(seen))
+        return image
+
+    quick(augment=note, max_epochs=8, batch_size=50).fit(X[:20], y[:20])
+    assert len(seen) == 6 * 20

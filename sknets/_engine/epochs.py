@@ -63,8 +63,7 @@ class Epochs(NeuralNet):
     ) -> tuple[list[float], dict[str, float]]:
         """Train on each batch once; their losses, and the mean of each named part."""
         turns, augment = self._turns, self._augment
-        # The last quarter is as predictions will be: changes that help in the beginning
-        # may change too much for what is learned in the end.
+        # The last quarter learns what predictions will see.
         epochs = self._phases[self._at].epochs
         if 0.75 * epochs <= self._done < epochs:
             augment = None

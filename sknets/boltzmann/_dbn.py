@@ -305,7 +305,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         machine learns the labels beside the units below it.
     pretraining_epochs : int or "auto", default="auto"
         Epochs of contrastive divergence for each layer; 0 leaves random weights, "auto"
-        are 20, or as many as make 500 steps.
+        are 20, or as many as make 250 steps.
     pretraining_lr : float, default=0.05
         The learning rate of pretraining, which is by "sgd" with ``momentum``.
     visible_units : {"auto", "bernoulli", "gaussian"}, default="auto"
@@ -457,7 +457,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
     def _learn_statistics(self, samples: Samples) -> None:
         super()._learn_statistics(samples)
         if self.chunks_.n == 1:
-            budget = Budget(epochs=20, steps=500)
+            budget = Budget(epochs=20, steps=250)
             self.pretraining_epochs_ = self._epochs(
                 self.pretraining_epochs, budget, samples
             )

@@ -227,7 +227,7 @@ class _Convolutional(
             )
         dropout = self.dropout
         if dropout == "auto":
-            dropout = self._picture_dropout if self.spatial_dims_ > 1 else 0.0
+            dropout = self._picture_dropout if self.spatial_dims_ == 2 else 0.0
         architecture = self._architecture
         if architecture != "plain":
             (n_steps,) = self.image_size_
@@ -370,7 +370,7 @@ class CNNClassifier(_Convolutional, Classifier):
         of them gives the features of `transform`. ``()``: none.
     dropout : float or "auto", default="auto"
         The share of units switched off before each dense layer in training [3]_.
-        "auto" is 0.4 for classes of pictures and volumes, else 0.
+        "auto" is 0.4 for classes of pictures, else 0.
     backbone : str, default=None
         A convolutional classifier of torchvision by name, such as "resnet18", "vgg11",
         "alexnet" or "mobilenet_v3_small", instead of the stack above. Its last layer
@@ -383,8 +383,9 @@ class CNNClassifier(_Convolutional, Classifier):
         Train the new last layer only. Without ``augment`` the backbone then sees each
         image once, not once an epoch.
     augment : str, callable, list or None, default=None
-        Random changes of the images in training: "flip" (left to right), "shift" (by
-        up to a tenth of a side, zeros move in), "crop" (a window of four fifths of each
+        Random changes of the images in training but for its last quarter, which sees
+        them as predictions do: "flip" (left to right), "shift" (by up to a tenth of a
+        side, to whole pixels, zeros move in), "crop" (a window of four fifths of each
         side or more, stretched), a function of one image tensor (channels, ...) such as
         torchvision's v2 transforms, or a list of these.
     image_shape : tuple of int, default=None

@@ -179,11 +179,11 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
         Train what follows the backbone only. Without ``augment`` the backbone then sees
         each frame once, not once an epoch.
     augment : str, callable, list or None, default=None
-        Random changes of the clips in training, the same for all frames of a clip:
-        "flip" (left to right), "shift" (by up to a tenth of a side), "crop" (a window
-        of four fifths of each side or more, stretched), a function of one clip's tensor
-        (frames, channels, height, width) such as torchvision's v2 transforms, or a list
-        of these.
+        Random changes of the clips in training but for its last quarter, the same for
+        all frames of a clip: "flip" (left to right), "shift" (by up to a tenth of a
+        side), "crop" (a window of four fifths of each side or more, stretched), a
+        function of one clip's tensor (frames, channels, height, width) such as
+        torchvision's v2 transforms, or a list of these.
     resize : int or tuple of int, default=None
         Bring the frames of all clips to this size. None: as they are.
     channel_order : {"auto", "first", "last"}, default="auto"
