@@ -7,12 +7,20 @@ without autograd.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sknets._engine.containers import Ragged
 from sknets._engine.device import scalar
+
+
+def losses_of_members(each: Any, outputs: Tensor, y: Tensor) -> Tensor:
+    """What each of several nets loses by each sample: outputs (B, M, ...) -> (B, M)."""
+    losses = each(outputs.flatten(0, 1), y.repeat_interleave(outputs.shape[1], 0))
+    return losses.unflatten(0, outputs.shape[:2])
 
 
 class CrossEntropy(nn.Module):

@@ -29,6 +29,7 @@ from sknets._layers import (
     NumericEncoding,
     Standardize,
 )
+from sknets._losses import losses_of_members
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
 
@@ -112,16 +113,17 @@ class MembersNet(FeedforwardNet):
         super().__init__(*options)
         self.n_members, self.each_loss = n_members, loss.each
 
+    def outputs(self, x: Tensor) -> Tensor:  # (B, F) -> (B, M, K)
+        return self.layers(x).unflatten(1, (self.n_members, -1))
+
     def forward(self, x: Tensor) -> Tensor:  # (B, F) -> (B, K)
-        return self.layers(x).unflatten(1, (self.n_members, -1)).mean(1)
+        return self.outputs(x).mean(1)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:  # -> (B,)
         if not self.training:
             return self.each_loss(self(x), y)
-        output = self.layers(x).reshape(len(x) * self.n_members, -1)
-        losses = self.each_loss(output, y.repeat_interleave(self.n_members, 0))
         # The sum: each learns as it would alone, its penalty beside its own loss.
-        return losses.unflatten(0, (-1, self.n_members)).sum(1)
+        return losses_of_members(self.each_loss, self.outputs(x), y).sum(1)
 
     def plain_layers(self) -> None:
         return None

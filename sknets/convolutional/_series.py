@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sknets._layers import BatchNorm2d, Dropout, OwnScale
+from sknets._losses import losses_of_members
 
 LONGEST = 192
 # Nets whose mean predicts: one alone is a matter of luck on a few dozen series.
@@ -194,8 +195,7 @@ class SeriesNet(nn.Module):
     def loss(self, x: Tensor, y: Tensor) -> Tensor:  # -> (B,)
         if not self.training:
             return self.each_loss(self(x), y)
-        output, y = self.outputs(x).flatten(0, 1), y.repeat_interleave(N_MEMBERS, 0)
-        return self.each_loss(output, y).unflatten(0, (-1, N_MEMBERS)).mean(1)
+        return losses_of_members(self.each_loss, self.outputs(x), y).mean(1)
 
 
 __all__ = ["ARCHITECTURES", "LONGEST", "SeriesNet"]
