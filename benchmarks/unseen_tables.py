@@ -3,8 +3,8 @@
 Two seeds of shuffled 3-fold cross-validation, at most 1,500 rows, numbers as they are
 and categories as pandas keeps them: dense nets with ``numeric_encoding="linear"`` (the
 net of before), with "auto" (the default) and of four members, beside gradient boosting.
-Accuracy or R², log loss, CPU seconds of a fit. The encoding, its 16 pieces, the trial
-and its three standard errors were chosen on the first sets, among nine settings; the
+Accuracy or R², log loss, CPU seconds of a fit. The encoding, its pieces, the trial
+and its three standard errors were chosen on the first sets, among eleven settings; the
 others played no part. Their wins and losses are counted at a difference of .005.
 
     python benchmarks/unseen_tables.py [--repeats 2] [--quick]

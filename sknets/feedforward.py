@@ -33,12 +33,12 @@ from sknets._losses import losses_of_members
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
 
-# Between the knots of a column.
-_N_PIECES = 16
+# Stretches between the knots of a column, fewer of a wide table.
+_MOST_PIECES, _FEWEST_PIECES, _MOST_INPUTS = 16, 4, 320
 # Knots are quantiles of at most so many rows.
 _KNOT_ROWS = 20_000
-# What "auto" asks of a table before it tries "piecewise", and how it tries.
-_FEWEST_ROWS, _MOST_ROWS, _MOST_COLUMNS, _STEPS = 200, 2000, 100, 150
+# What "auto" asks of a fit before it tries "piecewise", and how it tries.
+_FEWEST_ROWS, _FEWEST_STEPS, _TRIED_ROWS, _TRIED_STEPS = 200, 500, 2000, 100
 
 
 class FeedforwardNet(nn.Module):
@@ -129,12 +129,17 @@ class MembersNet(FeedforwardNet):
         return None
 
 
+def _n_pieces(n_columns: int) -> int:
+    return min(_MOST_PIECES, _MOST_INPUTS // max(1, n_columns))
+
+
 def _knots(samples: Samples, skipped: Any) -> list[np.ndarray]:
     """Quantiles of each column, none of those with fewer than three values."""
     batch = samples[slice(None, None, -(-len(samples) // _KNOT_ROWS))]
     x = batch.x.double().cpu().numpy()
     weight = np.ones(len(x)) if batch.weight is None else batch.weight.cpu().numpy()
-    levels, knots = np.linspace(0, 1, _N_PIECES + 1), []
+    n_pieces = max(_FEWEST_PIECES, _n_pieces(x.shape[1] - len(skipped)))
+    levels, knots = np.linspace(0, 1, n_pieces + 1), []
     for column, values in enumerate(x.T):
         known = np.flatnonzero(~np.isnan(values))
         ends = np.array([])
@@ -224,11 +229,12 @@ class _Feedforward(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
 
     def _chosen_encoding(self, samples: Samples) -> str:
         """ "piecewise" where that is clearly better for rows left out, or "linear"."""
-        n = min(len(samples), _MOST_ROWS)
+        n = min(len(samples), _TRIED_ROWS)
         steps = self._epochs(self.max_epochs, self._budget, samples)
         steps *= len(Batches(samples, self._batch_size()))
-        wide = self.n_features_in_ > _MOST_COLUMNS or samples.x.is_sparse
-        if wide or n < _FEWEST_ROWS or steps < 2 * _STEPS or not self._hidden:
+        n_columns = self.n_features_in_ - len(getattr(self, "categorical_columns_", []))
+        wide = _n_pieces(n_columns) < _FEWEST_PIECES or samples.x.is_sparse
+        if wide or n < _FEWEST_ROWS or steps < _FEWEST_STEPS or not self._hidden:
             return "linear"
         rows = np.random.RandomState(0).permutation(len(samples))[:n]
         parts = rows[: n * 3 // 4], rows[n * 3 // 4 :]
@@ -242,12 +248,15 @@ class _Feedforward(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         """The loss of each row left out, after a short training."""
         twin: Any = copy.copy(self)
         twin.numeric_encoding, twin.n_members = encoding, 1
-        twin.lr_schedule, twin.verbose = None, 0
+        # As good as three times the steps, and no faster learner is preferred.
+        twin.lr, twin.lr_schedule, twin.verbose = 3 * self.lr, None, 0
         twin.chunks_ = Chunks("", total=float(train.total_weight))
         net = twin._make_net(train, 0)
         batch = valid[slice(None)]
         with contextlib.suppress(DivergenceError):
-            net.train(train, None, -(-_STEPS // len(Batches(train, net.batch_size))))
+            net.train(
+                train, None, -(-_TRIED_STEPS // len(Batches(train, net.batch_size)))
+            )
         with torch.inference_mode():
             losses = net.criterion_.each(net.module_(batch.x), batch.y)
         losses = losses if batch.weight is None else losses * batch.weight
@@ -331,14 +340,15 @@ class FeedforwardClassifier(_Feedforward, Classifier):
         none; missing ones are a category of their own if `fit` saw any.
     numeric_encoding : str, default="auto"
         What the network sees of a column of numbers. "linear": the number alone.
-        "piecewise": an input more for each of 16 stretches between its quantiles,
-        rising from 0 to 1 along it [6]_, so that thresholds and bends are learned
-        easily. "periodic": cosines of 1 to 16 half periods from the smallest to the
-        largest value. "auto" trains two nets for 150 steps each on three quarters of
+        "piecewise": an input more for each of 16 stretches between its quantiles (of
+        more than 20 columns fewer: 320 in all, at least 4 each), rising from 0 to 1
+        along it [6]_, so that thresholds and bends are learned easily. "periodic":
+        cosines of 1 to 16 half periods from the smallest to the largest value. "auto"
+        trains two nets for 100 steps each, at three times ``lr``, on three quarters of
         the rows (of 2,000 at most) and takes "piecewise" if the loss of the others is
         lower by three standard errors, else "linear"; "linear" without a trial of fewer
-        than 200 rows, of more than 100 columns or a sparse X, without hidden layers and
-        where training is shorter than 300 steps. The choice does not depend on
+        than 200 rows, of more than 80 columns or a sparse X, without hidden layers and
+        where training is shorter than 500 steps. The choice does not depend on
         ``random_state``.
     n_members : int, default=1
         So many nets of ``hidden_layer_sizes`` are trained side by side, each by its own

@@ -70,7 +70,7 @@ def test_what_a_line_follows_stays_linear():
     "params", [{"hidden_layer_sizes": ()}, {"max_epochs": 2}, {"batch_size": 600}]
 )
 def test_there_is_no_trial_of_short_trainings_and_of_linear_models(params):
-    net = FeedforwardRegressor(**{"max_epochs": 299, "random_state": 0, **params})
+    net = FeedforwardRegressor(**{"max_epochs": 499, "random_state": 0, **params})
     if "batch_size" not in params:
         net.set_params(max_epochs=min(net.max_epochs, 5))
     assert net.fit(WAVES, waves).numeric_encoding_ == "linear"

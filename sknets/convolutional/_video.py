@@ -193,7 +193,7 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
         How often training goes through the data. "auto" are 20 epochs, or as many as
-        make 500 steps.
+        make 100 steps.
     lr : float, default=0.01
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -294,7 +294,7 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
     augment: str | Callable | list | None = param(default=None)
     resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
-    _budget = Budget(epochs=20, steps=500)
+    _budget = Budget(epochs=20, steps=100)
     lr: float = param(default=1e-2, above=0)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
