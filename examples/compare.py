@@ -11,18 +11,19 @@ import matplotlib
 from sklearn.datasets import load_digits
 from vega_datasets import data
 
-from sknets import compare
+from sknets import CNNClassifier, FeedforwardRegressor, compare
 
 matplotlib.use("agg")
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--quick", action="store_true", help="few rows, folds and models")
+parser.add_argument("--quick", action="store_true", help="few rows, folds, models")
 parser.add_argument("--output", type=Path, default=Path(), help="folder")
 options = parser.parse_args()
 
 settings = {"random_state": 0, "n_jobs": 2}
 if options.quick:
-    settings = {"random_state": 0, "cv": 3, "models": ["dummy", "svc", "cnn"]}
+    models = ["dummy", "svc", CNNClassifier(max_epochs=5)]
+    settings = {"random_state": 0, "cv": 3, "models": models}
 
 # 1. Handwritten digits: images of 8 x 8 pixels, ten classes.
 digits = load_digits()
@@ -39,7 +40,7 @@ print(f"\nPicture: {picture.resolve()}")
 cars = data.cars().dropna(subset=["Miles_per_Gallon"])
 if options.quick:
     cars = cars[:120]
-    settings["models"] = ["dummy", "ridgecv", "feedforward"]
+    settings["models"] = ["dummy", "ridgecv", FeedforwardRegressor(max_epochs=20)]
 comparison = compare(
     cars.drop(columns="Miles_per_Gallon"), cars["Miles_per_Gallon"], **settings
 )

@@ -19,19 +19,20 @@ parser.add_argument("--output", type=Path, default=Path(), help="folder")
 options = parser.parse_args()
 
 digits = load_digits()
-every = 4 if options.quick else 1
+every, epochs = (4, 2) if options.quick else (1, "auto")
 X, X_test, y, y_test = train_test_split(
     digits.images[::every], digits.target[::every], random_state=0
 )
 
 # 1. An image is a sequence of 8 rows: one label for the whole of it.
 for cell in ("lstm", "gru", "rnn"):
-    rnn = RNNClassifier(cell=cell, random_state=0).fit(X, y)
+    rnn = RNNClassifier(cell=cell, max_epochs=epochs, random_state=0).fit(X, y)
     print(f"{cell}: accuracy {rnn.score(X_test, y_test):.3f}")
 
 # 2. A label for each step: the network says after each row what it takes it for.
 labels = np.repeat(y[:, None], 8, axis=1)
-reader = RNNClassifier(per_step=True, max_epochs=40, random_state=0).fit(X, labels)
+reader = RNNClassifier(per_step=True, max_epochs=4 if options.quick else 40)
+reader.set_params(random_state=0).fit(X, labels)
 right = reader.predict(X_test) == y_test[:, None]
 print("accuracy after each row:", right.mean(0).round(2))
 

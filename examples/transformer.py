@@ -21,6 +21,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="few samples and epochs")
 parser.add_argument("--output", type=Path, default=Path(), help="folder")
 options = parser.parse_args()
+epochs = 2 if options.quick else "auto"
 
 
 def save(display, name):
@@ -31,7 +32,7 @@ def save(display, name):
 
 # 1. A table: a token for each column.
 wine = load_wine(as_frame=True)
-net = TransformerClassifier(random_state=0)
+net = TransformerClassifier(max_epochs=epochs, random_state=0)
 scores = cross_val_score(net, wine.data, wine.target, cv=2 if options.quick else 5)
 print(f"Accuracy on wine, cross-validated: {scores.mean():.3f}")
 net.fit(wine.data, wine.target)
@@ -42,7 +43,7 @@ random = np.random.default_rng(0)
 words = [random.choice(["a", "film", "plot", "good", "bad"], 9) for _ in range(600)]
 y = np.array([text[-2] == "good" for text in words])
 X = [" ".join(text) for text in words]
-net = TransformerClassifier(random_state=0).fit(X[:500], y[:500])
+net = TransformerClassifier(max_epochs=epochs, random_state=0).fit(X[:500], y[:500])
 print(f"Accuracy on 100 new texts: {net.score(X[500:], y[500:]):.3f}")
 save(AttentionDisplay.from_estimator(net, X[500]), "text")
 
@@ -51,7 +52,6 @@ digits = load_digits(n_class=3 if options.quick else 10)
 X, X_test, y, y_test = train_test_split(
     digits.images / 16, digits.target, random_state=0
 )
-net = TransformerClassifier(patch_size=2, random_state=0)
-net.set_params(max_epochs=2 if options.quick else 15).fit(X, y)
+net = TransformerClassifier(patch_size=2, max_epochs=epochs, random_state=0).fit(X, y)
 print(f"Accuracy on {len(X_test)} new images: {net.score(X_test, y_test):.3f}")
 save(AttentionDisplay.from_estimator(net, X_test[0]), "image")

@@ -41,8 +41,9 @@ epochs = 5 if options.quick else 20
 net = VideoClassifier(max_epochs=epochs, random_state=0).fit(X, y)
 print(f"Accuracy on {len(X_test)} new clips: {net.score(X_test, y_test):.3f}")
 first, first_test = [clip[0] for clip in X], [clip[0] for clip in X_test]
-single = CNNClassifier(random_state=0).fit(first, y).score(first_test, y_test)
-print(f"A convolutional network on the first frame: {single:.3f}")
+single = CNNClassifier(max_epochs=epochs, random_state=0).fit(first, y)
+score = single.score(first_test, y_test)
+print(f"A convolutional network on the first frame: {score:.3f}")
 
 # 3. How sure is it after one frame, after two, ...?
 figure, (strip, sure, table) = plt.subplots(1, 3, figsize=(11, 3.2), layout="tight")

@@ -46,6 +46,10 @@ from sknets._comparison.sequences import SequenceStatistics
 from sknets._comparison.target import read_target
 from sknets._comparison.videos import ClipStatistics
 
+# How data and models meet is the same after two epochs; who asks how well is learned
+# has a mark of its own.
+pytestmark = pytest.mark.at_most_epochs(2)
+
 FAST = ["dummy", "logisticregression"]
 
 
@@ -424,6 +428,7 @@ def test_unseen_categories_dates_and_holes_at_predict(on_mixed_table):
         result.best_.predict(new.drop(columns="city"))
 
 
+@pytest.mark.at_most_epochs(20)
 def test_polars_gives_the_scores_of_pandas():
     X, y = mixed_table()
     names = ["ridgecv", "feedforward"]
@@ -436,6 +441,7 @@ def test_polars_gives_the_scores_of_pandas():
     np.testing.assert_allclose(ours.predict(frame), theirs.predict(X), rtol=1e-6)
 
 
+@pytest.mark.at_most_epochs(20)
 def test_sparse_X_stays_sparse_where_it_can():
     X, y = make_classification(80, 12, n_informative=6, class_sep=3, random_state=0)
     X[np.abs(X) < 0.8] = 0
@@ -751,6 +757,7 @@ def test_images_meet_networks_made_for_them_and_flat_classical_models():
     assert numbers.table["r2"].notna().all()
 
 
+@pytest.mark.at_most_epochs(20)
 def test_classical_models_learn_by_the_features_of_networks(iris):
     name = "AutoencoderTransformer + LogisticRegression"
     result = compare(
@@ -767,6 +774,7 @@ def test_classical_models_learn_by_the_features_of_networks(iris):
     ]
 
 
+@pytest.mark.at_most_epochs(20)
 def test_unequal_images_of_a_list_are_brought_to_one_size_for_each_model():
     images = [image[: 8 + i % 3] for i, image in enumerate(BARS)]
     models = ["svc", "cnn", RandomForestClassifier(n_estimators=10)]
@@ -851,6 +859,7 @@ def test_statistics_of_a_sequence():
     np.testing.assert_allclose(found[1], [1, 5, 0, 0, *[1, 5] * 5, 0, 0, 1])
 
 
+@pytest.mark.at_most_epochs(50)
 def test_graphs_meet_graph_networks_and_their_statistics():
     kinds = np.arange(60) % 3
     make = (nx.path_graph, nx.cycle_graph, nx.complete_graph)
@@ -876,6 +885,7 @@ def test_graphs_meet_graph_networks_and_their_statistics():
         compare([*graphs, nx.empty_graph(0)], [*kinds, 0], verbose=0)
 
 
+@pytest.mark.at_most_epochs(None)
 def test_nodes_meet_graph_networks_and_their_features():
     club = nx.karate_club_graph()
     nodes = graph_nodes(club)
@@ -948,6 +958,7 @@ def clips_of_squares(n, channels=()):
     return X, np.array(["left", "right"])[y]
 
 
+@pytest.mark.at_most_epochs(40)
 def test_videos_meet_networks_that_see_motion_and_models_of_what_changes():
     X, y = clips_of_squares(60)
     result = compare(X, y, models=["auto", SVC()], cv=2, random_state=0, verbose=0)

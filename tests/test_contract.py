@@ -175,26 +175,27 @@ CHOSEN = {
 }
 
 
-# What depends on how long is trained is asked of the defaults: how well is learned and
-# whether rounding adds up. All else is the same after two epochs.
-OF_DEFAULTS = {
-    "check_class_weight_classifiers",
-    "check_classifiers_train",
-    "check_regressors_train",
-    "check_sample_weight_equivalence_on_dense_data",
-    "check_sample_weight_equivalence_on_sparse_data",
+# All is the same after two epochs but what depends on how long is trained: how well is
+# learned, for which these are enough, and whether rounding adds up (None: the default).
+MOST_EPOCHS = {
+    "check_class_weight_classifiers": 15,
+    "check_classifiers_train": 15,
+    "check_regressors_train": 40,
+    "check_sample_weight_equivalence_on_dense_data": None,
+    "check_sample_weight_equivalence_on_sparse_data": None,
 }
 WHOLE = "WHOLE" in os.environ  # `WHOLE=1 make test`: all of it with default parameters
 
 
 def scikit_learn_checks():
     for cls in TABULAR:
-        quick = cls(**epochs(cls, 2))
         for estimator, check in estimator_checks_generator(cls()):
             name = getattr(check, "func", check).__name__
-            if not WHOLE and name not in OF_DEFAULTS:
-                estimator = quick
-            yield pytest.param(estimator, check, id=f"{cls.__name__}-{name}")
+            most = None if WHOLE else MOST_EPOCHS.get(name, 2)
+            marks = pytest.mark.at_most_epochs(most)
+            yield pytest.param(
+                estimator, check, marks=marks, id=f"{cls.__name__}-{name}"
+            )
 
 
 def epochs(cls, number):
@@ -291,7 +292,7 @@ def test_check_estimator_on_finds_a_broken_estimator():
 def test_skops_holds_a_fitted_estimator(cls):
     skops = pytest.importorskip("skops.io")
     X, y = CASES[cls._task]
-    fitted = cls(max_epochs=2, random_state=0).fit(X, y)
+    fitted = cls(**epochs(cls, 2), random_state=0).fit(X, y)
     data = skops.dumps(fitted)
     trusted = skops.get_untrusted_types(data=data)
     assert trusted == [f"{cls.__module__}.{cls.__name__}"]

@@ -344,7 +344,7 @@ def test_motion_is_learned_that_no_single_frame_shows(learned):
     assert learned.score(clips, labels) > 0.95
     train, train_labels = moving(300, seed=1)
     for where in (0, 0.5):
-        cnn = CNNClassifier(random_state=0)
+        cnn = CNNClassifier(max_epochs=10, random_state=0)
         cnn.fit([c[int(where * len(c))] for c in train], train_labels)
         single = [c[int(where * len(c))] for c in clips]
         assert cnn.score(single, labels) < 0.4

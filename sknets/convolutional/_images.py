@@ -492,11 +492,11 @@ class CNNClassifier(_Convolutional, Classifier):
 
     >>> import numpy as np
     >>> random = np.random.default_rng(0)
-    >>> X, y = random.normal(0, 0.3, (120, 200)), np.arange(120) % 2
+    >>> X, y = random.normal(0, 0.3, (120, 60)), np.arange(120) % 2
     >>> wave = 2 * np.sin(np.linspace(0, 2 * np.pi, 16))
-    >>> for x, label, start in zip(X, y, random.integers(0, 184, 120)):
+    >>> for x, label, start in zip(X, y, random.integers(0, 44, 120)):
     ...     x[start : start + 16] += wave if label else -wave
-    >>> cnn = CNNClassifier(max_epochs=15, random_state=0).fit(X[:60], y[:60])
+    >>> cnn = CNNClassifier(max_epochs=5, random_state=0).fit(X[:60], y[:60])
     >>> bool(cnn.score(X[60:], y[60:]) > 0.95)
     True
     """
@@ -533,7 +533,7 @@ class CNNRegressor(_Convolutional, Regressor):
     >>> X = np.arange(12) < width[:, None, None] * np.ones((12, 1))
     >>> X.shape
     (200, 12, 12)
-    >>> cnn = CNNRegressor(random_state=0).fit(X[:150], width[:150])
+    >>> cnn = CNNRegressor(max_epochs=20, random_state=0).fit(X[:150], width[:150])
     >>> bool(cnn.score(X[150:], width[150:]) > 0.9)
     True
     """
