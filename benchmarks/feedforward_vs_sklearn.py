@@ -66,13 +66,14 @@ def contenders(name, dtype, scores):
     makers = {
         "ours": lambda seed: Ours(
             max_epochs=epochs,
-            lr=1e-3,
-            lr_schedule=None,
-            weight_decay=0.0,
             alpha=0.0,
             standardize=False,
+            numeric_encoding="linear",
             random_state=seed,
             **shared,
+        ),
+        "ours, defaults": lambda seed: Ours(
+            max_epochs=epochs, random_state=seed, **shared
         ),
         "scikit-learn": lambda seed: Peer(
             max_iter=epochs,
@@ -115,10 +116,19 @@ def main():
                 at_most=0.5,
                 claim="fit: sknets / scikit-learn's MLP, same dtype",
             )
+            by_default = ratio(
+                figure.case,
+                "ours, defaults",
+                "scikit-learn",
+                seconds,
+                at_most=0.5,
+                claim="fit: sknets with its trial of encodings / scikit-learn's MLP",
+            )
             metric = "accuracy" if CASES[name][2] else "R²"
             differences = np.subtract(scores["ours"], scores["scikit-learn"])
             figures += [
                 figure,
+                by_default,
                 Figure(
                     "fit: held-out score, sknets - scikit-learn's MLP, equal settings",
                     figure.case,

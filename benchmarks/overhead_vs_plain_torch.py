@@ -82,8 +82,7 @@ def contenders(name):
             batch_size=batch,
             max_epochs=epochs,
             standardize=False,
-            weight_decay=0.0,
-            lr_schedule=None,
+            numeric_encoding="linear",
             random_state=0,
             **options,
         ).fit(X, y)
@@ -112,7 +111,10 @@ def contenders(name):
         "hand loop": lambda: by_hand(False),
         "sknets": ours,
         "sknets, standardised": lambda: FeedforwardClassifier(
-            hidden_layer_sizes=hidden, batch_size=batch, max_epochs=epochs
+            hidden_layer_sizes=hidden,
+            batch_size=batch,
+            max_epochs=epochs,
+            numeric_encoding="linear",
         ).fit(X, y),
         "stock skorch": lambda: skorch(None),
         "hand loop + validation": lambda: by_hand(True),
