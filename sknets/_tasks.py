@@ -300,7 +300,10 @@ class Classifier(ClassifierMixin, Estimator):
         if kind == "multiclass-multioutput":
             return self._encode_outputs(label_columns(y), weight, classes, reset)
         if kind not in ("binary", "multiclass"):
-            check_classification_targets(y)  # finds out the type again
+            try:
+                check_classification_targets(y)  # finds out the type again
+            except ValueError as error:
+                raise ValueError(f"{owner}: {error}") from None
         y = column_or_1d(y, warn=True)
         if not reset and self.multilabel_:
             raise ValueError(
