@@ -30,6 +30,8 @@ from sknets._estimator import Estimator
 from sknets._layers import Standardize
 from sknets.display import GradientNormsDisplay
 
+pytestmark = pytest.mark.at_most_epochs(2)  # pretraining's too
+
 X, y = make_classification(60, 6, n_informative=4, n_classes=3, random_state=0)
 _, numbers = make_regression(60, 6, n_targets=2, random_state=0)
 WEIGHT = np.random.RandomState(0).rand(60)

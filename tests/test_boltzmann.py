@@ -330,7 +330,9 @@ def test_labelled_machine_draws_given_and_free_labels():
 
 def test_clamped_samples_carry_their_label():
     names = np.array(list("abcdefghij"))[LABELS]
-    dbn = DBNClassifier(pretraining_epochs=30, **DREAMS).fit(DIGITS[:900], names[:900])
+    dbn = DBNClassifier(pretraining_epochs=30, max_epochs=10, **DREAMS).fit(
+        DIGITS[:900], names[:900]
+    )
     wanted = np.repeat(np.unique(names), 20)
     X = dbn.sample(200, y=wanted, random_state=0)
     judge = LogisticRegression(max_iter=2000).fit(DIGITS > 0.5, names)
@@ -343,7 +345,7 @@ def test_clamped_samples_carry_their_label():
 
 def test_unclamped_samples_have_the_classes_of_the_data():
     few = np.flatnonzero((LABELS == 0) | ((LABELS == 1) & (np.arange(1797) % 4 == 0)))
-    dbn = DBNClassifier(pretraining_epochs=30, **DREAMS)
+    dbn = DBNClassifier(pretraining_epochs=30, max_epochs=10, **DREAMS)
     dbn.fit(DIGITS[few], LABELS[few])
     share = (LABELS[few] == 0).mean()
     judge = LogisticRegression(max_iter=2000).fit(DIGITS[few] > 0.5, LABELS[few])
@@ -353,7 +355,9 @@ def test_unclamped_samples_have_the_classes_of_the_data():
 
 def test_several_labels():
     y = np.column_stack([LABELS % 2, LABELS > 4]).astype(int)
-    dbn = DBNClassifier(pretraining_epochs=30, **DREAMS).fit(DIGITS[:1300], y[:1300])
+    dbn = DBNClassifier(pretraining_epochs=30, max_epochs=10, **DREAMS).fit(
+        DIGITS[:1300], y[:1300]
+    )
     assert dbn.score(DIGITS, y) > 0.9
     wanted = np.tile([[0, 1], [1, 0]], (50, 1))
     X = dbn.sample(y=wanted, random_state=0)
@@ -492,12 +496,13 @@ def test_float32_and_sparse_rows():
 # -- bad input -------------------------------------------------------------------------
 
 
+@pytest.mark.at_most_epochs(2)
 @pytest.mark.parametrize("cls", [RBMFeatures, DBNFeatures, DBNClassifier])
 def test_values_outside_0_and_1_are_refused_by_binary_units(cls):
     y = LABELS[:100]
     with pytest.raises(ValueError, match=r"in \[0, 16\]: scale it with MinMaxScaler"):
         cls(visible_units="bernoulli").fit(DIGITS[:100] * 16, y)
-    fitted = cls(max_epochs=2).fit(DIGITS[:100], y)
+    fitted = cls().fit(DIGITS[:100], y)
     verb = fitted.transform if hasattr(fitted, "transform") else fitted.predict
     with pytest.warns(UserWarning, match=r"-0.5 to 0.5, and .*MinMaxScaler\(clip=True"):
         outside = verb(DIGITS[:100] - 0.5)
