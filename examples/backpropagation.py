@@ -49,7 +49,7 @@ print(f"{losses[-1]:.12f} by autograd; largest gap of any step {max(gaps):.0e}")
 ax = None
 cases = {"tanh × 20": 20, "relu × √6 (He)": 6**0.5, "tanh": 1, "relu": 1, "sigmoid": 1}
 for name, scale in cases.items():
-    deep = FeedforwardClassifier(activation=name.split()[0], **descent)
+    deep = FeedforwardClassifier(activation=name.split()[0], max_epochs=1, **descent)
     deep.set_params(hidden_layer_sizes=(50,) * 10, lr=1e-12, random_state=0)
     for weights in deep.partial_fit(X, y, range(10)).net_.module_.parameters():
         weights.data *= scale
