@@ -175,7 +175,7 @@ def test_a_forecaster_scales_by_all_it_was_given():
 STREAMED = {
     "transformer": (TransformerClassifier(n_layers=1, embedding_size=32), (6,)),
     "recurrent": (RNNClassifier(hidden_size=16), (3, 2)),
-    "images": (CNNClassifier(channels=8), (1, 2, 3)),
+    "images": (CNNClassifier(channels=8, dropout=0.0), (1, 2, 3)),
 }
 
 
