@@ -386,6 +386,9 @@ class Augment(nn.Module):
         function of one image (C, *size) that returns another of that shape.
     """
 
+    # The last quarter of training learns what predictions will see.
+    share = 0.75
+
     def __init__(self, kinds: list[Any]):
         super().__init__()
         self.kinds = kinds

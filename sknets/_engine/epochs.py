@@ -63,9 +63,8 @@ class Epochs(NeuralNet):
     ) -> tuple[list[float], dict[str, float]]:
         """Train on each batch once; their losses, and the mean of each named part."""
         turns, augment = self._turns, self._augment
-        # The last quarter learns what predictions will see.
         epochs = self._phases[self._at].epochs
-        if 0.75 * epochs <= self._done < epochs:
+        if self._augmented * epochs <= self._done < epochs:
             augment = None
         for turn in turns:
             turn.begin_epoch()

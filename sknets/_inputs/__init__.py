@@ -11,11 +11,13 @@ from sknets._inputs.table import Table
 from sknets._inputs.text import ReadsText, Text
 from sknets._inputs.trees import Trees
 from sknets._inputs.triples import Triples
+from sknets._inputs.unequal import ImageList, UnequalImages
 from sknets._inputs.videos import Videos
 
 __all__ = [
     "GraphLists",
     "GraphParameters",
+    "ImageList",
     "Images",
     "Links",
     "Nodes",
@@ -29,5 +31,6 @@ __all__ = [
     "Text",
     "Trees",
     "Triples",
+    "UnequalImages",
     "Videos",
 ]

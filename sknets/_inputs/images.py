@@ -104,13 +104,10 @@ class Images(Reader):
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Pixels:
         owner = self.who
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        items = _items(owner, X)
+        items = items_of(owner, X)
         rows = items is None and _axes(X) == 2
-        if items is None and (X is None or holds_strings([X]) or holds_strings(X)):
-            raise ValueError(
-                f"{owner}: X must be an array of images or a list of arrays, got "
-                f"{X!r:.60}: read files first, with PIL or imageio for example"
-            )
+        if items is None:
+            refuse_files(owner, X)
         if reset and not rows and self.image_shape is not None:
             raise ValueError(
                 self._refusal(
@@ -120,7 +117,7 @@ class Images(Reader):
                 )
             )
         if items is None:
-            array = _read_rows(self, X, reset) if rows else _read(self, X)
+            array = _read_rows(self, X, reset) if rows else read_array(self, X)
         first = tuple(array.shape[1:]) if items is None else items[0].shape
         if reset:
             layout = learn_layout(self, first, plain=rows and len(first) == 1)
@@ -143,7 +140,7 @@ class Images(Reader):
         return Pixels(as_tensor(array), layout, divisor, dtype)
 
 
-def _items(owner: str, X: Any) -> list[np.ndarray] | None:
+def items_of(owner: str, X: Any) -> list[np.ndarray] | None:
     """The samples of a list of images, None for what is one array."""
     listed = isinstance(X, list | tuple) or getattr(X, "dtype", None) == np.object_
     if not listed or hasattr(X, "columns"):
@@ -174,6 +171,15 @@ def _items(owner: str, X: Any) -> list[np.ndarray] | None:
             raise ValueError(f"{owner}: X[{i}] contains NaN or infinity")
         items.append(bytes_or_floats(item))
     return items
+
+
+def refuse_files(owner: str, X: Any) -> None:
+    """Refuse the names of pictures, and nothing at all."""
+    if X is None or holds_strings([X]) or holds_strings(X):
+        raise ValueError(
+            f"{owner}: X must be an array of images or a list of arrays, got "
+            f"{X!r:.60}: read files first, with PIL or imageio for example"
+        )
 
 
 def _empty(owner: str, i: int, shape: tuple[int, ...]) -> str:
@@ -209,9 +215,10 @@ def _shape_of(items: list[np.ndarray] | None, X: Any) -> tuple[int, ...]:
     return items[0].shape if items is not None else np.shape(X)[1:]
 
 
-def _read(reader: Any, X: Any) -> np.ndarray:
+def read_array(reader: Any, X: Any) -> np.ndarray:
     """X of three to five axes."""
     owner = reader.who
+    refuse_files(owner, X)
     refuse_columns(owner, X)
     try:
         array = check_array(X, allow_nd=True, ensure_all_finite=False)
@@ -295,5 +302,7 @@ __all__ = [
     "bytes_or_floats",
     "divisor_of",
     "holds_strings",
+    "items_of",
+    "read_array",
     "unit_of",
 ]

@@ -73,7 +73,6 @@ KINDS: dict[str, Kind] = {
         Kind("images", "images", "an array of 3 to 5 axes", like.images, Images),
     )
 }
-_OF_READER = {kind.Reader: kind for kind in KINDS.values()}
 
 
 def kind_of(X: Any, among: Any = KINDS) -> Kind | None:
@@ -106,7 +105,7 @@ def choose_reader(
     """
     X, possible = like.plain(X), None
     for reader in readers:
-        answer = _OF_READER[reader].recognises(X)
+        answer = KINDS[reader.name].recognises(X)
         if answer:
             return reader
         if answer is None and possible is None:
@@ -120,7 +119,7 @@ def refusal(
     owner: str, task: str, readers: Sequence[Any], X: Any, *, fitted: bool = False
 ) -> str:
     """Say what X is and which estimators take that, for who cannot read it."""
-    nouns = listed(_OF_READER[reader].noun for reader in readers)
+    nouns = listed(KINDS[reader.name].noun for reader in readers)
     takes = f"was fitted on {nouns}" if fitted else f"takes {nouns}"
     found = kind_of(X)
     if found is None:
@@ -142,7 +141,7 @@ def _noun(found: Kind, X: Any) -> str:
 
 def _advice(X: Any, readers: Sequence[Any]) -> str:
     """What makes rows of an array of other axes."""
-    takes_rows = any(_OF_READER[r].recognises(_ROWS) is not False for r in readers)
+    takes_rows = any(KINDS[r.name].recognises(_ROWS) is not False for r in readers)
     if takes_rows and like.n_axes(X) == 1:
         return (
             ". Reshape your data if it is none: np.reshape(X, (-1, 1)) is one column, "

@@ -15,8 +15,24 @@ def resized_list(
     reader: Any, items: list[np.ndarray], layout: Layout, reset: bool
 ) -> np.ndarray:
     """The items as one array of one size, that of the first fit."""
-    owner = reader.who
     known = layout.channels(items[0].shape) if reset else reader.n_channels_
+    refuse_unlike(reader, items, layout, known, reset)
+    unequal = len({item.shape for item in items}) > 1
+    if reset and reader.resize is None:
+        sizes = np.array([layout.size(item.shape) for item in items])
+        size = tuple(np.median(sizes, axis=0).round().astype(int).tolist())
+    else:
+        size = target_size(reader, layout)
+    if unequal or layout.size(items[0].shape) != size:
+        items = [resize_to(item[None], layout, size)[0] for item in items]
+    return np.stack(items)
+
+
+def refuse_unlike(
+    reader: Any, items: list[np.ndarray], layout: Layout, known: int, reset: bool
+) -> None:
+    """Name the first item of other axes, channels or dtype than the others."""
+    owner = reader.who
     axes = layout.spatial_dims + (layout.channel_axis is not None)
     for i, item in enumerate(items):
         found = layout.channels(item.shape) if item.ndim == axes else None
@@ -27,23 +43,12 @@ def resized_list(
                 f"{_channels(known)}, {axes} axes a sample: convert all images to one "
                 "kind"
             )
-    unequal = len({item.shape for item in items}) > 1
-    if reset and reader.resize is None:
-        sizes = np.array([layout.size(item.shape) for item in items])
-        size = tuple(np.median(sizes, axis=0).round().astype(int).tolist())
-    else:
-        size = target_size(reader, layout)
-    # One dtype for all: a list may mix bytes and floats only by mistake.
-    kinds = {item.dtype.kind for item in items}
-    if len(kinds) > 1:
-        odd = next(i for i, x in enumerate(items) if x.dtype != items[0].dtype)
-        raise ValueError(
-            f"{owner}: X[{odd}] is {items[odd].dtype} and X[0] is {items[0].dtype}: "
-            "convert all images to one dtype"
-        )
-    if unequal or layout.size(items[0].shape) != size:
-        items = [resize_to(item[None], layout, size)[0] for item in items]
-    return np.stack(items)
+        # A list may mix bytes and floats only by mistake.
+        if item.dtype.kind != items[0].dtype.kind:
+            raise ValueError(
+                f"{owner}: X[{i}] is {item.dtype} and X[0] is {items[0].dtype}: "
+                "convert all images to one dtype"
+            )
 
 
 def resized_array(
@@ -124,4 +129,4 @@ def _channels(n: int) -> str:
     return f"{n} channel{'' if n == 1 else 's'}"
 
 
-__all__ = ["resize_to", "resized_array", "resized_list", "target_size"]
+__all__ = ["refuse_unlike", "resize_to", "resized_array", "resized_list", "target_size"]
