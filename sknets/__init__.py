@@ -83,7 +83,7 @@ _HOME = {
     "KnowledgeGraphEmbedder": "graph",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
-_MODULES = {*_HOME.values(), "display", "testing"}
+_MODULES = {*_HOME.values(), "datasets", "display", "testing"}
 
 __all__ = [*_HOME, "__version__"]
 
