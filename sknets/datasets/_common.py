@@ -75,9 +75,9 @@ def background(height: int, width: int, random: np.random.RandomState) -> np.nda
     share = 0.5 + 0.35 * (np.cos(angle[0]) * row + np.sin(angle[0]) * column)
     image = first + (second - first) * share[..., None]
     wave = np.cos(angle[1]) * row + np.sin(angle[1]) * column
-    image *= 1 + 0.12 * np.sin(random.uniform(10, 40) * wave)[..., None]
+    image *= 1 + 0.1 * np.sin(random.uniform(10, 40) * wave)[..., None]
     for _ in range(3):  # soft edges: a patch is no object
-        strength = (2 * _field(height, width, random) - 1.2).clip(0, 1)[..., None]
+        strength = _field(height, width, random)[..., None].clip(0, 1)
         image += strength * (random.uniform(0, 255, 3) - image)
     return image
 
@@ -85,7 +85,6 @@ def background(height: int, width: int, random: np.random.RandomState) -> np.nda
 def contrasting(beneath: np.ndarray, random: np.random.RandomState) -> np.ndarray:
     """A random colour that can be told from what it will cover."""
     colors = random.uniform(0, 255, (6, 3))
-    if not len(beneath):
-        return colors[0]
-    distance = np.linalg.norm(colors - beneath.mean(0), axis=1)
-    return colors[np.argmax(distance > 110) if distance.max() > 110 else -1]
+    distances = np.linalg.norm(colors[:, None] - beneath[::3], axis=-1)
+    distance = np.quantile(distances, 0.1, axis=1)
+    return colors[np.argmax(np.minimum(distance, 100))]
