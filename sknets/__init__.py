@@ -48,6 +48,7 @@ _HOME = {
     "CNNClassifier": "convolutional",
     "CNNRegressor": "convolutional",
     "VideoClassifier": "convolutional",
+    "VideoRegressor": "convolutional",
     # 3. Recurrent networks
     "RNNClassifier": "recurrent",
     "RNNRegressor": "recurrent",

@@ -15,6 +15,7 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "CNNClassifier": ("classification", ("images",)),
     "CNNRegressor": ("regression", ("images",)),
     "VideoClassifier": ("classification", ("videos",)),
+    "VideoRegressor": ("regression", ("videos",)),
     "RNNClassifier": ("classification", ("sequences", "text")),
     "RNNRegressor": ("regression", ("sequences", "text")),
     "RNNForecaster": ("forecasting", ("series",)),

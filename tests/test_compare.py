@@ -969,9 +969,17 @@ def test_videos_meet_networks_that_see_motion_and_models_of_what_changes():
     assert result.table.loc["VideoClassifier", "accuracy"] > 0.9
     assert "CNNClassifier" not in result.table.index
     assert result.predict(X[:3]).tolist() == ["left", "right", "left"]
-    lengths = [len(clip) * 1.0 for clip in X]
-    numbers = compare(X, lengths, task="regression", models="ridgecv", cv=2, verbose=0)
-    assert list(numbers.table.index) == ["RidgeCV"]
+
+
+@pytest.mark.at_most_epochs(20)
+def test_numbers_of_videos_meet_the_same_models():
+    X, y = clips_of_squares(60)
+    steps = np.where(y == "right", 1.0, -1.0)
+    result = compare(X, steps, task="regression", cv=2, random_state=0, verbose=0)
+    assert {"RidgeCV", "RandomForestRegressor", "SVR"} <= set(result.table.index)
+    assert result.table["note"].eq("").all()
+    assert result.best_name_ == "VideoRegressor"
+    assert result.table.loc["VideoRegressor", "r2"] > 0.8
 
 
 def test_clips_images_and_volumes_are_told_apart():

@@ -125,12 +125,19 @@ KINDS = {
         "classification": (reviews, labels[widths // 2 - 1]),
         "regression": (reviews, widths * 1.0),
     },
-    "videos": {"classification": (clips, labels[np.arange(48) % 3])},
+    "videos": {
+        "classification": (clips, labels[np.arange(48) % 3]),
+        "regression": (clips, np.arange(48) % 3 - 1.0),
+    },
     "videos of unequal length": {
         "classification": (
             [clip[: 3 + i % 5 % 3] for i, clip in enumerate(clips)],
             labels[np.arange(48) % 3],
-        )
+        ),
+        "regression": (
+            [clip[: 3 + i % 5 % 3] for i, clip in enumerate(clips)],
+            np.arange(48) % 3 - 1.0,
+        ),
     },
     "trees": {
         "classification": (trees, labels[np.sign(moods) + 1]),

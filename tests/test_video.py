@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score
 from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from torch import nn
 from torchvision import models
 from torchvision.transforms import v2
 
-from sknets import CNNClassifier, VideoClassifier
+from sknets import CNNClassifier, CNNRegressor, VideoClassifier, VideoRegressor
 from sknets._backbones import Backbone
 from sknets._engine.containers import Ragged
 from sknets._inputs.images import PixelUnitWarning
@@ -47,6 +48,20 @@ def moving(n, seed=0, side=12, shortest=5, longest=9):
 
 X, y = moving(40)
 equal = np.stack([clip[:5] for clip in X])
+
+
+def at_speed(n, seed=0, side=12):
+    """Clips of a square that goes left or right, and its speed in pixels a frame."""
+    random = np.random.default_rng(seed)
+    frame = np.zeros((side, side))
+    frame[:4, :4] = 150
+    X, y = [], random.uniform(-2, 2, n)
+    for speed in y:
+        row, column = random.integers(0, side, 2)
+        moves = [(row, column + round(t * speed)) for t in range(random.integers(5, 9))]
+        clip = np.stack([np.roll(frame, move, (0, 1)) for move in moves])
+        X.append((clip + random.integers(0, 40, clip.shape)).astype(np.uint8))
+    return X, y
 
 
 def quick(**params):
@@ -353,6 +368,28 @@ def test_motion_is_learned_that_no_single_frame_shows(learned):
 def test_conv3d_learns_motion():
     net = VideoClassifier(architecture="conv3d", max_epochs=4, random_state=0)
     assert net.fit(*moving(150, seed=1)).score(*moving(100, seed=2)) > 0.95
+
+
+@pytest.mark.parametrize("architecture", ["cnn_lstm", "conv3d"])
+def test_a_speed_is_learned_that_no_single_frame_shows(architecture):
+    (X, y), (new, answers) = at_speed(200, seed=1), at_speed(100, seed=2)
+    epochs = {"cnn_lstm": 15, "conv3d": 5}[architecture]
+    net = VideoRegressor(
+        architecture=architecture, max_epochs=epochs, random_state=0
+    ).fit(X, y)
+    assert net.score(new, answers) > 0.9
+    # Played backwards it is the opposite speed.
+    assert r2_score(-answers, net.predict([clip[::-1] for clip in new])) > 0.9
+    cnn = CNNRegressor(max_epochs=3, random_state=0).fit([c[2] for c in X], y)
+    assert cnn.score([clip[2] for clip in new], answers) < 0.2
+
+
+def test_several_numbers_a_clip():
+    y = np.array([(len(clip), clip.mean()) for clip in X])
+    small = {"channels": (4, 8), "hidden_size": 16, "random_state": 0}
+    net = VideoRegressor(max_epochs=20, **small).fit(X, y)
+    assert net.predict(X).shape == (40, 2)
+    assert (r2_score(y, net.predict(X), multioutput="raw_values") > 0.7).all()
 
 
 def test_features_serve_a_classical_model(learned):

@@ -1,4 +1,4 @@
-"""Networks that tell classes of videos: convolutions within frames and over time."""
+"""Networks that read videos: convolutions within frames and over time."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples
 from sknets._engine.device import as_tensor
 from sknets._engine.optim import Budget
+from sknets._estimator import Estimator
 from sknets._inputs import Videos
 from sknets._inputs.reader import Learned
 from sknets._inputs.videos import Clips
 from sknets._layers import ACTIVATIONS, Augment, Dropout, standardize_channels
 from sknets._params import param
-from sknets._tasks import Classifier
+from sknets._tasks import Classifier, Regressor
 from sknets.convolutional._images import ConvNet, as_tuple, augmentations, check_augment
 
 CELLS: dict[str, Any] = {"cnn_lstm": nn.LSTM, "cnn_gru": nn.GRU}
@@ -137,7 +138,143 @@ class VideoNet(nn.Module):
         return self.head(self.dropout(self.features(x)))
 
 
-class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier):
+class _Video(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+    """The networks of clips, whatever the task."""
+
+    _inputs: ClassVar[tuple[Any, ...]] = (Videos,)
+    image_size_ = Learned()
+    n_channels_ = Learned()
+    channel_axis_ = Learned()
+    pixel_unit_ = Learned()
+    # Larger batches of frames leave the cache.
+    _predict_batch_size: ClassVar[int] = 16
+
+    architecture: Literal["cnn_lstm", "cnn_gru", "conv3d"] = param(default="cnn_lstm")
+    channels: int | tuple[int, ...] = param(default=(16, 32, 64), at_least=1)
+    kernel_size: int = param(default=3, at_least=1)
+    pooling: Literal["max", "average"] | None = param(default="max")
+    batch_norm: bool = param(default=True)
+    activation: Literal[*ACTIVATIONS] = param(default="relu")  # type: ignore[valid-type]
+    hidden_layer_sizes: int | tuple[int, ...] = param(default=(128,), at_least=1)
+    hidden_size: int = param(default=64, at_least=1)
+    dropout: float = param(default=0.0, at_least=0, below=1)
+    backbone: str | None = param(default=None)
+    weights: str | Path | None = param(default=None)
+    freeze_backbone: bool = param(default=False)
+    augment: str | Callable | list | None = param(default=None)
+    resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
+    channel_order: Literal["auto", "first", "last"] = param(default="auto")
+    _budget = Budget(epochs=20, steps=100)
+    lr: float = param(default=1e-2, above=0)
+    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
+        default="one_cycle"
+    )
+    gradient_clip: float | None = param(default=1.0, above=0)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        check_augment(self)
+        check_backbone(self)
+        if self.backbone is not None and self.architecture == "conv3d":
+            raise ValueError(
+                self._refusal(
+                    "backbone",
+                    "named networks see one frame at a time: take "
+                    "architecture='cnn_lstm' or 'cnn_gru'",
+                )
+            )
+
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        clips = super()._check_input(X, reset=reset, seen=seen)
+        if reset and self.backbone is not None:
+            check_images(self, self.n_channels_, self.image_size_)
+        return clips
+
+    def _learn_statistics(self, samples: Samples) -> None:
+        if self.weights is not None and self.pixel_unit_ != "raw":
+            self.x_mean_, self.x_scale_ = imagenet_statistics(self.n_channels_)
+            return
+        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
+
+    def _build(self) -> nn.Module:
+        prepare: list[nn.Module] = [
+            standardize_channels(self.x_mean_, self.x_scale_, self.image_size_)
+        ]
+        frames: nn.Module
+        if self.backbone is not None:
+            frames = Backbone(
+                self.backbone, self.n_channels_, 1, prepare, self.freeze_backbone
+            )
+        else:
+            frames = ConvNet(
+                self.n_channels_,
+                self.image_size_,
+                1,
+                as_tuple(self.channels),
+                self.kernel_size,
+                self.pooling,
+                self.batch_norm,
+                self.activation,
+                as_tuple(self.hidden_layer_sizes),
+                self.dropout,
+                prepare,
+            )
+        return VideoNet(
+            frames,
+            CELLS.get(self.architecture),
+            self.hidden_size,
+            self._n_outputs,
+            self.dropout,
+        )
+
+    def _augmentation(self) -> Any:
+        kinds = augmentations(self.augment)
+        return ClipAugment(kinds) if kinds else None
+
+    def _load_pretrained(self, module: Any) -> None:
+        if self.weights is not None:
+            load_weights(self, module.frames)
+
+    def _prepare(self, net: Any, *sets: Samples | None) -> None:
+        """Let a frozen backbone see each frame once, not once an epoch."""
+        clips = sets[0].x if sets[0] is not None else None
+        if clips is None or not self.freeze_backbone or augmentations(self.augment):
+            return
+        run = net.module_.frames.features
+        found = steps(
+            net.batches(clips, lambda x: x.like(run(x.join()))), len(clips), listed=True
+        )
+        seen = Clips([as_tensor(each) for each in found], clips.layout)
+        for samples in sets:
+            if samples is not None:
+                samples.x = seen.to(clips.device, clips.dtype)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the penultimate features: what the last layer decides by.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, frames, height, width[, channels]) or list
+
+        Returns
+        -------
+        features : ndarray of shape (n_samples, n_features_out)
+            The state after the last frame; of "conv3d" the mean over the frames.
+        """
+        return self._outputs(X, features=True)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.net_.module_.n_features
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+class VideoClassifier(_Video, Classifier):
     """Network that tells classes of videos, clips of equal or of unequal length.
 
     Parameters
@@ -271,134 +408,36 @@ class VideoClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classif
     (200, 64)
     """
 
-    _inputs: ClassVar[tuple[Any, ...]] = (Videos,)
-    image_size_ = Learned()
-    n_channels_ = Learned()
-    channel_axis_ = Learned()
-    pixel_unit_ = Learned()
-    # Larger batches of frames leave the cache.
-    _predict_batch_size: ClassVar[int] = 16
 
-    architecture: Literal["cnn_lstm", "cnn_gru", "conv3d"] = param(default="cnn_lstm")
-    channels: int | tuple[int, ...] = param(default=(16, 32, 64), at_least=1)
-    kernel_size: int = param(default=3, at_least=1)
-    pooling: Literal["max", "average"] | None = param(default="max")
-    batch_norm: bool = param(default=True)
-    activation: Literal[*ACTIVATIONS] = param(default="relu")  # type: ignore[valid-type]
-    hidden_layer_sizes: int | tuple[int, ...] = param(default=(128,), at_least=1)
-    hidden_size: int = param(default=64, at_least=1)
-    dropout: float = param(default=0.0, at_least=0, below=1)
-    backbone: str | None = param(default=None)
-    weights: str | Path | None = param(default=None)
-    freeze_backbone: bool = param(default=False)
-    augment: str | Callable | list | None = param(default=None)
-    resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
-    channel_order: Literal["auto", "first", "last"] = param(default="auto")
-    _budget = Budget(epochs=20, steps=100)
-    lr: float = param(default=1e-2, above=0)
-    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
-        default="one_cycle"
-    )
-    gradient_clip: float | None = param(default=1.0, above=0)
+class VideoRegressor(_Video, Regressor):
+    """Network that predicts numbers from videos, clips of equal or of unequal length.
 
-    def _check_params(self) -> None:
-        super()._check_params()
-        check_augment(self)
-        check_backbone(self)
-        if self.backbone is not None and self.architecture == "conv3d":
-            raise ValueError(
-                self._refusal(
-                    "backbone",
-                    "named networks see one frame at a time: take "
-                    "architecture='cnn_lstm' or 'cnn_gru'",
-                )
-            )
+    ``loss`` and ``quantile`` are as in `sknets.FeedforwardRegressor`.
 
-    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
-        clips = super()._check_input(X, reset=reset, seen=seen)
-        if reset and self.backbone is not None:
-            check_images(self, self.n_channels_, self.image_size_)
-        return clips
+    X, the network, its training and all parameters and attributes but those below are
+    as in `sknets.VideoClassifier`; without classes there is no ``class_weight``.
 
-    def _learn_statistics(self, samples: Samples) -> None:
-        if self.weights is not None and self.pixel_unit_ != "raw":
-            self.x_mean_, self.x_scale_ = imagenet_statistics(self.n_channels_)
-            return
-        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
+    Attributes
+    ----------
+    y_mean_, y_scale_ : ndarray of shape (n_outputs,)
+        What y was centred and scaled by in training; undone in `predict`.
+    y_ndim_ : int
+        1 or 2, the dimensions of y and so of what `predict` returns.
 
-    def _build(self) -> nn.Module:
-        prepare: list[nn.Module] = [
-            standardize_channels(self.x_mean_, self.x_scale_, self.image_size_)
-        ]
-        frames: nn.Module
-        if self.backbone is not None:
-            frames = Backbone(
-                self.backbone, self.n_channels_, 1, prepare, self.freeze_backbone
-            )
-        else:
-            frames = ConvNet(
-                self.n_channels_,
-                self.image_size_,
-                1,
-                as_tuple(self.channels),
-                self.kernel_size,
-                self.pooling,
-                self.batch_norm,
-                self.activation,
-                as_tuple(self.hidden_layer_sizes),
-                self.dropout,
-                prepare,
-            )
-        return VideoNet(
-            frames,
-            CELLS.get(self.architecture),
-            self.hidden_size,
-            self._n_outputs,
-            self.dropout,
-        )
+    Examples
+    --------
+    How fast is the square? Of a single frame nobody can tell.
 
-    def _augmentation(self) -> Any:
-        kinds = augmentations(self.augment)
-        return ClipAugment(kinds) if kinds else None
-
-    def _load_pretrained(self, module: Any) -> None:
-        if self.weights is not None:
-            load_weights(self, module.frames)
-
-    def _prepare(self, net: Any, *sets: Samples | None) -> None:
-        """Let a frozen backbone see each frame once, not once an epoch."""
-        clips = sets[0].x if sets[0] is not None else None
-        if clips is None or not self.freeze_backbone or augmentations(self.augment):
-            return
-        run = net.module_.frames.features
-        found = steps(
-            net.batches(clips, lambda x: x.like(run(x.join()))), len(clips), listed=True
-        )
-        seen = Clips([as_tensor(each) for each in found], clips.layout)
-        for samples in sets:
-            if samples is not None:
-                samples.x = seen.to(clips.device, clips.dtype)
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the penultimate features: what the last layer decides by.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, frames, height, width[, channels]) or list
-
-        Returns
-        -------
-        features : ndarray of shape (n_samples, n_features_out)
-            The state after the last frame; of "conv3d" the mean over the frames.
-        """
-        return self._outputs(X, features=True)
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.net_.module_.n_features
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+    >>> import numpy as np
+    >>> from sknets import VideoRegressor
+    >>> random = np.random.default_rng(0)
+    >>> speed = random.uniform(-2, 2, 200)  # pixels a frame, to the left or right
+    >>> X = np.zeros((200, 6, 12, 12), dtype="uint8")  # 200 clips of 6 frames
+    >>> for clip, v, row, column in zip(X, speed, *random.integers(9, size=(2, 200))):
+    ...     for t, frame in enumerate(clip):
+    ...         left = column + round(t * v)
+    ...         frame[row : row + 3, (left + np.arange(3)) % 12] = 255
+    >>> net = VideoRegressor(random_state=0).fit(X[:150], speed[:150])
+    >>> bool(net.score(X[150:], speed[150:]) > 0.9)
+    True
+    """
