@@ -108,7 +108,7 @@ class Videos(Reader):
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Clips:
         owner = self.who
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        clips = _read_items(owner, X) if _is_list(X) else _read(owner, X)
+        clips = _read_items(owner, X) if is_list(X) else _read(owner, X)
         if reset:
             self.channel_axis_ = _channel_axis(self, clips[0].shape)
         layout = Layout(2, self.channel_axis_)
@@ -124,7 +124,7 @@ class Videos(Reader):
         return Clips([as_tensor(clip) for clip in clips], layout, divisor)
 
 
-def _is_list(X: Any) -> bool:
+def is_list(X: Any) -> bool:
     listed = isinstance(X, list | tuple) or getattr(X, "dtype", None) == np.object_
     return listed and not hasattr(X, "columns")
 
@@ -279,4 +279,4 @@ def _channels(n: int) -> str:
     return f"{n} channel" if n == 1 else f"{n} channels"
 
 
-__all__ = ["Clips", "Videos"]
+__all__ = ["Clips", "Videos", "is_list"]

@@ -18,18 +18,22 @@ from sknets.inspection._reading import explained, read, scores_of
 _LINES = ["black", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
 # Lines are seen before their map.
 _LIGHT = 0.6
+# Frames of a clip that are shown, from the first to the last.
+_FRAMES = 8
 
 
 @dataclass(repr=False)
 class SaliencyDisplay:
     """Images, and below each where the estimator looks.
 
-    A volume is shown by the slice that matters most, a signal as a line over its map.
+    A volume is shown by the slice that matters most, a signal as a line over its map, a
+    clip as a strip of up to eight frames, from the first to the last, by their numbers.
     What was predicted wrongly is written in another colour.
 
     Parameters
     ----------
     images : ndarray of shape (n_samples, \\*size, n_channels)
+        Of clips a list of arrays of shape (frames, height, width, n_channels).
     maps : ndarray of shape (n_samples, \\*size)
         As `grad_cam` or `occlusion_map` give them.
     titles : list of str
@@ -43,7 +47,8 @@ class SaliencyDisplay:
     ----------
     figure_ : matplotlib Figure
     axes_ : ndarray of matplotlib Axes
-        (2, n_samples): images above maps; (1, n_samples) for signals.
+        (2, n_samples): images above maps; (1, n_samples) for signals; of clips
+        (2, n_samples, n_frames), frames above their maps.
 
     Examples
     --------
@@ -55,7 +60,7 @@ class SaliencyDisplay:
     >>> display.figure_.savefig("saliency.png")  # doctest: +SKIP
     """
 
-    images: np.ndarray
+    images: Any
     maps: np.ndarray
     titles: list[str]
     wrong: np.ndarray
@@ -73,6 +78,7 @@ class SaliencyDisplay:
         layer: str | None = None,
         window: int | tuple[int, ...] | None = None,
         stride: int | tuple[int, ...] | None = None,
+        frames: int | None = None,
         fill: Any = None,
         image_shape: tuple[int, ...] | None = None,
         ax: Any = None,
@@ -83,12 +89,12 @@ class SaliencyDisplay:
         ----------
         estimator : fitted estimator
         X : array-like of shape (n_samples, ...)
-            A dozen samples make a good picture.
+            A dozen samples make a good picture, of clips a few.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             True labels or values, written beside the predicted ones.
         method : {"grad_cam", "occlusion"}, default="grad_cam"
             `grad_cam` or `occlusion_map`.
-        target, layer, window, stride, fill, image_shape
+        target, layer, window, stride, frames, fill, image_shape
             As in these functions.
         ax : matplotlib Axes or array of them, default=None
             As in `plot`.
@@ -120,6 +126,7 @@ class SaliencyDisplay:
                 target,
                 window=window,
                 stride=stride,
+                frames=frames,
                 fill=fill,
                 image_shape=image_shape,
             )
@@ -153,27 +160,38 @@ class SaliencyDisplay:
             If matplotlib is not installed.
         """
         pyplot()
-        n, signals = len(self.maps), self.maps.ndim == 2
+        clips = isinstance(self.images, list)
+        n, signals = len(self.maps), not clips and self.maps.ndim == 2
         # Dark where nothing matters on images, which shine through; else white.
         shades = ("YlOrRd", "RdBu_r") if signals else ("inferno", _blue_black_orange())
-        heat = heat_of(self.maps, *shades)
+        values = np.concatenate([np.ravel(each) for each in self.maps])
+        heat = heat_of(values, *shades)
         columns = min(n, 4 if signals else 6)
         pairs = -(-n // columns)
+        if clips:
+            columns, pairs = min(_FRAMES, max(map(len, self.maps))), n
         if signals:
             self.figure_, grid = _grid(ax, pairs, columns, (3, 1.7), bar=True)
             self.axes_ = grid.reshape(1, -1)[:, :n]
         else:
-            height, width = self.maps.shape[-2:]
+            height, width = self.maps[0].shape[-2:]
             cell = (1.5, 1.5 * min(3, height / width) + 0.2)
             self.figure_, grid = _grid(ax, 2 * pairs, columns, cell, bar=True)
             # Rows of images alternate with rows of maps.
             grid = grid.reshape(pairs, 2, columns).swapaxes(0, 1)
-            self.axes_ = grid.reshape(2, -1)[:, :n]
+            self.axes_ = grid if clips else grid.reshape(2, -1)[:, :n]
         # As small as the longest label needs, which would run into its neighbour.
         longest = max(len(line) for title in self.titles for line in title.split("\n"))
-        size = 9 if signals else min(9, 9 * 20 / longest)
+        size = 9 if signals or clips else min(9, 9 * 20 / longest)
         for i in range(n):
             color = COLORS["classical"] if self.wrong[i] else "0.15"
+            if clips:
+                title = self.titles[i].replace("\n", ", ")
+                self.axes_[0, i, 0].set_title(
+                    title, fontsize=size, color=color, loc="left"
+                )
+                _draw_clip(self.axes_[:, i], self.images[i], self.maps[i], heat)
+                continue
             self.axes_[0, i].set_title(self.titles[i], fontsize=size, color=color)
             if signals:
                 _draw_signal(self.axes_[0, i], self.images[i], self.maps[i], heat)
@@ -182,7 +200,7 @@ class SaliencyDisplay:
         bar = _colour_bar(
             self.figure_, heat, self.axes_, self.label, _LIGHT if signals else 1.0
         )
-        bar.ax.set_ylim(min(0.0, float(self.maps.min())), heat.norm.vmax)
+        bar.ax.set_ylim(min(0.0, float(values.min())), heat.norm.vmax)
         return self
 
 
@@ -362,6 +380,15 @@ def draw_image(
         alpha=0.9 * (np.abs(saliency) / heat.norm.vmax) ** 0.7,
         interpolation=interpolation,
     )
+
+
+def _draw_clip(axes: np.ndarray, clip: np.ndarray, maps: np.ndarray, heat: Any) -> None:
+    """A strip of frames above, their maps below, and the number of each."""
+    shown = np.linspace(0, len(clip) - 1, min(len(clip), axes.shape[1])).round()
+    for pair, i in zip(axes.T, shown.astype(int)):
+        draw_image(pair, clip, maps, i, heat)
+        place = {"ha": "center", "va": "top", "transform": pair[1].transAxes}
+        pair[1].text(0.5, -0.03, str(i), fontsize=8, color="0.4", **place)
 
 
 def _shown(image: np.ndarray, all_images: np.ndarray) -> np.ndarray:

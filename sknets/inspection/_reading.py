@@ -12,22 +12,27 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sknets._inputs import Images
+from sknets._inputs import Images, Videos
 from sknets._inputs.layout import Layout, learn_layout
 
 
 class ImageGrid(NamedTuple):
-    """X as (n_samples, *size, n_channels), and the way back to what it was."""
+    """X as (n_samples, *size, n_channels), and the way back to what it was.
 
-    grid: np.ndarray
+    Of clips the grid is a list of (frames, height, width, n_channels).
+    """
+
+    grid: Any
     mean: np.ndarray  # by channel, in the unit of X
-    as_given: Callable[[np.ndarray], Any]
+    as_given: Callable[[Any], Any]
 
 
 def read(caller: str, estimator: Any, X: Any, image_shape: Any) -> ImageGrid:
     check_is_fitted(estimator)
     reader = getattr(estimator, "best_estimator_", estimator)
     reader = reader[0] if isinstance(reader, Pipeline) else reader
+    if takes_clips(reader):
+        return _read_clips(reader, X)
     knows = Images in getattr(reader, "_inputs", ())
     columns = None
     if knows:
@@ -66,6 +71,34 @@ def read(caller: str, estimator: Any, X: Any, image_shape: Any) -> ImageGrid:
     else:
         mean = grid.mean(tuple(range(grid.ndim - 1)), dtype=np.float64)
     return ImageGrid(grid, mean, as_given)
+
+
+def takes_clips(estimator: Any) -> bool:
+    return Videos in getattr(estimator, "_inputs", ())
+
+
+def _read_clips(reader: Any, X: Any) -> ImageGrid:
+    clips = reader._check_input(X, reset=False)
+    axis = {None: None, 0: 1, -1: -1}[clips.layout.channel_axis]
+
+    def as_given(grid: Any) -> list[np.ndarray]:
+        if axis is None:
+            return [clip[..., 0] for clip in grid]
+        return [np.moveaxis(clip, -1, axis) for clip in grid]
+
+    arrays = [clip.numpy() for clip in clips.clips]
+    grid = [a[..., None] if axis is None else np.moveaxis(a, axis, -1) for a in arrays]
+    return ImageGrid(grid, reader.x_mean_ * (clips.divisor or 1.0), as_given)
+
+
+def gathered(maps: list[np.ndarray], listed: bool) -> np.ndarray:
+    """One array of the maps, or an object array of them where X is a list of clips."""
+    if not listed:
+        return np.stack(maps)
+    found = np.empty(len(maps), dtype=object)
+    for i, each in enumerate(maps):
+        found[i] = each
+    return found
 
 
 def _guess_layout(caller: str, shape: tuple[int, ...]) -> Layout:
