@@ -1,7 +1,7 @@
 """Videos: fit a network that sees motion, score it, draw where it goes wrong.
 
 A square moves clockwise or anticlockwise around the middle, from anywhere: of a single
-frame nobody can tell. Saves video.png; `--quick` takes seconds.
+frame nobody can tell. Saves video.png and video_saliency.png; `--quick` takes seconds.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.model_selection import train_test_split
 
-from sknets import CNNClassifier, VideoClassifier
+from sknets import CNNClassifier, SaliencyDisplay, VideoClassifier
 
 matplotlib.use("agg")
 
@@ -55,4 +55,6 @@ sure.plot(seen, scores, marker="o")
 sure.set(xlabel="frames seen", ylabel="accuracy", ylim=(0.4, 1.02))
 ConfusionMatrixDisplay.from_estimator(net, X_test, y_test, ax=table, colorbar=False)
 figure.savefig(options.output / "video.png", dpi=150)
+saliency = SaliencyDisplay.from_estimator(net, X_test[:3], y_test[:3])
+saliency.figure_.savefig(options.output / "video_saliency.png", dpi=150)
 print(f"Picture: {(options.output / 'video.png').resolve()}")
