@@ -333,7 +333,7 @@ def test_a_strip_of_frames(moving):
             drawn = axis.images[1].get_array()
             np.testing.assert_array_equal(drawn, display.maps[1][t])
         assert [len(axis.images) for axis in display.axes_[0, 0]] == [1] * 3 + [0] * 5
-        title = display.axes_[0, 1, 0].get_title("left")
+        title = display.axes_[0, 1, 0].texts[0].get_text()
         predicted = moving.predict(clips)[1]
         assert title.startswith(f"predicted {predicted} (")
         assert title.endswith("), true right")

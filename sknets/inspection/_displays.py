@@ -187,9 +187,11 @@ class SaliencyDisplay:
             color = COLORS["classical"] if self.wrong[i] else "0.15"
             if clips:
                 title = self.titles[i].replace("\n", ", ")
-                self.axes_[0, i, 0].set_title(
-                    title, fontsize=size, color=color, loc="left"
-                )
+                axis = self.axes_[0, i, 0]
+                axis.set_title(" ", fontsize=size)  # room above; the text is wider
+                place = {"va": "bottom", "transform": axis.transAxes}
+                text = axis.text(0, 1.03, title, fontsize=size, color=color, **place)
+                text.set_in_layout(False)
                 _draw_clip(self.axes_[:, i], self.images[i], self.maps[i], heat)
                 continue
             self.axes_[0, i].set_title(self.titles[i], fontsize=size, color=color)
