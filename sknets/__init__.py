@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what is loaded on first use, for type checkers and editors
     from sknets.persistence import load as load
     from sknets.recurrent import *
     from sknets.recursive import *
+    from sknets.segmentation import *
     from sknets.transformer import *
 
 __version__ = "0.1.0"
@@ -82,6 +83,9 @@ _HOME = {
     "GraphClassifier": "graph",
     "GraphRegressor": "graph",
     "KnowledgeGraphEmbedder": "graph",
+    # 13. Semantic segmentation
+    "FCNSegmenter": "segmentation",
+    "UNetSegmenter": "segmentation",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "datasets", "display", "testing"}

@@ -79,6 +79,65 @@ class Backbone(nn.Module):
         return self.head(x if x.ndim == 2 else self.features(x))
 
 
+class FeatureMaps(nn.Module):
+    """The maps of a classifier of torchvision, by their strides.
+
+    Attributes
+    ----------
+    widths : dict of int
+        The channels of the last map of each stride.
+    """
+
+    def __init__(
+        self, name: str, n_channels: int, strides: tuple[int, ...], freeze: bool
+    ):
+        super().__init__()
+        from torchvision.models import feature_extraction as extraction
+
+        body = _classifier(name)
+        if n_channels not in (1, 3):
+            _take_channels(body, n_channels)
+        _replace_layers(body)
+        # What draws from a stream of ours is taken as a whole.
+        own = {"leaf_modules": [BatchNorm2d, Dropout, StochasticDepth]}
+        side = 4 * STRIDE
+        image = torch.zeros(1, 3 if n_channels == 1 else n_channels, side, side)
+        names = extraction.get_graph_node_names(body, own)[1]
+        every = extraction.create_feature_extractor(body, names, tracer_kwargs=own)
+        with torch.inference_mode():
+            found = every.eval()(image)
+        taken, self.widths = {}, {}
+        for node, value in found.items():
+            for stride in strides:
+                if (
+                    isinstance(value, Tensor)
+                    and value.shape[2:] == (side // stride,) * 2
+                ):
+                    taken[stride], self.widths[stride] = node, value.shape[1]
+        missing = [stride for stride in strides if stride not in taken]
+        if missing:
+            raise ValueError(
+                f"backbone={name!r} has no map of stride {missing[0]}: take another, "
+                "such as 'vgg16' or 'resnet18'"
+            )
+        nodes = {node: str(stride) for stride, node in taken.items()}
+        self.body = extraction.create_feature_extractor(body, nodes, tracer_kwargs=own)
+        self.expand, self.frozen = n_channels == 1, freeze
+        if freeze:
+            self.body.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> FeatureMaps:
+        """As usual, but a frozen body stays as it was trained, its statistics too."""
+        super().train(mode)
+        if self.frozen:
+            self.body.eval()
+        return self
+
+    def forward(self, x: Tensor) -> dict[int, Tensor]:  # (B, C, H, W) -> maps
+        maps = self.body(x.expand(-1, 3, -1, -1) if self.expand else x)
+        return {int(stride): value for stride, value in maps.items()}
+
+
 def _classifier(name: str) -> Any:
     from torchvision import models
 
@@ -201,8 +260,8 @@ def check_images(estimator: Any, n_channels: int, size: tuple[int, ...]) -> None
         )
 
 
-def load_weights(estimator: Any, module: Backbone) -> None:
-    """Give a fresh network its pretrained weights; the new last layer keeps its own.
+def load_weights(estimator: Any, module: Backbone | FeatureMaps) -> None:
+    """Give a fresh network its pretrained weights; new layers keep their own.
 
     Raises
     ------
@@ -217,13 +276,14 @@ def load_weights(estimator: Any, module: Backbone) -> None:
     else:
         state = _read(estimator)
     with torch.device("meta"):
-        last = _ends(_classifier(name))[1]
+        whole = _classifier(name)
+    last, known = _ends(whole)[1], whole.state_dict()
     given = {k: v for k, v in state.items() if not k.startswith(f"{last}.")}
     given = {k: v for k, v in given.items() if not k.startswith(("aux", "AuxLogits"))}
     own = module.body.state_dict()
     wrong = ""
     missing = [k for k in own if k not in given and "num_batches" not in k]
-    strange = [k for k in given if k not in own]
+    strange = [k for k in given if k not in known]
     shapes = [k for k in own if k in given and own[k].shape != given[k].shape]
     if missing:
         wrong = f"there is no {missing[0]} in them"
@@ -238,7 +298,7 @@ def load_weights(estimator: Any, module: Backbone) -> None:
         raise ValueError(
             estimator._refusal("weights", f"they are not weights of {name}: {wrong}")
         )
-    module.body.load_state_dict(given, strict=False)
+    module.body.load_state_dict({k: given[k] for k in given if k in own}, strict=False)
 
 
 def _download(estimator: Any, name: str) -> dict[str, Any]:
@@ -286,6 +346,7 @@ def imagenet_statistics(n_channels: int) -> tuple[np.ndarray, np.ndarray]:
 
 __all__ = [
     "Backbone",
+    "FeatureMaps",
     "backbone_names",
     "check_backbone",
     "check_images",

@@ -1,0 +1,179 @@
+"""What the scores of structured outputs are made of, ready for `make_scorer`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+
+def pixel_confusion(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    classes: Any = None,
+    ignore_index: int | None = None,
+    sample_weight: Any = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the pixels of each true class that were taken for each class.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples, ...) or list of arrays
+        Masks, a class a pixel; those of one image have one shape.
+    classes : array-like of shape (n_classes,), default=None
+        The classes to count, in order; None: those that are there. Pixels of other
+        true classes do not count.
+    ignore_index : int, default=None
+        True pixels of this value do not count.
+    sample_weight : array-like of shape (n_samples,), default=None
+        A weight for the pixels of each image.
+
+    Returns
+    -------
+    counts : ndarray of shape (n_classes, n_classes)
+        Rows are true classes, columns predicted ones.
+    classes : ndarray of shape (n_classes,)
+
+    Raises
+    ------
+    ValueError
+        If there are not as many masks of both, or two are not of one shape.
+
+    Examples
+    --------
+    >>> from sknets.metrics import pixel_confusion
+    >>> pixel_confusion([[[0, 1], [1, 1]]], [[[0, 1], [1, 0]]])[0]
+    array([[1., 0.],
+           [1., 2.]])
+    """
+    n = len(y_true)
+    if len(y_pred) != n:
+        raise ValueError(f"y_true has {n} masks and y_pred has {len(y_pred)}")
+    true = [np.asarray(mask) for mask in y_true]
+    found = [np.asarray(mask) for mask in y_pred]
+    for i, (one, other) in enumerate(zip(true, found)):
+        if one.shape != other.shape:
+            raise ValueError(
+                f"y_true[{i}] has shape {one.shape} and y_pred[{i}] {other.shape}"
+            )
+    if classes is None:
+        values = [np.unique(mask) for mask in (*true, *found)]
+        classes = np.unique(np.concatenate(values)) if values else np.empty(0, int)
+        classes = classes[classes != ignore_index]
+    classes = np.asarray(classes)
+    weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight)
+    counts = np.zeros((len(classes), len(classes)))
+    for one, other, w in zip(true, found, weight):
+        kept = np.isin(one, classes) & np.isin(other, classes)
+        if ignore_index is not None:
+            kept &= one != ignore_index
+        if kept.any():
+            pair = one[kept], other[kept]
+            counts += w * confusion_matrix(*pair, labels=classes)
+    return counts, classes
+
+
+def iou_of(counts: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of each class, NaN of one that never occurs.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_classes, n_classes)
+        Of `pixel_confusion`.
+
+    Returns
+    -------
+    iou : ndarray of shape (n_classes,)
+    """
+    both = np.diag(counts)
+    union = counts.sum(0) + counts.sum(1) - both
+    return np.divide(both, union, out=np.full(len(both), np.nan), where=union > 0)
+
+
+def dice_of(counts: np.ndarray) -> np.ndarray:
+    """Return twice the intersection over the sum of both areas, a class each.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_classes, n_classes)
+        Of `pixel_confusion`.
+
+    Returns
+    -------
+    dice : ndarray of shape (n_classes,)
+        NaN of a class that never occurs.
+    """
+    iou = iou_of(counts)
+    return 2 * iou / (1 + iou)
+
+
+def mean_iou(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    ignore_index: int | None = None,
+    sample_weight: Any = None,
+) -> float:
+    """Return the mean over classes of intersection over union, of all pixels together.
+
+    Classes that are in neither do not count. It is
+    ``sklearn.metrics.jaccard_score(..., average="macro")`` of the pixels.
+
+    Parameters
+    ----------
+    y_true, y_pred, ignore_index, sample_weight
+        As of `pixel_confusion`.
+
+    Returns
+    -------
+    score : float
+        NaN where no pixel counts.
+
+    Examples
+    --------
+    >>> from sknets.metrics import mean_iou
+    >>> round(mean_iou([[[0, 1], [1, 1]]], [[[0, 1], [1, 0]]]), 4)
+    0.5833
+    """
+    options: dict[str, Any] = {
+        "ignore_index": ignore_index,
+        "sample_weight": sample_weight,
+    }
+    return mean_of(iou_of(pixel_confusion(y_true, y_pred, **options)[0]))
+
+
+def mean_dice(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    ignore_index: int | None = None,
+    sample_weight: Any = None,
+) -> float:
+    """Return the mean over classes of the Dice coefficient (F1) of all pixels together.
+
+    Parameters
+    ----------
+    y_true, y_pred, ignore_index, sample_weight
+        As of `pixel_confusion`.
+
+    Returns
+    -------
+    score : float
+        NaN where no pixel counts.
+    """
+    options: dict[str, Any] = {
+        "ignore_index": ignore_index,
+        "sample_weight": sample_weight,
+    }
+    return mean_of(dice_of(pixel_confusion(y_true, y_pred, **options)[0]))
+
+
+def mean_of(figures: np.ndarray) -> float:
+    """Return the mean of those that are no NaN, NaN if there are none."""
+    there = figures[~np.isnan(figures)]
+    return float(there.mean()) if len(there) else float("nan")
+
+
+__all__ = ["dice_of", "iou_of", "mean_dice", "mean_iou", "pixel_confusion"]

@@ -1,0 +1,491 @@
+"""The task of telling a class for each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from sknets._available import available_unless
+from sknets._engine.callbacks import with_callbacks
+from sknets._engine.collect import items
+from sknets._engine.data import Samples
+from sknets._engine.optim import Budget
+from sknets._estimator import Estimator
+from sknets._inputs import ImageList, UnequalImages
+from sknets._inputs.layout import NOUN
+from sknets._inputs.masks import Masks
+from sknets._inputs.reader import Learned
+from sknets._layers import standardize_channels
+from sknets._params import param
+from sknets._targets import given_target
+from sknets.metrics import dice_of, iou_of, mean_of, pixel_confusion
+from sknets.segmentation._loss import PixelLoss, masks_of
+from sknets.segmentation._patches import (
+    AUGMENTATIONS,
+    PatchAugment,
+    rounded,
+    tiles,
+)
+
+# "auto": whole images up to this side, else windows of it, by the axes of an image.
+_PATCH = {2: 256, 3: 64}
+# Pixels of a step, where ``batch_size`` is "auto".
+_STEP = 2 * 256**2
+
+
+class PixelNet(nn.Module):
+    """A network from images (B, C, *size) to scores (B, K, *size) of each pixel.
+
+    Attributes
+    ----------
+    stride : int
+        Extents are to be multiples of it; others are mirrored at their far edges.
+    reach : int
+        How far a pixel of the output sees, in pixels.
+    """
+
+    stride: int
+    reach: int
+
+    def forward(self, x: Any) -> Tensor:
+        if isinstance(x, ImageList):
+            x = x.stacked(rounded(x.largest, self.stride))
+        return self.scores(x)
+
+    def scores(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Segmenter(Estimator):
+    """Task of telling a class for each pixel of an image."""
+
+    _inputs: ClassVar[tuple[Any, ...]] = (UnequalImages,)
+    _targets: ClassVar[tuple[Any, ...]] = (Masks,)
+    _task: ClassVar[str] = "segmentation"
+    _predict_batch_size: ClassVar[int] = 64
+    # Axes of the images, without channels.
+    _takes_dims: ClassVar[tuple[int, ...]] = (2,)
+
+    n_channels_ = Learned()
+    spatial_dims_ = Learned()
+    channel_axis_ = Learned()
+    pixel_unit_ = Learned()
+    classes_ = Learned("target_reader_")
+
+    loss: Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"] = param(
+        default="cross_entropy"
+    )
+    class_weight: dict[Any, float] | Literal["balanced"] | None = param(default=None)
+    ignore_index: int | None = param(default=None)
+    patch_size: int | tuple[int, ...] | Literal["auto"] = param(
+        default="auto", at_least=1
+    )
+    tile_size: int = param(default=512, at_least=16)
+    augment: str | Callable | list | tuple | None = param(default=("flip",))
+    channel_order: Literal["auto", "first", "last"] = param(default="auto")
+    batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
+        default="auto", at_least=1
+    )
+    _budget = Budget(epochs=30, steps=600)
+    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
+        default="one_cycle"
+    )
+
+    # -- verbs -----------------------------------------------------------------------
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Train on images and their masks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *size[, n_channels]) or list of arrays
+            uint8, or floats; of a list each image may have a size of its own.
+        y : array-like of shape (n_samples, *size) or list of arrays
+            A class for each pixel, as whole numbers of any values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative; a weight of 0 is an absent image.
+        X_val, y_val : array-like, default=None
+            Images to validate by, with ``early_stopping``, instead of a share of X.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of bounds, for a mask that has not the size of its
+            image, for values that are no classes, for a single class.
+        DivergenceError
+            When the training loss is no longer finite.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    @available_unless("_fits_whole")
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All the classes that will come; None: those of the first call.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            As `fit`; for a class that is not among them.
+        """
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class of each pixel.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *size[, n_channels]) or list of arrays
+
+        Returns
+        -------
+        masks : ndarray of shape (n_samples, *size) or object ndarray of arrays
+            Of a list the masks are objects, each of the size of its image. Their dtype
+            is that of the masks of `fit`.
+        """
+
+        def classes(scores: Tensor) -> Tensor:
+            few = len(self.classes_) < 256
+            return scores.argmax(1).to(torch.uint8 if few else torch.int32)
+
+        return self._maps(X, classes, lambda codes: self.classes_[codes])
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class at each pixel.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *size[, n_channels]) or list of arrays
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes, *size) or object ndarray of arrays
+            Of a list the maps are objects, each of the size of its image.
+        """
+        return self._maps(X, lambda scores: scores.float().softmax(1))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the mean intersection over union, see `sknets.metrics.mean_iou`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *size[, n_channels]) or list of arrays
+        y : array-like of shape (n_samples, *size) or list of arrays
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+
+        Raises
+        ------
+        ValueError
+            For masks that have not the size of their image, or classes that `fit` had
+            not.
+        """
+        return self.evaluate(X, y, sample_weight)["mean_iou"]
+
+    def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Return what can be said of predictions beside the truth.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `score`.
+
+        Returns
+        -------
+        figures : dict
+            ``mean_iou``, ``mean_dice`` and ``pixel_accuracy``, each a number, ``iou``
+            and ``dice``, each a dict of a number a class, NaN for one that is neither
+            in y nor found, and ``confusion``, an ndarray (n_classes, n_classes) of
+            pixels of true classes (rows) and predicted ones.
+        """
+        check_is_fitted(self)
+        x = self._check_input(X, reset=False)
+        masks = self.target_reader_.items(given_target(y, type(self).__name__, len(x)))
+        self._refuse_other_sizes(x, self.target_reader_.encoded(masks))
+        counts, _ = pixel_confusion(
+            masks,
+            self.predict(X),
+            classes=self.classes_,
+            ignore_index=self.ignore_index,
+            sample_weight=sample_weight,
+        )
+        iou, dice, names = iou_of(counts), dice_of(counts), self.classes_.tolist()
+        return {
+            "mean_iou": mean_of(iou),
+            "mean_dice": mean_of(dice),
+            "pixel_accuracy": float(np.trace(counts) / counts.sum()),
+            "iou": dict(zip(names, iou.tolist())),
+            "dice": dict(zip(names, dice.tolist())),
+            "confusion": counts,
+        }
+
+    # -- predicting by tiles -----------------------------------------------------------
+
+    def _maps(self, X: Any, then: Any, write: Any = None) -> np.ndarray:
+        """A map of each image, in one array if X is one."""
+        check_is_fitted(self)
+        x = self._check_input(X, reset=False)
+
+        def run(images: ImageList) -> list[np.ndarray]:
+            maps = self._maps_of(images, then)
+            return maps if write is None else [write(each) for each in maps]
+
+        found = items(self.net_.batches(x, run), len(x))
+        return np.stack(list(found)) if isinstance(x.images, Tensor) else found
+
+    def _maps_of(self, x: ImageList, then: Any) -> list[np.ndarray]:
+        """What ``then`` makes of the scores of each image.
+
+        Only images of one size share a batch, so that what is found in an image does
+        not depend on the others.
+        """
+        module: Any = self.net_.module_
+        largest, maps, i = self.tile_size**2, [], 0
+        while i < len(x):
+            size = x.sizes[i]
+            whole = rounded(size, module.stride)
+            n_pixels = int(np.prod(whole))
+            if n_pixels > largest:
+                maps.append(self._by_tiles(x, i, whole, then))
+                i += 1
+                continue
+            end = i + 1
+            while (
+                end < len(x) and x.sizes[end] == size and end - i < largest // n_pixels
+            ):
+                end += 1
+            part = x.batch(slice(i, end))
+            found = then(module.scores(part.stacked(whole))).cpu().numpy()
+            inside = tuple(slice(0, side) for side in size)
+            maps.extend(each[(..., *inside)] for each in found)
+            i = end
+        return maps
+
+    def _by_tiles(self, x: ImageList, i: int, whole: Any, then: Any) -> np.ndarray:
+        module: Any = self.net_.module_
+        tile, margin = rounded((self.tile_size, module.reach), module.stride)
+        if self.spatial_dims_ == 3:
+            (tile,) = rounded((round(self.tile_size ** (2 / 3)),), module.stride)
+        size = x.sizes[i]
+        table: Any = None
+        for start, extent, inner, outer in tiles(whole, tile, margin):
+            window = x.numbers([x.window(i, start, extent)])
+            found = then(module.scores(window))[0].cpu().numpy()
+            if table is None:
+                table = np.empty((*found.shape[: -len(size)], *size), found.dtype)
+            inside = [slice(s.start, min(s.stop, n)) for s, n in zip(outer, size)]
+            kept = [
+                slice(s.start, s.start + t.stop - t.start)
+                for s, t in zip(inner, inside)
+            ]
+            table[(..., *inside)] = found[(..., *kept)]
+        return table
+
+    # -- for the engine ----------------------------------------------------------------
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        for kind in self._kinds():
+            if not (callable(kind) or kind in AUGMENTATIONS):
+                names = ", ".join(map(repr, AUGMENTATIONS))
+                raise ValueError(
+                    self._refusal(
+                        "augment",
+                        f"{kind!r} is not one of {names} or a function of an image and "
+                        "its mask",
+                    )
+                )
+
+    def _kinds(self) -> list[Any]:
+        given = self.augment
+        if given is None:
+            return []
+        return list(given) if isinstance(given, list | tuple) else [given]
+
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        x = super()._check_input(X, reset=reset, seen=seen)
+        dims = self.spatial_dims_
+        if reset and dims not in self._takes_dims:
+            fix = (
+                "for a label a step take RNNClassifier(per_step=True)"
+                if dims == 1
+                else "volumes are for UNetSegmenter"
+            )
+            raise ValueError(
+                f"{type(self).__name__} takes images, and X holds {NOUN[dims]}s: {fix}"
+            )
+        return x
+
+    def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
+        y = given_target(y, type(self).__name__, n_samples)
+        if reset:
+            reader = Masks.of(self, spatial_dims=self.spatial_dims_, announced=classes)
+            seen = None if weight is None else weight > 0
+            codes = reader.learn(y, seen)
+            self.target_reader_ = reader
+            return codes
+        known = self.classes_
+        if classes is not None and not np.array_equal(np.unique(classes), known):
+            raise ValueError(
+                f"{type(self).__name__}: classes={np.unique(classes).tolist()} differ "
+                f"from those of the first call, {known.tolist()}"
+            )
+        return self.target_reader_.read(y)
+
+    def _read(self, X, y, sample_weight, *, reset, classes=None) -> Samples:
+        samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
+        self._refuse_other_sizes(samples.x, samples.y)
+        if reset:
+            self.pixel_weights_ = self._pixel_weights(samples)
+            self.patch_size_ = self._patch(samples.x)
+        return samples
+
+    def _refuse_other_sizes(self, x: ImageList, y: ImageList) -> None:
+        for i, (own, size) in enumerate(zip(x.sizes, y.sizes)):
+            if own != size:
+                raise ValueError(
+                    f"{type(self).__name__}: y[{i}] has {by(size)} pixels and X[{i}] "
+                    f"{by(own)}: a mask has the size of its image"
+                )
+
+    def _fits_whole(self) -> str:
+        if self.class_weight == "balanced":
+            return self._refusal(
+                "class_weight",
+                "partial_fit cannot know how frequent the classes are, give a dict of "
+                "weights: there is no partial_fit",
+            )
+        return super()._fits_whole()
+
+    def _pixel_weights(self, samples: Samples) -> np.ndarray | None:
+        """A weight for the pixels of each class, None for equal ones."""
+        if self.class_weight is None:
+            return None
+        names = self.classes_.tolist()
+        if self.class_weight == "balanced":
+            counts = np.zeros(len(names) + 1)
+            weights = samples.weight_of_all()
+            weights = np.ones(len(samples.y)) if weights is None else weights
+            for mask, w in zip(samples.y.images, weights):
+                counts += w * np.bincount(mask.numpy().ravel(), minlength=len(counts))
+            counts = counts[:-1]
+            return counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1))
+        for name in self.class_weight:
+            if name not in names:
+                raise ValueError(
+                    self._refusal(
+                        "class_weight", f"{name!r} is not one of the classes {names}"
+                    )
+                )
+        return np.array([float(self.class_weight.get(name, 1.0)) for name in names])
+
+    def _patch(self, x: ImageList) -> tuple[int, ...]:
+        """The size of the windows that are trained on."""
+        dims, stride = self.spatial_dims_, self._stride
+        if self.patch_size == "auto":
+            most = rounded((_PATCH[dims],), stride)[0]
+            return tuple(min(most, side) for side in rounded(x.largest, stride))
+        given = self.patch_size
+        size = (given,) * dims if isinstance(given, int) else tuple(given)
+        if len(size) != dims or any(side % stride for side in size):
+            raise ValueError(
+                self._refusal(
+                    "patch_size",
+                    f"patch_size must be a number, or {dims} of them, that this "
+                    f"network can halve: multiples of {stride}, such as "
+                    f"{rounded(size, stride)[0]}",
+                )
+            )
+        return size
+
+    @property
+    def _stride(self) -> int:
+        """By how much the network's coarsest map is smaller than an image."""
+        raise NotImplementedError
+
+    def _batch_size(self) -> int:
+        auto = max(2, min(32, _STEP // int(np.prod(self.patch_size_))))
+        self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
+        return self.batch_size_
+
+    def _learn_statistics(self, samples: Samples) -> None:
+        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
+
+    def _standardize(self) -> nn.Module:
+        ones = (1,) * self.spatial_dims_
+        return standardize_channels(self.x_mean_, self.x_scale_, ones)
+
+    def _augmentation(self) -> PatchAugment:
+        return PatchAugment(self.patch_size_, self._kinds(), self.x_scale_)
+
+    def _criterion(self) -> nn.Module:
+        return PixelLoss(self.loss, len(self.classes_), self.pixel_weights_)
+
+    def _score(self) -> Any:
+        return MeanIoU(len(self.classes_))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = None
+        tags.target_tags.required = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+class MeanIoU:
+    """Mean intersection over union of a validation set, added up batch by batch."""
+
+    def __init__(self, n_classes: int):
+        self.n_classes = n_classes
+        self.counts = np.zeros((n_classes, n_classes))
+
+    def update(self, output: Tensor, y: Any, weight: Tensor | None) -> None:
+        n = self.n_classes
+        codes, _ = masks_of(y, output.shape[2:], n)
+        pairs = (codes * n + output.argmax(1)).flatten(1)
+        weights = [1.0] * len(pairs) if weight is None else weight.tolist()
+        for row, true, w in zip(pairs, codes.flatten(1), weights):
+            counts = torch.bincount(row[true < n], minlength=n * n)
+            self.counts += w * counts.view(n, n).cpu().numpy()
+
+    def compute(self) -> float:
+        return mean_of(iou_of(self.counts))
+
+
+def by(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))
+
+
+__all__ = ["PixelNet", "Segmenter"]
