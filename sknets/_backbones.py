@@ -108,12 +108,10 @@ class FeatureMaps(nn.Module):
             found = every.eval()(image)
         taken, self.widths = {}, {}
         for node, value in found.items():
+            shape = [*value.shape] if isinstance(value, Tensor) else []
             for stride in strides:
-                if (
-                    isinstance(value, Tensor)
-                    and value.shape[2:] == (side // stride,) * 2
-                ):
-                    taken[stride], self.widths[stride] = node, value.shape[1]
+                if shape[2:] == [side // stride] * 2:
+                    taken[stride], self.widths[stride] = node, shape[1]
         missing = [stride for stride in strides if stride not in taken]
         if missing:
             raise ValueError(

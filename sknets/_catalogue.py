@@ -42,6 +42,8 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "GraphClassifier": ("classification", ("graphs",)),
     "GraphRegressor": ("regression", ("graphs",)),
     "KnowledgeGraphEmbedder": ("transformation", ("triples",)),
+    "FCNSegmenter": ("segmentation", ("images",)),
+    "UNetSegmenter": ("segmentation", ("images",)),
 }
 
 

@@ -135,6 +135,8 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         How many numbers training adjusts.
     reader_ : Reader
         What reads X, with what it learned of the X of `fit`.
+    target_reader_ : Reader
+        What reads y, where that is structured: masks, for example.
     input_kind_ : str
         The kind that the X of `fit` was.
     chunks_ : Chunks

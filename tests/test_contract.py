@@ -100,12 +100,17 @@ KINDS = {
     "images": {
         "classification": (bars, labels[widths // 2 - 1]),
         "regression": (bars, widths * 1.0),
+        "segmentation": (bars, bars[..., 0] > 100),
     },
     "images of unequal size": {
+        "segmentation": (
+            [image[: 4 + i % 3] for i, image in enumerate(bars)],
+            [9 * (image[: 4 + i % 3, :, 0] > 100) for i, image in enumerate(bars)],
+        ),
         "classification": (
             [image[: 4 + i % 3] for i, image in enumerate(bars)],
             labels[widths // 2 - 1],
-        )
+        ),
     },
     "sequences": {
         "classification": (waves, labels[widths // 2 - 1]),
@@ -178,7 +183,8 @@ CHOSEN = {
         "transformation": None,
         "season": 12,
         "difference": "first",
-    }
+    },
+    "segmentation": {"batch_size": 8},
 }
 
 

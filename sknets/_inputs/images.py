@@ -101,7 +101,7 @@ class Images(Reader):
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     spatial_dims: int | None = param(default=None, at_least=1, at_most=3)
 
-    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Pixels:
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Any:
         owner = self.who
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         items = items_of(owner, X)

@@ -36,17 +36,17 @@ class Masks(Reader):
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> ImageList:
         masks = self.items(X)
         counted = masks if seen is None else [m for m, k in zip(masks, seen) if k]
-        announced = None if self.announced is None else np.unique(self.announced)
-        if reset and announced is None:
-            present = np.unique(np.concatenate([np.unique(mask) for mask in counted]))
-            announced = present[present != self.ignore_index]
         if reset:
-            if len(announced) < 2:
+            values = self.announced
+            if values is None:
+                values = np.concatenate([np.unique(mask) for mask in counted])
+            found = np.unique(values)
+            self.classes_ = found[found != self.ignore_index]
+            if len(self.classes_) < 2:
                 raise ValueError(
                     f"{self.who} needs at least 2 classes of pixels, got "
-                    f"{announced.tolist()}"
+                    f"{self.classes_.tolist()}"
                 )
-            self.classes_ = announced
         return self.encoded(masks, seen)
 
     def encoded(self, masks: list[np.ndarray], seen: Any = None) -> ImageList:

@@ -56,12 +56,12 @@ class ImageList(Container):
 
     def batch(self, index: Index) -> Self:
         other = copy.copy(self)
+        rows: Sequence[int]
+        rows = range(len(self))[index] if isinstance(index, slice) else index.tolist()
         if isinstance(self.images, Tensor):
             other.images = take(self.images, index)
         else:
-            rows = range(len(self))[index] if isinstance(index, slice) else index
-            other.images = [self.images[int(i)] for i in rows]
-        rows = range(len(self))[index] if isinstance(index, slice) else index.tolist()
+            other.images = [self.images[i] for i in rows]
         other.sizes = [self.sizes[i] for i in rows]
         return other
 
@@ -126,7 +126,7 @@ class UnequalImages(Images):
         uint8, floats within [0, 1], or any other numbers.
     """
 
-    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> ImageList:
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Any:
         owner = self.who
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         items = items_of(owner, X)

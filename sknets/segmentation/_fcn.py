@@ -1,4 +1,4 @@
-"""Fully convolutional networks: coarse scores of what, joined by finer ones of where."""
+"""Fully convolutional networks: coarse scores of what, finer ones of where."""
 
 from __future__ import annotations
 
@@ -69,24 +69,22 @@ class FCN(PixelNet):
         self.stride, self.strides = max(strides), strides
         self.body, self.dropout = body, Dropout(dropout)
         widths = [body.widths[stride] for stride in strides]
-        self.score = nn.ModuleList(nn.Conv2d(n, n_classes, 1) for n in widths)
-        self.doubling = nn.ModuleList(
+        score = [nn.Conv2d(n, n_classes, 1) for n in widths]
+        for layer in score[1:]:  # as in the paper, a skip begins with nothing to say
+            nn.init.zeros_(layer.weight)
+        doubling = [
             nn.ConvTranspose2d(n_classes, n_classes, 4, 2, 1, bias=False)
             for _ in strides[1:]
-        )
-        for i, layer in enumerate(self.score):
-            if i:  # as in the paper, a skip begins with nothing to say
-                nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        for layer in self.doubling:
-            with torch.no_grad():
-                layer.weight.copy_(bilinear(n_classes))
+        ]
+        for upward in doubling:
+            upward.weight.data.copy_(bilinear(n_classes))
+        self.score, self.doubling = nn.ModuleList(score), nn.ModuleList(doubling)
         self.prepare: nn.Module = nn.Identity()
         self.to(memory_format=torch.channels_last)
-        seen = reach_of(
-            self, torch.zeros(1, n_channels, 2 * self.stride, 2 * self.stride)
-        )
-        self.reach = seen + strides[-1]  # what the last enlargement sees
+        side = 2 * self.stride
+        # The last enlargement sees one more number of what it enlarges.
+        seen = reach_of(self, torch.zeros(1, n_channels, side, side))
+        self.reach = seen + strides[-1]
         self.prepare = prepare
 
     def scores(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, K, H, W)
@@ -137,8 +135,6 @@ class FCNSegmenter(Segmenter):
         The windows of images that are trained on, a random one of each image a step;
         a multiple of 32. Smaller images are mirrored at their edges, with their masks.
         "auto": whole images up to 256 pixels a side, else windows of that.
-    lr : float, default=0.003
-        The highest learning rate of the schedule.
 
     Attributes
     ----------
@@ -192,9 +188,7 @@ class FCNSegmenter(Segmenter):
         check_backbone(self)
         if len(self.channels) != 5:
             raise ValueError(
-                self._refusal(
-                    "channels", "there are five stages, each halves the image"
-                )
+                self._refusal("channels", "there must be five, each halves the image")
             )
 
     def _make_reader(self, kind: Any) -> Any:

@@ -280,10 +280,8 @@ class Segmenter(Estimator):
                 maps.append(self._by_tiles(x, i, whole, then))
                 i += 1
                 continue
-            end = i + 1
-            while (
-                end < len(x) and x.sizes[end] == size and end - i < largest // n_pixels
-            ):
+            end, most = i + 1, i + largest // n_pixels
+            while end < min(len(x), most) and x.sizes[end] == size:
                 end += 1
             part = x.batch(slice(i, end))
             found = then(module.scores(part.stacked(whole))).cpu().numpy()
@@ -304,12 +302,11 @@ class Segmenter(Estimator):
             found = then(module.scores(window))[0].cpu().numpy()
             if table is None:
                 table = np.empty((*found.shape[: -len(size)], *size), found.dtype)
-            inside = [slice(s.start, min(s.stop, n)) for s, n in zip(outer, size)]
-            kept = [
-                slice(s.start, s.start + t.stop - t.start)
-                for s, t in zip(inner, inside)
-            ]
-            table[(..., *inside)] = found[(..., *kept)]
+            # Of what was mirrored beyond the image nothing is kept.
+            inside = tuple(slice(s.start, min(s.stop, n)) for s, n in zip(outer, size))
+            kept = found[(..., *inner)]
+            there = tuple(slice(0, s.stop - s.start) for s in inside)
+            table[(..., *inside)] = kept[(..., *there)]
         return table
 
     # -- for the engine ----------------------------------------------------------------
@@ -343,7 +340,8 @@ class Segmenter(Estimator):
                 else "volumes are for UNetSegmenter"
             )
             raise ValueError(
-                f"{type(self).__name__} takes images, and X holds {NOUN[dims]}s: {fix}"
+                f"{type(self).__name__}: X holds {NOUN[dims]}s and must hold images; "
+                f"{fix}"
             )
         return x
 

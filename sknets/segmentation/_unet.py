@@ -130,8 +130,9 @@ default="cross_entropy"
     channel_order : {"auto", "first", "last"}, default="auto"
         Which axis of an image holds the channels. "auto": the last if it is at most 4
         long, else the first if that is.
-    spatial_dims : {2, 3} or None, default=None
-        3 for volumes. None: by the axes of X; volumes without channels need it.
+    spatial_dims : int, default=None
+        2 for images, 3 for volumes. None: by the axes of X; volumes without channels
+        need it.
     max_epochs : int or "auto", default="auto"
         How often training goes through the images. "auto" are 30 epochs, or as many as
         make 600 steps.
@@ -197,13 +198,13 @@ default="cross_entropy"
     >>> import numpy as np
     >>> from sknets import UNetSegmenter
     >>> random = np.random.default_rng(0)
-    >>> X = random.normal(0, 0.3, (40, 32, 32))
+    >>> X = random.integers(0, 100, (40, 32, 32), dtype="uint8")
     >>> row, column = np.mgrid[:32, :32]
     >>> y = np.zeros((40, 32, 32), dtype="uint8")
     >>> for image, mask, (i, j) in zip(X, y, random.integers(8, 24, size=(40, 2))):
     ...     mask[(row - i) ** 2 + (column - j) ** 2 < 40] = 255
-    ...     image += mask / 255
-    >>> net = UNetSegmenter(width=8, depth=2, max_epochs=15, random_state=0)
+    ...     image += mask // 2
+    >>> net = UNetSegmenter(width=8, depth=2, max_epochs=40, random_state=0)
     >>> bool(net.fit(X[:30], y[:30]).score(X[30:], y[30:]) > 0.9)
     True
     >>> net.predict(X[30:]).shape, net.predict_proba(X[30:]).shape
@@ -218,7 +219,7 @@ default="cross_entropy"
     dropout: float = param(default=0.0, at_least=0, below=1)
     border_weight: float = param(default=0.0, at_least=0)
     border_sigma: float = param(default=5.0, above=0)
-    spatial_dims: Literal[2, 3] | None = param(default=None)
+    spatial_dims: int | None = param(default=None, at_least=2, at_most=3)
     augment: str | Callable | list | tuple | None = param(
         default=("flip", "turn", "brightness")
     )
