@@ -104,7 +104,8 @@ def compare(
         are by ``data="series"``. Forecasts are from rolling origins, see ``cv``.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         Classes, numbers, several numbers, or 0/1 columns (multilabel). No missing
-        values. None of series.
+        values. Of images also masks, a class for each pixel, as `UNetSegmenter` takes
+        them. None of series.
     models : "auto", list or dict, default="auto"
         "auto": the networks made for this kind of data and their classical peers. A
         list of names and estimators ("auto" may be among them), or a dict of name to
@@ -117,8 +118,10 @@ def compare(
     data : str, default="auto"
         What X is, where it could be taken for something else: "table", "text", "trees",
         "sequences", "images", "videos", "graphs", "nodes" or "series".
-    task : {"auto", "classification", "regression", "forecasting"}, default="auto"
-        "auto" takes strings, bools and at most 20 distinct whole numbers for classes.
+    task : {"auto", "classification", "regression", "forecasting", "segmentation"}, \
+default="auto"
+        "auto" takes strings, bools and at most 20 distinct whole numbers for classes,
+        and masks as large as their images for segmentation.
     cv : int, splitter or iterable of (train, test), default=5
         A number of folds is shuffled and, for classes, stratified. Of series it is the
         number of origins, those of `RNNForecaster.backtest`: every model learns from
@@ -128,7 +131,8 @@ def compare(
         Scores as in scikit-learn, the first being the main one. None: accuracy
         (balanced accuracy if one class holds over 80 % of the rows), balanced accuracy,
         macro F1, ROC AUC and log loss; micro F1, macro F1 and exact match for
-        multilabel; R², RMSE and MAE for regression; of forecasts "mase" (the mean
+        multilabel; R², RMSE and MAE for regression; of masks "mean_iou", "mean_dice"
+        and "pixel_accuracy"; of forecasts "mase" (the mean
         absolute error in units of that of taking each value learned from for the next),
         "rmse", "mae" and "smape" (0 to 200), means over steps, channels and series, of
         which the lower is the better. A callable gets the series that followed.

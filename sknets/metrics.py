@@ -170,10 +170,45 @@ def mean_dice(
     return mean_of(dice_of(pixel_confusion(y_true, y_pred, **options)[0]))
 
 
+def pixel_accuracy(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    ignore_index: int | None = None,
+    sample_weight: Any = None,
+) -> float:
+    """Return the share of all pixels that were told right.
+
+    Parameters
+    ----------
+    y_true, y_pred, ignore_index, sample_weight
+        As of `pixel_confusion`.
+
+    Returns
+    -------
+    score : float
+        NaN where no pixel counts.
+    """
+    options: dict[str, Any] = {
+        "ignore_index": ignore_index,
+        "sample_weight": sample_weight,
+    }
+    counts, _ = pixel_confusion(y_true, y_pred, **options)
+    total = counts.sum()
+    return float(np.trace(counts) / total) if total else float("nan")
+
+
 def mean_of(figures: np.ndarray) -> float:
     """Return the mean of those that are no NaN, NaN if there are none."""
     there = figures[~np.isnan(figures)]
     return float(there.mean()) if len(there) else float("nan")
 
 
-__all__ = ["dice_of", "iou_of", "mean_dice", "mean_iou", "pixel_confusion"]
+__all__ = [
+    "dice_of",
+    "iou_of",
+    "mean_dice",
+    "mean_iou",
+    "pixel_accuracy",
+    "pixel_confusion",
+]

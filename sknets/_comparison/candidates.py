@@ -43,6 +43,7 @@ from sknets._comparison.forecasters import (
 )
 from sknets._comparison.graphs import describe_graphs, describe_nodes
 from sknets._comparison.images import describe_images
+from sknets._comparison.pixels import DummySegmenter, PixelForest
 from sknets._comparison.sequences import describe_sequences, describe_texts
 from sknets._comparison.series import describe_series, season_missing
 from sknets._comparison.trees import describe_trees
@@ -210,6 +211,10 @@ IMAGE_REGRESSORS = _for_rows_of(
         "MLPRegressor",
         "SVR",
     ),
+)
+SEGMENTERS = (
+    Candidate("DummySegmenter", DummySegmenter, style=""),
+    Candidate("PixelForest", PixelForest, style=""),
 )
 VIDEO_CLASSIFIERS = _for_rows_of(
     "clips",
@@ -414,7 +419,11 @@ CANDIDATES: dict[str, Candidates] = {
         table_style="clips",
     ),
     "images": Candidates(
-        {"classification": IMAGE_CLASSIFIERS, "regression": IMAGE_REGRESSORS},
+        {
+            "classification": IMAGE_CLASSIFIERS,
+            "regression": IMAGE_REGRESSORS,
+            "segmentation": SEGMENTERS,
+        },
         describe_images,
         table_style="pixels",
         features=("ConvolutionalAutoencoderTransformer", "RBMFeatures"),

@@ -7,7 +7,7 @@ All have the protocol of this library's own forecasters, ``fit(y)`` and
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -80,6 +80,8 @@ class ChannelForecaster(Declared, BaseEstimator):
 
 class NaiveForecaster(ChannelForecaster):
     """The last value, the mean, the last value and the mean change, or a season ago."""
+
+    is_baseline: ClassVar[bool] = True
 
     method: Literal["last", "mean", "drift", "season"] = param(default="last")
 

@@ -28,7 +28,6 @@ from sknets._comparison.candidates import (
     Candidate,
     near_names,
 )
-from sknets._comparison.forecasters import NaiveForecaster
 from sknets._comparison.graphs import GraphStatistics, NodeStatistics
 from sknets._comparison.images import FlatPixels
 from sknets._comparison.preparation import TEXT_COLUMNS, table_preparation
@@ -51,7 +50,7 @@ class Entry:
         """Return "baseline", "deep" (a neural network) or "classical"."""
         inner = innermost(self.model)
         dummy = type(inner).__module__.startswith("sklearn.dummy")
-        if dummy or isinstance(inner, NaiveForecaster):
+        if dummy or getattr(inner, "is_baseline", False):
             return "baseline"
         return "deep" if _has_network(self.model) else "classical"
 
@@ -97,7 +96,8 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
         for name in _catalogue.names(task=problem.task)
         if _takes_part(name, problem)
     }
-    for name in CANDIDATES[problem.kind].features:
+    of_features = problem.task in ON_FEATURES
+    for name in CANDIDATES[problem.kind].features * of_features:
         deep[f"{name} + {ON_FEATURES[problem.task]}"] = getattr(sknets, name)
     if isinstance(models, str) and models != "auto":
         models = [models]
@@ -179,7 +179,7 @@ def _running_order(
 ) -> list[str]:
     # Ours run before the slowest classical models, the net and the kernel machine.
     names = list(auto)
-    fast = len(names) - n_slow
+    fast = max(1, len(names) - n_slow)
     return [*names[:fast], *deep, *names[fast:]]
 
 
@@ -217,9 +217,9 @@ def _check_given(item: Any, problem: Problem) -> None:
     wrong = {
         "classification": [is_regressor],
         "regression": [is_classifier],
-        "forecasting": [is_classifier, is_regressor],
     }
-    if any(is_other(item) for is_other in wrong[problem.task]):
+    others = wrong.get(problem.task, [is_classifier, is_regressor])
+    if any(is_other(item) for is_other in others):
         raise ValueError(
             f"compare(models=...): {type(item).__name__} is not for {problem.task}; "
             "the task can be set with task="

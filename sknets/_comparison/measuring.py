@@ -310,7 +310,8 @@ def _load_libraries(model: Any, X: Any, y: Any = None) -> None:
         few.set_params(**{path: 1})
     given: tuple[Any, ...] = (X,)
     if y is not None:
-        firsts = np.unique(y, axis=0, return_index=True)[1][:20]
+        plain = not any(hasattr(row, "__len__") for row in y[:1].ravel())
+        firsts = np.unique(y, axis=0, return_index=True)[1][:20] if plain else [0]
         rows = np.union1d(firsts, np.arange(min(20, len(y))))
         given = (_safe_indexing(X, rows), y[rows])
     # Whatever fails here fails in the real fit as well, and is reported there.

@@ -21,6 +21,7 @@ from sklearn.model_selection import (
 )
 from sklearn.utils.validation import _num_samples
 
+from sknets._catalogue import listed
 from sknets._comparison.candidates import CANDIDATES, guess_kind, near_names
 from sknets._comparison.forecasters import HORIZON, NaiveForecaster
 from sknets._comparison.preparation import is_sparse
@@ -33,12 +34,18 @@ from sknets._comparison.series import (
     rolling_splits,
     season_of,
 )
+from sknets._comparison.structured import (
+    STRUCTURED,
+    read_structured,
+    structured_scorer,
+    structured_task,
+)
 from sknets._comparison.table import read_table
 from sknets._comparison.target import read_target, refuse_ambiguous, refuse_swapped
 from sknets._inputs.kinds import kind_of
 from sknets._warn import warn
 
-TASKS = ("classification", "regression", "forecasting")
+TASKS = ("classification", "regression", "forecasting", *STRUCTURED)
 # One class with a larger share makes accuracy look good for a useless model.
 IMBALANCED = 0.8
 
@@ -151,8 +158,8 @@ def define_problem(
     """Check what the user gave and turn it into a `Problem`, before any work."""
     if task not in ("auto", *TASKS):
         raise ValueError(
-            f"compare(task={task!r}): task must be 'auto', 'classification', "
-            "'regression' or 'forecasting'"
+            f"compare(task={task!r}): task must be "
+            f"{listed(map(repr, ('auto', *TASKS)))}"
         )
     if data not in ("auto", *CANDIDATES):
         legal = ", ".join(map(repr, ("auto", *CANDIDATES)))
@@ -172,7 +179,11 @@ def define_problem(
         X = X if hasattr(X, "shape") else list(X)
     else:
         X, roles, missing, facts, notes = read_table(X)
-    values, task, said = read_target(y, task)
+    structured = structured_task(X, y, kind, task)
+    if structured:
+        task, (values, said) = structured, read_structured(y, structured)
+    else:
+        values, task, said = read_target(y, task)
     n_rows = _num_samples(X)
     if n_rows != len(values):
         raise ValueError(
@@ -296,6 +307,9 @@ def _fold_maker(problem: Problem, cv: int, groups: Any, stratify: bool) -> Any:
 
 def make_scorers(problem: Problem, scoring: Any) -> Scorers:
     """Return the metrics by name, the main one first."""
+    if scoring is None and problem.task in STRUCTURED:
+        named = STRUCTURED[problem.task].items()
+        return {name: (structured_scorer(score), 1) for name, score in named}
     if scoring is None:
         chosen = dict(METRICS[_metric_kind(problem)])
         if "accuracy" in chosen:
@@ -352,7 +366,10 @@ def _metric_kind(problem: Problem) -> str:
 def _scorer(problem: Problem, scoring: Any) -> Callable[..., float]:
     dummy = DummyRegressor() if problem.task == "regression" else DummyClassifier()
     forecasts = problem.task == "forecasting"
-    legal = FORECAST_SCORES if forecasts else get_scorer_names()
+    own = STRUCTURED.get(problem.task, {})
+    legal = FORECAST_SCORES if forecasts else own or get_scorer_names()
+    if isinstance(scoring, str) and scoring in own:
+        return structured_scorer(own[scoring])
     if isinstance(scoring, str) and scoring not in legal:
         raise ValueError(
             f"compare(scoring={scoring!r}): there is no such score; "
