@@ -86,6 +86,7 @@ _HOME = {
     # 13. Semantic segmentation
     "FCNSegmenter": "segmentation",
     "UNetSegmenter": "segmentation",
+    "SegmentationDisplay": "segmentation",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "datasets", "display", "testing"}

@@ -91,7 +91,6 @@ class Segmenter(Estimator):
     batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=1
     )
-    _budget = Budget(epochs=30, steps=600)
     lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
         default="one_cycle"
     )
@@ -431,6 +430,11 @@ class Segmenter(Estimator):
     def _stride(self) -> int:
         """By how much the network's coarsest map is smaller than an image."""
         raise NotImplementedError
+
+    @property
+    def _budget(self) -> Budget:
+        # Steps of two windows are noisier than those of thirty.
+        return Budget(epochs=30, steps=max(600, 2600 // self._batch_size()))
 
     def _batch_size(self) -> int:
         auto = max(2, min(32, _STEP // int(np.prod(self.patch_size_))))

@@ -1,0 +1,165 @@
+"""Pictures of masks over their images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sknets._inputs.layout import Layout
+
+# Okabe and Ito's palette, as in `sknets.display`; the background has none.
+_COLORS = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"]
+
+
+@dataclass(repr=False)
+class SegmentationDisplay:
+    """Images, the true masks and the predicted ones over them.
+
+    Parameters
+    ----------
+    images : list of ndarray of shape (height, width) or (height, width, n_channels)
+        Of volumes the middle slices.
+    masks : dict of str to list of ndarray of shape (height, width)
+        Rows of the picture below the images, by title.
+    classes : ndarray of shape (n_classes,)
+        The first one, the background, has no colour.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+    ax_ : ndarray of matplotlib Axes of shape (1 + n_masks, n_images)
+
+    Examples
+    --------
+    >>> from sknets import SegmentationDisplay, UNetSegmenter
+    >>> from sknets.datasets import make_scenes
+    >>> X, y = make_scenes(8, size=32, random_state=0)
+    >>> net = UNetSegmenter(width=4, depth=2, max_epochs=2).fit(X, y)
+    >>> display = SegmentationDisplay.from_estimator(net, X[:4], y[:4])
+    >>> display.ax_.shape
+    (3, 4)
+    """
+
+    images: list[np.ndarray]
+    masks: dict[str, list[np.ndarray]]
+    classes: np.ndarray
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any = None, *, ax: Any = None
+    ) -> SegmentationDisplay:
+        """Predict the masks of a few images and draw them.
+
+        Parameters
+        ----------
+        estimator : fitted segmenter
+        X : array-like of shape (n_samples, *size[, n_channels]) or list of arrays
+            Half a dozen images make a good picture.
+        y : array-like of shape (n_samples, *size) or list of arrays, default=None
+            The true masks.
+        ax : array of matplotlib Axes, default=None
+            As in `plot`.
+
+        Returns
+        -------
+        SegmentationDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        found = estimator.predict(X)
+        layout = Layout(estimator.spatial_dims_, estimator.channel_axis_)
+        masks = {"true": y} if y is not None else {}
+        flat = {
+            name: [_middle(np.asarray(mask), layout) for mask in each]
+            for name, each in {**masks, "predicted": found}.items()
+        }
+        images = []
+        for given in X:
+            image = np.asarray(given)
+            if layout.channel_axis == 0:
+                image = np.moveaxis(image, 0, -1)
+            images.append(_middle(image, layout))
+        return cls(images, flat, estimator.classes_).plot(ax)
+
+    def plot(self, ax: Any = None) -> SegmentationDisplay:
+        """Draw on a figure of its own, or on ``ax``.
+
+        Parameters
+        ----------
+        ax : array of matplotlib Axes of shape (1 + n_masks, n_images), default=None
+
+        Returns
+        -------
+        SegmentationDisplay
+            Itself, with `ax_` and `figure_` set.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        try:
+            import matplotlib.pyplot as plt
+            from matplotlib.colors import to_rgb
+            from matplotlib.patches import Patch
+        except ImportError:
+            raise ImportError(
+                "plotting needs matplotlib, which is not installed: pip install "
+                '"sknets[plot]"'
+            ) from None
+        n_rows, n = 1 + len(self.masks), len(self.images)
+        if ax is None:
+            size = 1.7 * n, 1.7 * n_rows + 0.4
+            _, ax = plt.subplots(
+                n_rows, n, figsize=size, squeeze=False, layout="constrained"
+            )
+        self.ax_ = np.asarray(ax).reshape(n_rows, n)
+        self.figure_ = self.ax_[0, 0].figure
+        colors = {
+            value: np.array(to_rgb(_COLORS[i % len(_COLORS)]))
+            for i, value in enumerate(self.classes[1:].tolist())
+        }
+        for row, (title, masks) in enumerate(
+            {"image": [None] * n, **self.masks}.items()
+        ):
+            for axes, image, mask in zip(self.ax_[row], self.images, masks):
+                shown = _as_rgb(image)
+                if mask is not None:
+                    for value, color in colors.items():
+                        there = mask == value
+                        shown[there] = 0.4 * shown[there] + 0.6 * color
+                axes.imshow(shown)
+                axes.set(xticks=[], yticks=[])
+            self.ax_[row, 0].set_ylabel(title)
+        patches = [Patch(color=color, label=str(v)) for v, color in colors.items()]
+        self.figure_.legend(
+            handles=patches, loc="outside lower center", ncols=len(patches)
+        )
+        return self
+
+
+def _middle(image: np.ndarray, layout: Layout) -> np.ndarray:
+    return image[len(image) // 2] if layout.spatial_dims == 3 else image
+
+
+def _as_rgb(image: np.ndarray) -> np.ndarray:
+    """(height, width, 3) of floats within [0, 1]."""
+    shown = image.astype(float)
+    if image.dtype == np.uint8:
+        shown /= 255
+    elif shown.min() < 0 or shown.max() > 1:
+        low, high = shown.min(), shown.max()
+        shown = (shown - low) / ((high - low) or 1)
+    if shown.ndim == 2:
+        shown = shown[..., None]
+    if shown.shape[-1] not in (3, 4):
+        shown = shown[..., :1].repeat(3, -1)
+    return shown[..., :3].copy()
+
+
+__all__ = ["SegmentationDisplay"]
