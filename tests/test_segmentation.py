@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_score
 from torch import nn
 from torchvision.transforms import v2
 
-from sknets import FCNSegmenter, UNetSegmenter
+from sknets import FCNSegmenter, SegmentationDisplay, UNetSegmenter, compare
 from sknets._backbones import FeatureMaps
 from sknets._inputs import ImageList
 from sknets._inputs.layout import Layout
@@ -146,7 +146,8 @@ def test_reach_is_that_of_the_arithmetic():
     layers = nn.Conv2d(1, 1, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(1, 1, 5)
     # One pixel beside, one of pooling, two of two pixels: at least what is seen.
     assert 6 <= reach_of(nn.Sequential(*layers), torch.zeros(1, 1, 32, 32)) <= 8
-    net = Stack(1, (2, 2, 2), False)
+    torch.manual_seed(0)
+    net = Stack(1, (8, 8, 8), False)
     x = torch.randn(1, 1, 64, 64, requires_grad=True)
     net(x)[8][0, :, 4, 4].sum().backward()
     seen = x.grad[0, 0].nonzero()
@@ -447,3 +448,39 @@ def test_metrics_are_those_of_scikit_learn():
     assert np.isnan(mean_iou(true[:0], found[:0]))
     with pytest.raises(ValueError, match=r"y_true\[0\] has shape"):
         mean_iou(true, found[:, :5])
+
+
+# -- around it -------------------------------------------------------------------------
+
+
+def test_pictures(fitted):
+    pytest.importorskip("matplotlib").use("agg")
+    display = SegmentationDisplay.from_estimator(fitted, X[:3], y[:3])
+    assert display.ax_.shape == (3, 3)
+    shown = display.ax_[1, 0].images[0].get_array()
+    plain = display.ax_[0, 0].images[0].get_array()
+    changed = (shown != plain).any(-1)
+    np.testing.assert_array_equal(changed, y[0] == 1)
+    again = SegmentationDisplay.from_estimator(fitted, [X[0], X[1][:9]])
+    assert list(again.masks) == ["predicted"]
+
+
+def test_compare_of_masks():
+    given = {"UNet": UNetSegmenter(**SMALL, max_epochs=12, lr=0.01, batch_size=4)}
+    rows = [
+        "DummySegmenter",
+        "PixelForest",
+        UNetSegmenter(**given["UNet"].get_params()),
+    ]
+    for images, masks in ((X, y), (list(X), [mask[:, :] for mask in y])):
+        found = compare(images, masks, models=rows, cv=2, random_state=0, verbose=0)
+        assert found.task == "segmentation" and found.main_score == "mean_iou"
+        table = found.table
+        assert table.loc["DummySegmenter", "family"] == "baseline"
+        assert table["mean_iou"].drop("DummySegmenter").min() > 0.6
+        assert table["note"].eq("").all()
+    assert found.predict(list(X[:2]))[0].shape == (24, 24)
+    with pytest.raises(ValueError, match="y a mask for each"):
+        compare(X, y[:, :, :20], task="segmentation", verbose=0)
+    with pytest.raises(ValueError, match="there is no such score; did you mean"):
+        compare(X, y, scoring="mean_iuo", verbose=0)

@@ -120,22 +120,21 @@ class SegmentationDisplay:
             )
         self.ax_ = np.asarray(ax).reshape(n_rows, n)
         self.figure_ = self.ax_[0, 0].figure
-        colors = {
-            value: np.array(to_rgb(_COLORS[i % len(_COLORS)]))
-            for i, value in enumerate(self.classes[1:].tolist())
-        }
-        for row, (title, masks) in enumerate(
-            {"image": [None] * n, **self.masks}.items()
-        ):
-            for axes, image, mask in zip(self.ax_[row], self.images, masks):
+        codes = self.classes[1:].tolist()
+        colors = {v: _COLORS[i % len(_COLORS)] for i, v in enumerate(codes)}
+        for axes, image in zip(self.ax_[0], self.images):
+            axes.imshow(_as_rgb(image))
+        for row, masks in zip(self.ax_[1:], self.masks.values()):
+            for axes, image, mask in zip(row, self.images, masks):
                 shown = _as_rgb(image)
-                if mask is not None:
-                    for value, color in colors.items():
-                        there = mask == value
-                        shown[there] = 0.4 * shown[there] + 0.6 * color
+                for value, color in colors.items():
+                    there = mask == value
+                    shown[there] = 0.4 * shown[there] + 0.6 * np.array(to_rgb(color))
                 axes.imshow(shown)
-                axes.set(xticks=[], yticks=[])
-            self.ax_[row, 0].set_ylabel(title)
+        for axes, title in zip(self.ax_[:, 0], ("image", *self.masks)):
+            axes.set_ylabel(title)
+        for axes in self.ax_.ravel():
+            axes.set(xticks=[], yticks=[])
         patches = [Patch(color=color, label=str(v)) for v, color in colors.items()]
         self.figure_.legend(
             handles=patches, loc="outside lower center", ncols=len(patches)
