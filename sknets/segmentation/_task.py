@@ -434,7 +434,7 @@ class Segmenter(Estimator):
     @property
     def _budget(self) -> Budget:
         # Steps of two windows are noisier than those of thirty.
-        return Budget(epochs=30, steps=max(600, 2600 // self._batch_size()))
+        return Budget(epochs=30, steps=max(600, 2000 // self._batch_size()))
 
     def _batch_size(self) -> int:
         auto = max(2, min(32, _STEP // int(np.prod(self.patch_size_))))

@@ -135,7 +135,7 @@ default="cross_entropy"
         need it.
     max_epochs : int or "auto", default="auto"
         How often training goes through the images. "auto" are 30 epochs, or as many as
-        make 600 steps and 2,600 windows.
+        make 600 steps and 2,000 windows.
     batch_size : int or "auto", default="auto"
         Windows a step. "auto": as many as have 131,072 pixels, at least 2 and at most
         32.
