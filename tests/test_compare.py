@@ -1076,7 +1076,7 @@ WRONG = [
     ({"cv": 1}, r"cv must be at least 2"),
     ({"cv": 7}, r"at most the number of rows, 6"),
     ({"cv": "five"}, r"cv must be a number of folds, a splitter, or"),
-    ({"task": "guess"}, r"task must be 'auto', 'classification', 'regression' or"),
+    ({"task": "guess"}, r"task must be 'auto', 'classification', 'regression', "),
     ({"models": ["RandomForst"]}, r"no such model .* did you mean RandomForest"),
     ({"models": []}, r"models must name at least one"),
     ({"models": 3}, r"models must be 'auto', a list of names and estimators"),
