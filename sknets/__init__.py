@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what is loaded on first use, for type checkers and editors
     from sknets.graph import *
     from sknets.inspection import *
     from sknets.persistence import load as load
+    from sknets.pose import *
     from sknets.recurrent import *
     from sknets.recursive import *
     from sknets.segmentation import *
@@ -87,6 +88,8 @@ _HOME = {
     "FCNSegmenter": "segmentation",
     "UNetSegmenter": "segmentation",
     "SegmentationDisplay": "segmentation",
+    # 14. Pose estimation
+    "PoseEstimator": "pose",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "datasets", "display", "testing"}

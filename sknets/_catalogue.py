@@ -44,6 +44,7 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "KnowledgeGraphEmbedder": ("transformation", ("triples",)),
     "FCNSegmenter": ("segmentation", ("images",)),
     "UNetSegmenter": ("segmentation", ("images",)),
+    "PoseEstimator": ("pose estimation", ("images",)),
 }
 
 

@@ -1,0 +1,166 @@
+"""Changes of images that keypoints follow."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sknets._engine.device import GeneratorMode
+from sknets._inputs import ImageList
+from sknets.pose._net import on_canvas
+
+AUGMENTATIONS = ("flip", "rotate", "scale", "shift", "brightness")
+_MOVES = {"flip", "rotate", "scale", "shift"}
+_SCALES = 0.75, 4 / 3
+
+
+class PoseAugment(nn.Module):
+    """Images on one canvas and their keypoints, each pair changed at random.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Of the canvas: (height, width).
+    kinds : list of str and callables
+        See `sknets.PoseEstimator`.
+    swap : int64 ndarray of shape (joints,)
+        The joint that each becomes in a mirror image.
+    scale : ndarray of shape (C,)
+        The standard deviations of the channels.
+    """
+
+    def __init__(
+        self, size: tuple[int, ...], kinds: list[Any], swap: Any, scale: np.ndarray
+    ):
+        super().__init__()
+        self.size, self.kinds = size, kinds
+        self.swap = torch.as_tensor(swap)
+        self.scale = torch.from_numpy(np.asarray(scale, np.float32))
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: ImageList, y: Tensor) -> tuple[Tensor, Tensor]:
+        if _MOVES & {kind for kind in self.kinds if isinstance(kind, str)}:
+            images, y = self._moved(x, y)
+        else:
+            images = on_canvas(x, self.size)
+        if "brightness" in self.kinds:
+            images = self._brightness(images)
+        for kind in self.kinds:
+            if callable(kind):
+                images, y = self._each(kind, images, y)
+        return images, y
+
+    def _uniform(self, *shape: int) -> Tensor:
+        generator = self.generator
+        device = "cpu" if generator is None else generator.device
+        return torch.rand(*shape, generator=generator, device=device)
+
+    def _moved(self, x: ImageList, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Turned about the middle of the people, and put elsewhere with them."""
+        draws, kinds = self._uniform(len(x), 5).double().cpu(), self.kinds
+        size = torch.tensor(self.size[::-1], dtype=torch.float64)  # width, height
+        images, targets = [], []
+        for i, draw in enumerate(draws):
+            side = torch.tensor(x.sizes[i][::-1], dtype=torch.float64)
+            known = y[i].to("cpu", torch.float64)
+            places = known[..., :2][known[..., -1] > 0]
+            middle = (side - 1) / 2
+            if len(places) and "shift" in kinds:
+                middle = (places.amin(0) + places.amax(0)) / 2
+            angle = 2 * math.pi * draw[0] if "rotate" in kinds else draw[0] * 0
+            low, high = map(math.log, _SCALES)
+            factor = torch.exp(low + (high - low) * draw[1] * ("scale" in kinds))
+            factor = factor if "scale" in kinds else draw[0] * 0 + 1
+            flip = "flip" in kinds and bool(draw[2] < 0.5)
+            sine, cosine = angle.sin(), angle.cos()
+            turn = torch.stack([cosine, -sine, sine, cosine]).view(2, 2) * factor
+            if flip:
+                turn = turn * torch.tensor([-1.0, 1.0], dtype=torch.float64)
+            shift = self._shift((places - middle) @ turn.T, middle, size, draw[3:])
+            images.append(self._warped(x, i, turn, middle, shift))
+            moved = known.clone()
+            moved[..., :2] = (known[..., :2] - middle) @ turn.T + shift
+            if known.shape[-1] == 4:  # a larger person is deeper, too
+                moved[..., 2] *= factor
+            if flip:
+                moved = moved[:, self.swap]
+            place = moved[..., :2]
+            inside = ((place >= -0.5) & (place <= size - 0.5)).all(-1)
+            moved[~inside] = torch.nan
+            moved[..., -1] = torch.where(inside, moved[..., -1], 0.0)
+            targets.append(moved)
+        return torch.cat(images), torch.stack(targets).to(y)
+
+    def _shift(
+        self, places: Tensor, middle: Tensor, size: Tensor, draw: Tensor
+    ) -> Tensor:
+        """Where the middle comes to be: with people, anywhere that keeps them whole."""
+        if "shift" not in self.kinds:
+            return (size - 1) / 2
+        if not len(places):
+            return (size - 1) / 2 + (draw - 0.5) * size / 2
+        ends = torch.stack([-places.amin(0), size - 1 - places.amax(0)])
+        low, high = ends.amin(0), ends.amax(0)
+        return low + (high - low) * draw
+
+    def _warped(
+        self, x: ImageList, i: int, turn: Tensor, middle: Tensor, shift: Tensor
+    ) -> Tensor:
+        """(1, C, *size) of an image; beyond its edges its last pixels are repeated."""
+        own = x.sizes[i]
+        image = x.numbers([x.window(i, (0, 0), own)])
+        inverse = torch.linalg.inv(turn)
+        height, width = self.size
+        # In units of half an image, as torch has it.
+        half = torch.tensor([own[1] / 2, own[0] / 2], dtype=torch.float64)
+        linear = inverse / half[:, None]
+        start = (middle + 0.5 - inverse @ (shift + 0.5)) / half - 1
+        rows = torch.arange(height, dtype=torch.float64) + 0.5
+        columns = torch.arange(width, dtype=torch.float64) + 0.5
+        grid = (
+            columns[None, :, None] * linear[:, 0]
+            + rows[:, None, None] * linear[:, 1]
+            + start
+        )
+        return F.grid_sample(
+            image, grid[None].to(image), padding_mode="border", align_corners=False
+        )
+
+    def _brightness(self, x: Tensor) -> Tensor:
+        """Contrast by up to a fifth, brightness by up to a fifth of a deviation."""
+        draw = 0.4 * self._uniform(2, len(x), 1, 1, 1).to(x) - 0.2
+        middle = x.mean((2, 3), keepdim=True)
+        light = draw[1] * self.scale.to(x).view(1, -1, 1, 1)
+        return middle + (x - middle) * (1 + draw[0]) + light
+
+    def _each(self, function: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """A function of one image (C, H, W) and its keypoints (people, joints, ...)."""
+        generator = self.generator or torch.default_generator
+        if generator.device.type != "cpu":
+            seed = torch.randint(2**31, (), generator=generator, device=x.device)
+            generator = torch.Generator().manual_seed(int(seed))
+        images, targets = [], []
+        with GeneratorMode(generator):
+            for image, keypoints in zip(x.cpu(), y.cpu()):
+                found = function(image, keypoints)
+                if not (
+                    isinstance(found, tuple | list)
+                    and [np.shape(part) for part in found]
+                    == [tuple(image.shape), tuple(keypoints.shape)]
+                ):
+                    raise ValueError(
+                        f"augment={function!r:.60} must return an image and keypoints "
+                        f"of the shapes that it is given, {tuple(image.shape)} and "
+                        f"{tuple(keypoints.shape)}"
+                    )
+                images.append(torch.as_tensor(found[0]))
+                targets.append(torch.as_tensor(found[1]))
+        return torch.stack(images).to(x), torch.stack(targets).to(y)
+
+
+__all__ = ["AUGMENTATIONS", "PoseAugment"]

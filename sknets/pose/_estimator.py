@@ -1,0 +1,370 @@
+"""The estimator of poses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from sknets._available import available_unless
+from sknets._engine.callbacks import with_callbacks
+from sknets._engine.collect import items
+from sknets._engine.data import Samples
+from sknets._engine.optim import Budget
+from sknets._estimator import Estimator
+from sknets._inputs import ImageList, UnequalImages
+from sknets._inputs.keypoints import Keypoints, padded
+from sknets._inputs.layout import NOUN
+from sknets._inputs.reader import Learned
+from sknets._layers import standardize_channels
+from sknets._params import param
+from sknets._targets import given_target
+from sknets.pose._augment import AUGMENTATIONS, PoseAugment
+from sknets.pose._decode import Decoder
+from sknets.pose._loss import PoseLoss
+from sknets.pose._net import STRIDE, Maps, PoseNet, on_canvas, rounded
+from sknets.pose._scores import KeypointScore, figures_of
+from sknets.pose._skeleton import distances, pairs_of, sides_of, spanning_tree
+
+_STEP = 2**18  # pixels of a step, where ``batch_size`` is "auto"
+
+
+class PoseEstimator(Estimator):
+    """Poses: where the joints are.
+    """
+
+    _inputs: ClassVar[tuple[Any, ...]] = (UnequalImages,)
+    _targets: ClassVar[tuple[Any, ...]] = (Keypoints,)
+    _task: ClassVar[str] = "pose estimation"
+    _predict_batch_size: ClassVar[int] = 64
+
+    n_channels_ = Learned()
+    spatial_dims_ = Learned()
+    channel_axis_ = Learned()
+    pixel_unit_ = Learned()
+
+    joints: list | tuple | None = param(default=None)
+    skeleton: list | tuple | None = param(default=None)
+    pairs: list | tuple | None = param(default=None)
+    mode: Literal["auto", "single", "multi"] = param(default="auto")
+    width: int = param(default=32, at_least=1)
+    depth: int = param(default=3, at_least=1)
+    radius: float | Literal["auto"] = param(default="auto", at_least=STRIDE)
+    threshold: float = param(default=0.3, above=0, below=1)
+    nms_radius: float | Literal["auto"] = param(default="auto", above=0)
+    max_people: int = param(default=20, at_least=1)
+    sigmas: float | list | tuple | None = param(default=None, above=0)
+    augment: str | Callable | list | tuple | None = param(
+        default=("flip", "rotate", "scale", "shift", "brightness")
+    )
+    channel_order: Literal["auto", "first", "last"] = param(default="auto")
+    batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
+        default="auto", at_least=1
+    )
+    _budget = Budget(epochs=30, steps=1200)
+    lr: float = param(default=3e-3, above=0)
+    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
+        default="one_cycle"
+    )
+    optimizer: Literal["adam", "adamw", "sgd"] = param(default="adamw")
+    weight_decay: float = param(default=1e-4, at_least=0)
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Train on images and the keypoints of those who are in them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width[, channels]) or list of arrays
+            uint8, or floats; of a list each image may have a size of its own.
+        y : list of dict, or array-like of shape (n_samples, joints, 2 to 4)
+            For each image ``{"keypoints": (people, joints, 3)}``: x to the right and y
+            downwards in pixels, the middle of the top left pixel being (0, 0), and
+            whether the joint is visible: any number above 0, as in COCO. With four
+            columns they are x, y, z and visible, z in any unit. Nobody is an array of
+            length 0. For one person an image an array will do: with two columns x and
+            y, NaN where a joint is missing, with three or four as above.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative; a weight of 0 is an absent image.
+        X_val, y_val : array-like, default=None
+            Images to validate by, with ``early_stopping``, instead of a share of X.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of bounds, for keypoints outside their image, for
+            records that differ in their joints, for several people where ``mode`` is
+            "single".
+        DivergenceError
+            When the training loss is no longer finite.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    @available_unless("_fits_whole")
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
+
+        The mode, the skeleton and the units of lengths are those of the first call.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the poses in each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width[, channels]) or list of arrays
+            Images of any size.
+
+        Returns
+        -------
+        poses : object ndarray of dict, or ndarray of shape (n_samples, joints, 3)
+            ``{"keypoints": (people, joints, 3), "scores": (people,)}``, the best score
+            first. Keypoints are x, y and the confidence, a probability; of three
+            dimensions x, y, z and the confidence. A joint to which the skeleton leads
+            no way is NaN, of confidence 0. An array, of such keypoints, if the y of
+            `fit` was one.
+        """
+        check_is_fitted(self)
+        found = self._poses(self._check_input(X, reset=False))
+        if self.target_reader_.listed_:
+            return found
+        return np.stack([each["keypoints"][0] for each in found])
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return PCK at 0.1 of one person, or the average precision of several.
+
+        See `sknets.metrics.pck` and `sknets.metrics.keypoint_average_precision`.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        figures = self.evaluate(X, y, sample_weight)
+        return figures["average_precision" if self.mode_ == "multi" else "pck"]
+
+    def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Return what can be said of predictions beside the truth.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `score`.
+
+        Returns
+        -------
+        figures : dict
+            ``pck`` and ``average_precision``; ``median_error`` and ``error_90``, the
+            median and the 90th percentile of the errors of visible joints in pixels,
+            infinite where that many were not found; ``by_joint``, a dict of these two
+            for each joint; of three dimensions ``mean_joint_error``, in x, y and z, of
+            the joints that were found.
+        """
+        check_is_fitted(self)
+        x = self._check_input(X, reset=False)
+        people = self.target_reader_.read(given_target(y, type(self).__name__, len(x)))
+        self._refuse_outside(x, people)
+        records = [{"keypoints": each} for each in people]
+        return figures_of(
+            records, self._poses(x), self.joints_, self.sigmas, sample_weight
+        )
+
+    # -- for the engine ----------------------------------------------------------------
+
+    def _poses(self, x: ImageList) -> np.ndarray:
+        """Of each image; only those of one size share a batch, so that what is found
+        in an image does not depend on the others.
+        """
+        module: Any = self.net_.module_
+        decoder = self._decoder()
+
+        def run(images: ImageList) -> list[dict[str, np.ndarray]]:
+            found, i, sizes = [], 0, images.sizes
+            while i < len(images):
+                end, whole = i + 1, rounded(sizes[i], module.stride)
+                most = i + max(1, 4 * _STEP // int(np.prod(whole)))
+                while end < min(len(images), most) and sizes[end] == sizes[i]:
+                    end += 1
+                part = on_canvas(images.batch(slice(i, end)), whole)
+                found += decoder(module(part), sizes[i])
+                i = end
+            return found
+
+        return items(self.net_.batches(x, run), len(x))
+
+    def _decoder(self) -> Decoder:
+        near = self.radius_ if self.nms_radius == "auto" else float(self.nms_radius)
+        several = self.mode_ == "multi"
+        return Decoder(self._maps(), several, self.threshold, near, self.max_people)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        for kind in self._kinds():
+            if not (callable(kind) or kind in AUGMENTATIONS):
+                names = ", ".join(map(repr, AUGMENTATIONS))
+                sentence = f"{kind!r} is not one of {names} or a function of an image "
+                raise ValueError(
+                    self._refusal("augment", f"{sentence}and its keypoints")
+                )
+
+    def _kinds(self) -> list[Any]:
+        given = self.augment
+        if given is None:
+            return []
+        return list(given) if isinstance(given, list | tuple) else [given]
+
+    def _make_reader(self, kind: Any) -> Any:
+        return kind.of(self, spatial_dims=2)
+
+    def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
+        y = given_target(y, type(self).__name__, n_samples)
+        if not reset:
+            people = self.target_reader_.read(y)
+        else:
+            seen = None if weight is None else weight > 0
+            reader = Keypoints.of(self)
+            people = reader.learn(y, seen)
+            self.target_reader_ = reader
+            kept = [each for i, each in enumerate(people) if seen is None or seen[i]]
+            self._learn_people(np.concatenate(kept))
+        for i, each in enumerate(people):
+            if self.mode_ == "single" and len(each) > 1:
+                raise ValueError(
+                    f"{type(self).__name__}: y[{i}] has {len(each)} people, and one an "
+                    'image is learned: fit with mode="multi"'
+                )
+        return padded(people)
+
+    def _learn_people(self, people: np.ndarray) -> None:
+        """Names, skeleton, sides and lengths."""
+        reader, given = self.target_reader_, self.joints
+        names = range(reader.n_joints_) if given is None else given
+        self.joints_ = [str(name) for name in names]
+        several = reader.most_ > 1 if self.mode == "auto" else self.mode == "multi"
+        self.mode_ = "multi" if several else "single"
+        try:
+            pairs = sides_of(self.joints_) if self.pairs is None else self.pairs
+            self.pairs_ = pairs_of(pairs, self.joints_, "pairs")
+            self.skeleton_ = (
+                spanning_tree(people)
+                if self.skeleton is None
+                else pairs_of(self.skeleton, self.joints_, "skeleton")
+            )
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
+        lengths = distances(people)
+        usual = np.nanmean(np.append(lengths[lengths > 0], 1.0))
+        lengths = lengths[self.skeleton_[:, 0], self.skeleton_[:, 1]]
+        self.edge_lengths_ = np.where(lengths > 0, lengths, usual)
+        visible = people[..., -1:] > 0
+        places = np.where(visible, people[..., :2], np.nan)
+        sides = [np.nanmax(p, 0) - np.nanmin(p, 0) for p in places if (p == p).any()]
+        auto = max(1.5 * STRIDE, 0.1 * float(np.median(np.max(sides, axis=1))))
+        self.radius_ = auto if self.radius == "auto" else float(self.radius)
+        self.depth_ = None
+        if reader.n_dims_ == 3:
+            z = people[..., 2][visible[..., 0]]
+            self.depth_ = float(z.mean()), float(z.std()) or 1.0
+
+    def _refuse_outside(self, x: ImageList, people: Any) -> None:
+        for i, (size, own) in enumerate(zip(x.sizes, people)):
+            places = own[own[..., -1] > 0][:, :2]
+            # Of some the corner of the first pixel is (0, 0), of others its middle.
+            outside = ((places < -1) | (places > np.array(size[::-1]))).any(1)
+            if outside.any():
+                place = places[outside][0].round(2).tolist()
+                raise ValueError(
+                    f"{type(self).__name__}: y[{i}] has a visible joint at x, y = "
+                    f"{place}, outside X[{i}], which is {size[1]} wide and {size[0]} "
+                    "high: give it as not visible"
+                )
+
+    def _read(self, X, y, sample_weight, *, reset, classes=None) -> Samples:
+        samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
+        self._refuse_outside(samples.x, samples.y.values.cpu().numpy())
+        if reset:
+            self.canvas_size_ = rounded(samples.x.largest, STRIDE * 2**self.depth)
+        return samples
+
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        x = super()._check_input(X, reset=reset, seen=seen)
+        if reset and self.spatial_dims_ != 2:
+            noun = NOUN[self.spatial_dims_]
+            raise ValueError(
+                f"{type(self).__name__}: X holds {noun}s and must hold images"
+            )
+        return x
+
+    def _batch_size(self) -> int:
+        auto = max(4, min(16, _STEP // int(np.prod(self.canvas_size_))))
+        self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
+        return self.batch_size_
+
+    def _learn_statistics(self, samples: Samples) -> None:
+        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
+
+    def _maps(self) -> Maps:
+        edges, lengths = self.skeleton_, self.edge_lengths_
+        edges = np.concatenate([edges, edges[:, ::-1]])
+        lengths = np.concatenate([lengths, lengths])
+        n = len(edges) if self.mode_ == "multi" else 0
+        both = edges[:n], lengths[:n]
+        return Maps(len(self.joints_), *both, self.radius_, self.depth_)
+
+    def _build(self) -> nn.Module:
+        prepare = standardize_channels(self.x_mean_, self.x_scale_, (1, 1))
+        return PoseNet(self.n_channels_, self.width, self.depth, self._maps(), prepare)
+
+    def _criterion(self) -> nn.Module:
+        return PoseLoss(self._maps())
+
+    def _augmentation(self) -> PoseAugment:
+        swap = np.arange(len(self.joints_))
+        swap[self.pairs_] = self.pairs_[:, ::-1]
+        return PoseAugment(self.canvas_size_, self._kinds(), swap, self.x_scale_)
+
+    def _score(self) -> Any:
+        return KeypointScore(self._decoder(), self.sigmas)
+
+    def _decode(self, output: Tensor) -> Any:
+        return self._decoder()(output)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = None
+        tags.target_tags.required = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+__all__ = ["PoseEstimator"]
