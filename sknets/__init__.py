@@ -89,7 +89,9 @@ _HOME = {
     "UNetSegmenter": "segmentation",
     "SegmentationDisplay": "segmentation",
     # 14. Pose estimation
+    "PoseDisplay": "pose",
     "PoseEstimator": "pose",
+    "PoseLifter": "pose",
 }
 # Public modules: those of the names above, and those that only hold classes and tools.
 _MODULES = {*_HOME.values(), "datasets", "display", "testing"}

@@ -276,17 +276,16 @@ def keypoint_average_precision(
 ) -> float:
     """Return COCO's average precision of poses, by the similarity of keypoints.
 
-    In each image the poses, best score first, take the free person to whom they are most
-    similar, if that is at least a threshold; precision, never rising with recall, is
-    averaged at 101 recalls, and that over the thresholds. At most 20 poses an image
+    In each image the poses, best score first, take the free person to whom they are
+    most similar, if that is at least a threshold; precision, never rising with recall,
+    is averaged at 101 recalls, and that over the thresholds. At most 20 poses an image
     count.
 
     Parameters
     ----------
     y_true : list of dict
         For each image ``{"keypoints": (people, joints, 3 or 4)}`` and, if it is known,
-        ``"area"`` of shape (people,). People without a visible joint are ignored, and so
-        are poses that fit only them: none.
+        ``"area"`` of shape (people,). People without a visible joint do not count.
     y_pred : list of dict
         ``{"keypoints": (poses, joints, >= 2), "scores": (poses,)}``.
     sigmas : float or array-like of shape (joints,), default=None

@@ -388,6 +388,13 @@ def learns_more_than_a_dummy(estimator, X, y):
         same = [np.full_like(mask, values[counts.argmax()]) for mask in y]
         assert estimator.fit(X, y).score(X, y) > mean_iou(y, same)
         return
+    elif estimator._task == "pose estimation":
+        true = estimator.fit(X, y).target_reader_.read(y)
+        places = [each[..., :2][each[..., -1] > 0] for each in true]
+        middle = np.concatenate(places).mean(0)
+        far = [np.linalg.norm(each - middle, axis=1) for each in places]
+        assert estimator.evaluate(X, y)["median_error"] < np.median(np.hstack(far))
+        return
     else:
         return
     rows = np.zeros((_num_samples(X), 1))

@@ -96,13 +96,27 @@ molecules = [
 ring = [f"person {i}" for i in range(12)]
 kin = [(ring[i], "next", ring[(i + 1) % 12]) for i in range(12)]
 kin = np.array([*kin, *((b, "before", a) for a, _, b in kin)], dtype=object)
+# A bright spot in each image, the end of a line that begins in the middle; and several.
+spots = np.random.default_rng(5).integers(2, 22, (48, 3, 2))
+dots = np.random.default_rng(6).integers(0, 30, (48, 24, 24), dtype=np.uint8)
+dots[np.arange(48)[:, None], spots[..., 1], spots[..., 0]] = 255
+lines = np.stack([spots[:, 0], np.full((48, 2), 12)], 1) * 1.0
+crowds = [
+    {"keypoints": np.insert(np.stack([own, own // 2 + 6], 1), 2, 1, 2)[: i % 4]}
+    for i, own in enumerate(spots)
+]
 KINDS = {
     "images": {
+        "pose estimation": (dots, lines),
         "classification": (bars, labels[widths // 2 - 1]),
         "regression": (bars, widths * 1.0),
         "segmentation": (bars, bars[..., 0] > 100),
     },
     "images of unequal size": {
+        "pose estimation": (
+            [image[: 22 + i % 3] for i, image in enumerate(dots)],
+            crowds,
+        ),
         "segmentation": (
             [image[: 4 + i % 3] for i, image in enumerate(bars)],
             [9 * (image[: 4 + i % 3, :, 0] > 100) for i, image in enumerate(bars)],
@@ -185,6 +199,7 @@ CHOSEN = {
         "difference": "first",
     },
     "segmentation": {"batch_size": 8},
+    "pose estimation": {"width": 8, "depth": 1},
 }
 
 

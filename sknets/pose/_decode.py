@@ -53,9 +53,7 @@ class Decoder:
             return self._single(heat, offsets, depth)
         peaks = (heat == F.max_pool2d(heat, 3, 1, 1)) & (heat >= self.threshold)
         each = [part.cpu().double().numpy() for part in (heat, offsets, steps, depth)]
-        return [
-            People(self, *own).poses() for own in zip(peaks.cpu().numpy(), *each)
-        ]
+        return [People(self, *own).poses() for own in zip(peaks.cpu().numpy(), *each)]
 
     def _single(self, heat: Tensor, offsets: Tensor, depth: Tensor) -> Poses:
         """For each joint the most probable cell and what that adds."""

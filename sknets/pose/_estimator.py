@@ -33,7 +33,134 @@ _STEP = 2**18  # pixels of a step, where ``batch_size`` is "auto"
 
 
 class PoseEstimator(Estimator):
-    """Poses: where the joints are.
+    """Where the joints of people, or animals, are: PoseNet [1]_ and PersonLab [2]_.
+
+    A network makes maps of an image, a quarter as large: for each joint the probability
+    that a cell is near one, how far from the cell that is, and for each edge of the
+    skeleton, where there may be several people, how far the joint at its other end. Of
+    one person each joint is where it is most probable. Of several the surest joints
+    begin a person each, and the others are found by following the edges, unless a
+    person has that joint already.
+
+    Parameters
+    ----------
+    joints : list of str, default=None
+        The names of the joints; None: "0", "1", ...
+    skeleton : list of pairs, default=None
+        Which joints are joined, by their names or numbers. None: the tree over all
+        joints whose edges are shortest, by the mean distances of joints in y. Joints
+        that no edge leads to are found only in the mode "single".
+    pairs : list of pairs, default=None
+        The left and right of each kind, by names or numbers, which change places in a
+        mirror image. None: those whose names differ by "left" and "right" alone.
+    mode : {"auto", "single", "multi"}, default="auto"
+        Whether an image has exactly one person, or any number. "auto": "multi" if an
+        image of `fit` has more than one.
+    width : int, default=32
+        Channels of the map of stride 4, those of coarser ones 2, 3, ... times as many.
+    depth : int, default=3
+        How often that map is halved.
+    radius : float or "auto", default="auto"
+        Of the discs around joints that maps are learned in, in pixels. "auto": a tenth
+        of the usual larger side of a person's box, at least 6.
+    threshold : float, default=0.3
+        The least probability of a joint that begins a person, and of the surest joint
+        that a pose has for itself. Of several people only.
+    nms_radius : float or "auto", default="auto"
+        Joints of a kind within so many pixels are the same. "auto": ``radius``.
+    max_people : int, default=20
+        Poses found in an image, at most.
+    sigmas : float or list of float, default=None
+        See `sknets.metrics.object_keypoint_similarity`: of the average precision.
+    augment : str, callable or list, default=("rotate", "scale", "shift", "brightness")
+        Changes of the images of training, new ones each epoch. "flip" mirrors half of
+        them, the left then is the right; "rotate" turns by any angle; "scale" by 0.75
+        to 1.33; "shift" puts people anywhere where they are whole; "brightness" changes
+        contrast and light by up to a fifth. Leave out what does not occur, "rotate" for
+        people who stand, and what changes the meaning of an image. A function is given
+        an image, a tensor (channels, height, width), and its keypoints, (people,
+        joints, 3 or 4) with NaN for what is missing, and returns both.
+    channel_order : {"auto", "first", "last"}, default="auto"
+        Where the channels of images are.
+    batch_size : int or "auto", default="auto"
+        Images a step; "auto": about 260,000 pixels, 4 to 16 images.
+    lr : float, default=3e-3
+        The learning rate, at its highest.
+    lr_schedule : str, default="one_cycle"
+        How it changes.
+    optimizer : str, default="adamw"
+        What makes steps of gradients.
+    weight_decay : float, default=1e-4
+        L2 penalty of weight matrices.
+
+    Attributes
+    ----------
+    joints_ : list of str
+    skeleton_, pairs_ : ndarray of shape (n, 2)
+        Numbers of joints.
+    edge_lengths_ : ndarray of shape (n,)
+        The mean length of each edge, in pixels.
+    mode_ : {"single", "multi"}
+    radius_ : float
+    depth_ : tuple of float or None
+        Mean and standard deviation of the depths of joints, if y has some.
+    canvas_size_ : tuple of int
+        The size of the images that are trained on: that of the largest.
+    batch_size_ : int
+    n_channels_, spatial_dims_ : int
+    channel_axis_ : int or None
+        0 or -1 of an image's axes, None where there is none.
+    pixel_unit_ : {"byte", "unit", "raw"}
+        What X was: uint8 (divided by 255), floats within [0, 1], or other numbers.
+    x_mean_, x_scale_ : ndarray of shape (n_channels_,)
+        What each channel is centred and scaled by.
+
+    Notes
+    -----
+    A joint that is not visible has no offset and no displacement to learn. Its heat map
+    is background, as where there is none: the confidence tells whether a joint can be
+    *seen*. Where its place is given all the same (visible 0, as of a joint behind
+    something) the cells within ``radius`` of it count for nothing. So give, in images
+    of training, all the joints that can be seen.
+
+    Of three dimensions a further map of each joint has its z, read where the joint is
+    found.
+
+    Training is the same for all estimators: for ``max_epochs`` (30, or more where these
+    would be fewer than 1,200 steps), ``early_stopping``, ``warm_start``,
+    ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the
+    rest, and for ``net_``, ``loss_curve_`` and the other attributes of training, see
+    `sknets._estimator.Estimator`. ``validation_scores_`` are those of `score`.
+
+    References
+    ----------
+    .. [1] G. Papandreou et al. Towards Accurate Multi-person Pose Estimation in the
+       Wild. CVPR 2017.
+    .. [2] G. Papandreou et al. PersonLab: Person Pose Estimation and Instance
+       Segmentation with a Bottom-Up, Part-Based, Geometric Embedding Model. ECCV 2018.
+       Here a small encoder-decoder of stride 4 instead of a ResNet; probabilities are
+       not sharpened by Hough votes; of rings of edges the surest branch is followed
+       first; offsets refine only where a joint is at all probable.
+
+    Examples
+    --------
+    A line from a disc to its end; y is an array, so predictions are one.
+
+    >>> import numpy as np
+    >>> from sknets import PoseEstimator
+    >>> random = np.random.default_rng(0)
+    >>> y = random.uniform(4, 28, size=(40, 2, 2))
+    >>> row, column = np.mgrid[:32, :32]
+    >>> X = np.zeros((40, 32, 32), dtype="uint8")
+    >>> for image, (start, end) in zip(X, y):
+    ...     for t in np.linspace(0, 1, 30):
+    ...         x, down = start + t * (end - start)
+    ...         image[(column - x) ** 2 + (row - down) ** 2 < 1 + 8 * (t == 0)] = 200
+    >>> net = PoseEstimator(width=16, depth=2, random_state=0, max_epochs=60)
+    >>> bool(net.fit(X[:30], y[:30]).score(X[30:], y[30:]) > 0.5)
+    True
+    >>> net.predict(X[30:]).shape
+    (10, 2, 3)
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (UnequalImages,)
@@ -58,7 +185,7 @@ class PoseEstimator(Estimator):
     max_people: int = param(default=20, at_least=1)
     sigmas: float | list | tuple | None = param(default=None, above=0)
     augment: str | Callable | list | tuple | None = param(
-        default=("flip", "rotate", "scale", "shift", "brightness")
+        default=("rotate", "scale", "shift", "brightness")
     )
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]

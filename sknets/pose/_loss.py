@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,7 @@ class PoseLoss(nn.Module):
         self.maps = maps
         self.disc = math.pi * maps.radius**2 / STRIDE**2
 
-    def forward(self, output: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
+    def forward(self, output: Tensor, y: Tensor, weight: Any = None) -> Tensor:
         losses = torch.stack(list(self.parts(output, y).values())).sum(0)
         return (losses if weight is None else losses * weight).mean()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,7 @@ class PoseNet(nn.Module):
             block(n_channels, half, 2), block(half, width, 2), block(width, width)
         )
         widths = [width * (i + 1) for i in range(depth + 1)]
-        steps = list(zip(widths, widths[1:]))
+        steps = list(itertools.pairwise(widths))
         self.down = nn.ModuleList(
             nn.Sequential(block(a, b, 2), block(b, b)) for a, b in steps
         )
