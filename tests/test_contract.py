@@ -96,25 +96,25 @@ molecules = [
 ring = [f"person {i}" for i in range(12)]
 kin = [(ring[i], "next", ring[(i + 1) % 12]) for i in range(12)]
 kin = np.array([*kin, *((b, "before", a) for a, _, b in kin)], dtype=object)
-# A bright spot in each image, the end of a line that begins in the middle; and several.
-spots = np.random.default_rng(5).integers(2, 22, (48, 3, 2))
-dots = np.random.default_rng(6).integers(0, 30, (48, 24, 24), dtype=np.uint8)
-dots[np.arange(48)[:, None], spots[..., 1], spots[..., 0]] = 255
-lines = np.stack([spots[:, 0], np.full((48, 2), 12)], 1) * 1.0
-crowds = [
-    {"keypoints": np.insert(np.stack([own, own // 2 + 6], 1), 2, 1, 2)[: i % 4]}
-    for i, own in enumerate(spots)
-]
+# A bright spot and a dimmer one beside it are a person; one an image, or up to three.
+spots = np.random.default_rng(5).integers(2, 16, (48, 3, 1, 2))
+spots = np.concatenate([spots, spots + np.array([5, 3])], 2)
+couples = [spots[:, :1], [own[: i % 4] for i, own in enumerate(spots)]]
+dots = np.random.default_rng(6).integers(0, 30, (2, 48, 24, 24), dtype=np.uint8)
+for image, own in zip(dots.reshape(96, 24, 24), [*couples[0], *couples[1]]):
+    for bright, (x, y) in zip([250, 120] * 3, own.reshape(-1, 2)):
+        image[y - 1 : y + 2, x - 1 : x + 2] = bright
+crowds = [{"keypoints": np.insert(own, 2, 1, axis=2)} for own in couples[1]]
 KINDS = {
     "images": {
-        "pose estimation": (dots, lines),
+        "pose estimation": (dots[0], couples[0][:, 0] * 1.0),
         "classification": (bars, labels[widths // 2 - 1]),
         "regression": (bars, widths * 1.0),
         "segmentation": (bars, bars[..., 0] > 100),
     },
     "images of unequal size": {
         "pose estimation": (
-            [image[: 22 + i % 3] for i, image in enumerate(dots)],
+            [image[: 22 + i % 3] for i, image in enumerate(dots[1])],
             crowds,
         ),
         "segmentation": (
@@ -199,7 +199,13 @@ CHOSEN = {
         "difference": "first",
     },
     "segmentation": {"batch_size": 8},
-    "pose estimation": {"width": 8, "depth": 1},
+    "pose estimation": {
+        "width": 8,
+        "depth": 1,
+        "batch_size": 2,
+        "radius": 5,
+        "threshold": 0.05,
+    },
 }
 
 

@@ -17,7 +17,6 @@ from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import ImageList, UnequalImages
 from sknets._inputs.keypoints import Keypoints, padded
-from sknets._inputs.layout import NOUN
 from sknets._inputs.reader import Learned
 from sknets._layers import standardize_channels
 from sknets._params import param
@@ -30,6 +29,7 @@ from sknets.pose._scores import KeypointScore, figures_of
 from sknets.pose._skeleton import distances, pairs_of, sides_of, spanning_tree
 
 _STEP = 2**18  # pixels of a step, where ``batch_size`` is "auto"
+_ROOM = 3.0  # sides of the windows that are trained on, in people
 
 
 class PoseEstimator(Estimator):
@@ -62,7 +62,7 @@ class PoseEstimator(Estimator):
         How often that map is halved.
     radius : float or "auto", default="auto"
         Of the discs around joints that maps are learned in, in pixels. "auto": a tenth
-        of the usual larger side of a person's box, at least 6.
+        of the usual larger side of a person's box, at least 8.
     threshold : float, default=0.3
         The least probability of a joint that begins a person, and of the surest joint
         that a pose has for itself. Of several people only.
@@ -102,10 +102,13 @@ class PoseEstimator(Estimator):
         The mean length of each edge, in pixels.
     mode_ : {"single", "multi"}
     radius_ : float
+    person_size_ : float
+        The usual larger side of the box around a person's joints, in pixels.
     depth_ : tuple of float or None
         Mean and standard deviation of the depths of joints, if y has some.
     canvas_size_ : tuple of int
-        The size of the images that are trained on: that of the largest.
+        The size of the images that are trained on: that of the largest; with "shift"
+        at most three times ``person_size_``, a random window of larger ones.
     batch_size_ : int
     n_channels_, spatial_dims_ : int
     channel_axis_ : int or None
@@ -415,7 +418,8 @@ class PoseEstimator(Estimator):
         visible = people[..., -1:] > 0
         places = np.where(visible, people[..., :2], np.nan)
         sides = [np.nanmax(p, 0) - np.nanmin(p, 0) for p in places if (p == p).any()]
-        auto = max(1.5 * STRIDE, 0.1 * float(np.median(np.max(sides, axis=1))))
+        self.person_size_ = float(np.median(np.max(sides, axis=1)))
+        auto = max(2 * STRIDE, 0.1 * self.person_size_)
         self.radius_ = auto if self.radius == "auto" else float(self.radius)
         self.depth_ = None
         if reader.n_dims_ == 3:
@@ -439,17 +443,16 @@ class PoseEstimator(Estimator):
         samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
         self._refuse_outside(samples.x, samples.y.values.cpu().numpy())
         if reset:
-            self.canvas_size_ = rounded(samples.x.largest, STRIDE * 2**self.depth)
+            self.canvas_size_ = self._canvas(samples.x.largest)
         return samples
 
-    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
-        x = super()._check_input(X, reset=reset, seen=seen)
-        if reset and self.spatial_dims_ != 2:
-            noun = NOUN[self.spatial_dims_]
-            raise ValueError(
-                f"{type(self).__name__}: X holds {noun}s and must hold images"
-            )
-        return x
+    def _canvas(self, largest: tuple[int, ...]) -> tuple[int, ...]:
+        """Whole images, or windows of them that have room for people."""
+        stride = STRIDE * 2**self.depth
+        if "shift" in self._kinds():
+            room = round(_ROOM * self.person_size_)
+            largest = tuple(min(side, room) for side in largest)
+        return rounded(largest, stride)
 
     def _batch_size(self) -> int:
         auto = max(4, min(16, _STEP // int(np.prod(self.canvas_size_))))
