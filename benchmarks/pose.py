@@ -74,7 +74,7 @@ def mouse(path) -> list[Figure]:
 
 
 def depth() -> list[Figure]:
-    _, records = make_figures(5000, size=16, three_d=True, random_state=0)
+    _, records = make_figures(5000, size=32, three_d=True, random_state=0)
     people = np.stack([each["keypoints"][0] for each in records])
     people = people[np.isfinite(people).all((1, 2))]
     hips = [FIGURE_JOINTS.index(name) for name in ("left_hip", "right_hip")]
