@@ -45,7 +45,7 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "FCNSegmenter": ("segmentation", ("images",)),
     "UNetSegmenter": ("segmentation", ("images",)),
     "PoseEstimator": ("pose estimation", ("images",)),
-    "PoseLifter": ("regression", ("table",)),
+    "PoseLifter": ("pose lifting", ("table",)),
 }
 
 

@@ -47,6 +47,10 @@ def assert_close(found: Any, expected: Any, computed_in: Any) -> None:
     if getattr(expected, "dtype", None) is not None and expected.dtype.kind == "f":
         tolerance = 1e-10 if computed_in == torch.float64 else 1e-5
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for name, own in expected.items():
+            assert_close(found[name], own, computed_in)
     elif getattr(expected, "dtype", None) == np.dtype(object) and len(expected):
         assert len(found) == len(expected)
         for one, other in zip(found, expected):

@@ -230,7 +230,7 @@ def object_keypoint_similarity(
     >>> from sknets.metrics import object_keypoint_similarity
     >>> true, found = [[[0, 0, 1], [9, 20, 1]]], [[[0, 0], [9, 21]]]
     >>> object_keypoint_similarity(true, found).round(2)
-    array([[0.93]])
+    array([[0.94]])
     """
     true, found = np.asarray(y_true, float), np.asarray(y_pred, float)
     visible = visible_of(true)

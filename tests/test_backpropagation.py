@@ -41,6 +41,7 @@ WEIGHT[:5] = 0
 CASES = {
     "classification": (X, np.array(["no", "perhaps", "yes"])[y]),
     "regression": (X, numbers[:, 0]),
+    "pose lifting": (X, numbers[:, 0]),
     "transformation": (X, None),
     "outlier detection": (X, None),
 }
@@ -58,6 +59,8 @@ small = {"hidden_layer_sizes": (8, 5), "max_epochs": 2, "random_state": 0}
 
 
 def smaller(cls):
+    if cls is sknets.PoseLifter:
+        return {"width": 16, "n_blocks": 1}
     return SMALLER if hasattr(cls(), "n_heads") else {}
 
 

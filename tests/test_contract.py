@@ -33,6 +33,7 @@ y_classes = labels[np.digitize(y_numbers, np.quantile(y_numbers, [1 / 3, 2 / 3])
 CASES = {
     "classification": (X, y_classes),
     "regression": (X, y_numbers),
+    "pose lifting": (X, y_numbers),
     "transformation": (X, None),
     "outlier detection": (X, None),
 }

@@ -76,6 +76,8 @@ class PoseLifter(Regressor):
     ----------
     x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
         What X was centred and scaled by.
+    pose_shape_ : tuple of int or None
+        The shape of a pose in y, where that had three axes.
     missing_columns_ : ndarray of int
         Columns of X in which there was NaN, joints that are not seen: there it becomes
         the mean, and the network has an input more that says so.
@@ -109,6 +111,8 @@ class PoseLifter(Regressor):
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Table,)
+    # Not one of those that `compare` tries on any table.
+    _task: ClassVar[str] = "pose lifting"
     _takes_missing: ClassVar[bool] = True
 
     missing_columns_ = Learned()
@@ -122,7 +126,8 @@ class PoseLifter(Regressor):
     )
 
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
-        shape = np.shape(y)[1:] if not isinstance(y, list) else np.shape(y[0])
+        rows = np.asarray(y)
+        shape = rows.shape[1:]
         in_space = len(shape) == 2
         if in_space:
             y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
