@@ -171,7 +171,7 @@ class PoseLifter(Regressor):
         layers = [*dense(n, width, *options)]
         layers += [ResidualBlock(width, *options) for _ in range(self.n_blocks)]
         head = nn.Linear(width, self._n_outputs)
-        nn.init.zeros_(head.weight)  # the mean of y, to begin with
+        nn.init.normal_(head.weight, std=1e-3)  # the mean of y, nearly, to begin with
         return LiftingNet(prepare, *layers, head=head)
 
 
