@@ -105,7 +105,7 @@ def compare(
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         Classes, numbers, several numbers, or 0/1 columns (multilabel). No missing
         values. Of images also masks, a class for each pixel, as `UNetSegmenter` takes
-        them. None of series.
+        them, or keypoints, as `PoseEstimator` does. None of series.
     models : "auto", list or dict, default="auto"
         "auto": the networks made for this kind of data and their classical peers. A
         list of names and estimators ("auto" may be among them), or a dict of name to
@@ -118,10 +118,10 @@ def compare(
     data : str, default="auto"
         What X is, where it could be taken for something else: "table", "text", "trees",
         "sequences", "images", "videos", "graphs", "nodes" or "series".
-    task : {"auto", "classification", "regression", "forecasting", "segmentation"}, \
-default="auto"
+    task : {"auto", "classification", "regression", "forecasting", "segmentation", \
+"pose estimation"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes,
-        and masks as large as their images for segmentation.
+        masks as large as their images for segmentation, and keypoints for poses.
     cv : int, splitter or iterable of (train, test), default=5
         A number of folds is shuffled and, for classes, stratified. Of series it is the
         number of origins, those of `RNNForecaster.backtest`: every model learns from
@@ -132,10 +132,11 @@ default="auto"
         (balanced accuracy if one class holds over 80 % of the rows), balanced accuracy,
         macro F1, ROC AUC and log loss; micro F1, macro F1 and exact match for
         multilabel; R², RMSE and MAE for regression; of masks "mean_iou", "mean_dice"
-        and "pixel_accuracy"; of forecasts "mase" (the mean
-        absolute error in units of that of taking each value learned from for the next),
-        "rmse", "mae" and "smape" (0 to 200), means over steps, channels and series, of
-        which the lower is the better. A callable gets the series that followed.
+        and "pixel_accuracy", of poses "average_precision" and "pck"; of forecasts
+        "mase" (the mean absolute error in units of that of taking each value learned
+        from for the next), "rmse", "mae" and "smape" (0 to 200), means over steps,
+        channels and series, of which the lower is the better. A callable gets the
+        series that followed.
     n_jobs : int, default=None
         Folds run at once, in processes. Scores do not depend on it.
     time_limit : float, default=None

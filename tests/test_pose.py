@@ -8,7 +8,8 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
 
-from sknets import PoseDisplay, PoseEstimator, PoseLifter
+from sknets import PoseDisplay, PoseEstimator, PoseLifter, compare
+from sknets._comparison.poses import DummyPose
 from sknets._inputs import ImageList
 from sknets._inputs.layout import Layout
 from sknets.datasets import FIGURE_JOINTS, FIGURE_PAIRS, FIGURE_SKELETON, make_figures
@@ -618,3 +619,27 @@ def test_pictures_of_poses(fitted):
     assert len({*colors}) == 3  # left, right, and what joins them
     with pytest.raises(ValueError, match="X has 3 images, poses has 1"):
         PoseDisplay.from_predictions(X[:3], found[None], skeleton=[(0, 1)])
+
+
+def test_compare_of_poses():
+    X, y = make_figures(16, size=48, random_state=0)
+    net = PoseEstimator(width=8, depth=1, max_epochs=1)
+    rows = ["DummyPose", "PixelRidge", net]
+    found = compare(X, y, models=rows, cv=2, random_state=0, verbose=0)
+    assert found.task == "pose estimation" and found.main_score == "average_precision"
+    table = found.table
+    assert table.loc["DummyPose", "family"] == "baseline"
+    assert table["note"].eq("").all() and table["pck"].between(0, 1).all()
+    own = DummyPose().fit(X[:8], y[:8])
+    mean = np.nanmean([each["keypoints"][0, :, :2] for each in y[:8]], axis=0)
+    visible = all((each["keypoints"][..., 2] > 0).all() for each in y[:8])
+    shown = own.predict(X[:1])[0]["keypoints"][0, :, :2]
+    assert not visible or np.allclose(shown, mean)
+    places = np.stack([each["keypoints"][0, :, :2] for each in y])
+    again = compare(X, places, models=["DummyPose"], cv=2, verbose=0)
+    assert again.task == "pose estimation"
+    several = [*y[:-1], {"keypoints": np.ones((2, 13, 3))}]
+    table = compare(X, several, models=rows[:2], cv=2, verbose=0).table
+    assert "finds one person" in table.loc["PixelRidge", "note"]
+    with pytest.raises(ValueError, match=r'compare: y\[15\] has no "keypoints"'):
+        compare(X, [*y[:-1], {}], verbose=0)

@@ -44,6 +44,7 @@ from sknets._comparison.forecasters import (
 from sknets._comparison.graphs import describe_graphs, describe_nodes
 from sknets._comparison.images import describe_images
 from sknets._comparison.pixels import DummySegmenter, PixelForest
+from sknets._comparison.poses import DummyPose, PixelRidge
 from sknets._comparison.sequences import describe_sequences, describe_texts
 from sknets._comparison.series import describe_series, season_missing
 from sknets._comparison.trees import describe_trees
@@ -215,6 +216,10 @@ IMAGE_REGRESSORS = _for_rows_of(
 SEGMENTERS = (
     Candidate("DummySegmenter", DummySegmenter, style=""),
     Candidate("PixelForest", PixelForest, style=""),
+)
+POSE_FINDERS = (
+    Candidate("DummyPose", DummyPose, style=""),
+    Candidate("PixelRidge", PixelRidge, style=""),
 )
 VIDEO_CLASSIFIERS = _for_rows_of(
     "clips",
@@ -423,6 +428,7 @@ CANDIDATES: dict[str, Candidates] = {
             "classification": IMAGE_CLASSIFIERS,
             "regression": IMAGE_REGRESSORS,
             "segmentation": SEGMENTERS,
+            "pose estimation": POSE_FINDERS,
         },
         describe_images,
         table_style="pixels",

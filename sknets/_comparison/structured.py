@@ -1,4 +1,4 @@
-"""Targets with a structure, for `compare`: masks and poses of images."""
+"""Targets with a structure, for `compare`: masks of images, and poses in them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sknets import metrics
+from sknets._inputs.keypoints import Keypoints
 
 # By task: what y is called, and what tells how good predictions are.
 STRUCTURED: dict[str, dict[str, Callable[..., float]]] = {
@@ -16,7 +17,22 @@ STRUCTURED: dict[str, dict[str, Callable[..., float]]] = {
         "mean_dice": metrics.mean_dice,
         "pixel_accuracy": metrics.pixel_accuracy,
     },
+    "pose estimation": {
+        "average_precision": metrics.keypoint_average_precision,
+        "pck": metrics.pck,
+    },
 }
+_WISH = {
+    "segmentation": "y a mask for each, with as many rows and columns as its image",
+    "pose estimation": 'y for each a record {"keypoints": (people, joints, 3)}',
+}
+
+
+class _Compare:
+    """Who reads: errors name it."""
+
+
+_Compare.__name__ = "compare"
 
 
 def structured_task(X: Any, y: Any, kind: str, task: str) -> str:
@@ -31,26 +47,33 @@ def structured_task(X: Any, y: Any, kind: str, task: str) -> str:
         return ""
     found = _guess(X, y) if kind == "images" and y is not None else ""
     if task in STRUCTURED and found != task:
-        raise ValueError(
-            f"compare(task={task!r}): X must be images and y a mask for each, with as "
-            "many rows and columns as its image"
-        )
+        raise ValueError(f"compare(task={task!r}): X must be images and {_WISH[task]}")
     return found
 
 
 def _guess(X: Any, y: Any) -> str:
     first: Any = y[0] if len(y) and not hasattr(y, "iloc") else None
-    if first is None or isinstance(first, dict):
+    if isinstance(first, dict):
+        return "pose estimation" if "keypoints" in first else ""
+    if first is None:
         return ""
-    image, mask = np.shape(X[0]), np.shape(first)
+    image, one = np.shape(X[0]), np.shape(first)
     channels_first = image[1:]
-    sides = len(mask) >= 2 and mask in (image[: len(mask)], channels_first)
-    return "segmentation" if sides else ""
+    if len(one) >= 2 and one in (image[: len(one)], channels_first):
+        return "segmentation"
+    return "pose estimation" if len(one) == 2 and 2 <= one[1] <= 4 else ""
 
 
 def read_structured(y: Any, task: str) -> tuple[np.ndarray, str]:
     """Return y as an array of objects, one a sample, and what was found."""
     values = np.empty(len(y), dtype=object)
+    if task == "pose estimation":
+        reader = Keypoints.of(_Compare())
+        people = reader.learn(y)
+        for i, own in enumerate(people):
+            values[i] = {"keypoints": own}
+        most = f"up to {reader.most_} an image" if reader.most_ > 1 else "one an image"
+        return values, f"pose estimation, {reader.n_joints_} joints, {most}"
     for i, item in enumerate(y):
         values[i] = np.asarray(item)
     classes = np.unique(np.concatenate([np.unique(mask) for mask in values]))
