@@ -123,6 +123,21 @@ def test_one_person_is_where_each_joint_is_most_probable():
     np.testing.assert_allclose(found["keypoints"][0, :, :2], people[1], atol=1e-6)
 
 
+def test_cells_around_a_joint_agree_on_its_place():
+    people = scene(np.random.default_rng(0), 2, least=12)
+    for several, edges in ((True, BOTH), (False, BOTH[:0])):
+        shown = people if several else people[:1]
+        decoder = Decoder(maps(4, edges), several)
+        output = painted(shown, (80, 96), decoder.maps)
+        noise = np.random.default_rng(1).normal(0, 0.15, (8, 20, 24))
+        output[0, 4:12] += torch.tensor(noise)  # 1.2 pixels a cell
+        (found,) = decoder(output)
+        places = found["keypoints"][:, :, :2]
+        order = places[:, 0, 0].argsort(), shown[:, 0, 0].argsort()
+        apart = places[order[0]] - shown[order[1]]
+        assert np.sqrt((apart**2).mean()) < 0.8  # of one cell 1.2
+
+
 def test_what_is_beyond_the_image_is_nobodys():
     people = np.array([[[20, 20], [30, 40], [20, 60], [44, 60]]], float)
     both = np.concatenate([people, np.add(people, (100, 0))])

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sknets.pose._net import STRIDE, Maps, cells
+from sknets.pose._net import STRIDE, Maps
 
 Poses = list[dict[str, np.ndarray]]
 _SURE = 0.1  # offsets are worth something where a joint is this probable
@@ -49,32 +49,10 @@ class Decoder:
             output = output[:, :, :h, :w]
         heat, offsets, steps, depth = self.maps.split(output)
         heat = heat.sigmoid()
-        if not self.several:
-            return self._single(heat, offsets, depth)
         peaks = (heat == F.max_pool2d(heat, 3, 1, 1)) & (heat >= self.threshold)
         each = [part.cpu().double().numpy() for part in (heat, offsets, steps, depth)]
-        return [People(self, *own).poses() for own in zip(peaks.cpu().numpy(), *each)]
-
-    def _single(self, heat: Tensor, offsets: Tensor, depth: Tensor) -> Poses:
-        """For each joint the most probable cell and what that adds."""
-        h, w = heat.shape[2:]
-        confidence, place = heat.flatten(2).max(2)
-        index = place[:, :, None, None].expand(-1, -1, 2, 1)
-        offset = offsets.flatten(3).gather(3, index)[..., 0] * self.maps.radius
-        parts = [
-            cells(w, heat)[place % w] + offset[..., 0],
-            cells(h, heat)[place // w] + offset[..., 1],
-            confidence,
-        ]
-        if self.maps.depth is not None:
-            mean, scale = self.maps.depth
-            z = depth.flatten(2).gather(2, place[..., None])[..., 0]
-            parts.insert(2, z * scale + mean)
-        found = torch.stack(parts, 2).cpu().double().numpy()
-        return [
-            {"keypoints": each[None], "scores": each[None, :, -1].mean(1)}
-            for each in found
-        ]
+        images = [People(self, *own) for own in zip(peaks.cpu().numpy(), *each)]
+        return [own.poses() if self.several else own.single() for own in images]
 
 
 class People:
@@ -84,10 +62,35 @@ class People:
     that a person has. From it the others follow along the skeleton.
     """
 
-    def __init__(self, decoder: Decoder, peaks: Any, heat: Any, *maps: np.ndarray):
+    def __init__(
+        self,
+        decoder: Decoder,
+        peaks: np.ndarray,
+        heat: np.ndarray,
+        offsets: np.ndarray,
+        steps: np.ndarray,
+        depth: np.ndarray,
+    ):
+        maps = decoder.maps
         self.decoder, self.peaks, self.heat = decoder, peaks, heat
-        self.offsets, self.steps, self.depth = maps
-        self.edges = decoder.maps.edges.tolist()
+        self.edges, self.depth = maps.edges.tolist(), None
+        if maps.depth is not None:
+            mean, scale = maps.depth
+            self.depth = depth * scale + mean
+        # Where each cell says that its joint is, and those at the ends of edges.
+        rows, columns = np.mgrid[: heat.shape[1], : heat.shape[2]]
+        here = middle_of(rows, columns)
+        self.votes = here + offsets * maps.radius
+        self.goals = here + steps * maps.lengths[:, None, None, None]
+
+    def single(self) -> dict[str, np.ndarray]:
+        """One person, each joint where it is most probable."""
+        person = self.nobody()
+        for j, heat in enumerate(self.heat):
+            row, column = np.unravel_index(heat.argmax(), heat.shape)
+            place = self.votes[j, :, row, column]
+            self.put(person, j, self.agreed(j, place, self.votes[j]), (row, column))
+        return {"keypoints": person[None], "scores": person[None, :, -1].mean(1)}
 
     def poses(self) -> dict[str, np.ndarray]:
         people: list[np.ndarray] = []
@@ -99,6 +102,17 @@ class People:
             if not any(near(place, own, self.decoder.nms_radius) for own in known):
                 people.append(self.grown(j, place))
         return self.ranked(people)
+
+    def nobody(self) -> np.ndarray:
+        person = np.full((len(self.heat), 3 + (self.depth is not None)), np.nan)
+        person[:, -1] = 0
+        return person
+
+    def put(self, person: np.ndarray, j: int, place: np.ndarray, cell: Any) -> None:
+        """Write down a joint of a person, read at a cell."""
+        person[j, :2], person[j, -1] = place, self.heat[(j, *cell)]
+        if self.depth is not None:
+            person[j, 2] = self.depth[(j, *cell)]
 
     def cell(self, place: np.ndarray) -> tuple[int, int]:
         h, w = self.heat.shape[1:]
@@ -115,31 +129,38 @@ class People:
         """A joint's place by the offsets around it, where it is probable there."""
         for _ in range(_ROUNDS):
             if self.confidence(j, place) < _SURE:
-                break
-            row, column = self.cell(place)
-            offset = self.offsets[j, :, row, column] * self.decoder.maps.radius
-            place = middle_of(row, column) + offset
-        return place
+                return place
+            place = self.votes[(j, slice(None), *self.cell(place))]
+        return self.agreed(j, place, self.votes[j])
+
+    def agreed(self, j: int, place: np.ndarray, said: np.ndarray) -> np.ndarray:
+        """The mean of what the cells around a joint say, (2, h, w), by their weight.
+
+        Cells that mean the joint of somebody else, further away, are not heard.
+        """
+        row, column = self.cell(place)
+        around = slice(max(0, row - 1), row + 2), slice(max(0, column - 1), column + 2)
+        apart = ((self.votes[(j, slice(None), *around)].T - place) ** 2).sum(-1).T
+        weight = self.heat[(j, *around)] * (apart <= STRIDE**2)
+        total = weight.sum()
+        if total == 0:
+            return said[:, row, column]
+        return (said[(slice(None), *around)] * weight).sum((1, 2)) / total
 
     def grown(self, j: int, place: np.ndarray) -> np.ndarray:
         """A person around a joint, (joints, columns), the surest branches first."""
-        maps = self.decoder.maps
-        person = np.full((maps.n_joints, 3 + (maps.depth is not None)), np.nan)
-        person[:, -1] = 0
+        person = self.nobody()
         branches, pushed = [(-self.confidence(j, place), 0, j, place)], 0
         while branches:
             sure, _, j, place = heapq.heappop(branches)
             if not np.isnan(person[j, 0]):
                 continue
-            row, column = self.cell(place)
-            person[j, :2], person[j, -1] = place, -sure
-            if maps.depth is not None:
-                mean, scale = maps.depth
-                person[j, 2] = self.depth[j, row, column] * scale + mean
+            self.put(person, j, place, self.cell(place))
+            person[j, -1] = -sure
             for e, (start, end) in enumerate(self.edges):
                 if start == j and np.isnan(person[end, 0]):
-                    step = self.steps[e, :, row, column] * maps.lengths[e]
-                    there = self.refined(end, middle_of(row, column) + step)
+                    goal = self.agreed(j, place, self.goals[e])
+                    there = self.refined(end, goal)
                     pushed += 1
                     sure = -self.confidence(end, there)
                     heapq.heappush(branches, (sure, pushed, end, there))
@@ -147,7 +168,7 @@ class People:
 
     def ranked(self, people: list[np.ndarray]) -> dict[str, np.ndarray]:
         """The best people: a joint counts only for the surest one who has it there."""
-        decoder, maps = self.decoder, self.decoder.maps
+        decoder = self.decoder
         kept: list[np.ndarray] = []
         scores: list[float] = []
         for person in sorted(people, key=lambda person: -person[:, -1].sum()):
@@ -157,14 +178,13 @@ class People:
                 own &= ~(apart <= decoder.nms_radius)
             if (person[own, -1] >= decoder.threshold).any():
                 kept.append(person)
-                scores.append((person[:, -1] * own).sum() / maps.n_joints)
+                scores.append(float((person[:, -1] * own).mean()))
         order = np.argsort(-np.array(scores), kind="stable")[: decoder.max_people]
-        columns = 3 + (maps.depth is not None)
-        found = np.array(kept).reshape(-1, maps.n_joints, columns)
+        found = np.array(kept).reshape(-1, *self.nobody().shape)
         return {"keypoints": found[order], "scores": np.array(scores)[order]}
 
 
-def middle_of(row: int, column: int) -> np.ndarray:
+def middle_of(row: Any, column: Any) -> np.ndarray:
     return np.array([column, row]) * STRIDE + (STRIDE - 1) / 2
 
 

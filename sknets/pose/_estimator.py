@@ -142,8 +142,9 @@ class PoseEstimator(Estimator):
     .. [2] G. Papandreou et al. PersonLab: Person Pose Estimation and Instance
        Segmentation with a Bottom-Up, Part-Based, Geometric Embedding Model. ECCV 2018.
        Here a small encoder-decoder of stride 4 instead of a ResNet; probabilities are
-       not sharpened by Hough votes; of rings of edges the surest branch is followed
-       first; offsets refine only where a joint is at all probable.
+       not sharpened by Hough votes, but the 3 x 3 cells around a joint vote on its
+       place, and on where an edge leads; of rings of edges the surest branch is
+       followed first; offsets refine only where a joint is at all probable.
 
     Examples
     --------
