@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
+from sklearn.utils.validation import _check_sample_weight
 
 
 def pixel_confusion(
@@ -23,8 +24,8 @@ def pixel_confusion(
     y_true, y_pred : array-like of shape (n_samples, ...) or list of arrays
         Masks, a class a pixel; those of one image have one shape.
     classes : array-like of shape (n_classes,), default=None
-        The classes to count, in order; None: those that are there. Pixels of other
-        true classes do not count.
+        The classes to count, in order; None: those of the pixels that count, in
+        either. Pixels of other true classes do not count.
     ignore_index : int, default=None
         True pixels of this value do not count.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -39,7 +40,8 @@ def pixel_confusion(
     Raises
     ------
     ValueError
-        If there are not as many masks of both, or two are not of one shape.
+        If there are not as many masks of both, or weights; if two masks are not of one
+        shape; if a class is predicted that is not among ``classes``.
 
     Examples
     --------
@@ -58,21 +60,43 @@ def pixel_confusion(
             raise ValueError(
                 f"y_true[{i}] has shape {one.shape} and y_pred[{i}] {other.shape}"
             )
-    if classes is None:
-        values = [np.unique(mask) for mask in (*true, *found)]
-        classes = np.unique(np.concatenate(values)) if values else np.empty(0, int)
-        classes = classes[classes != ignore_index]
-    classes = np.asarray(classes)
-    weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight)
-    counts = np.zeros((len(classes), len(classes)))
-    for one, other, w in zip(true, found, weight):
-        kept = np.isin(one, classes) & np.isin(other, classes)
-        if ignore_index is not None:
-            kept &= one != ignore_index
-        if kept.any():
-            pair = one[kept], other[kept]
-            counts += w * confusion_matrix(*pair, labels=classes)
-    return counts, classes
+    weight = weights_of(sample_weight, n)
+    kept = [np.ones(mask.shape, bool) for mask in true]
+    if ignore_index is not None:
+        kept = [mask != ignore_index for mask in true]
+    if classes is not None:
+        kept = [own & np.isin(mask, classes) for own, mask in zip(kept, true)]
+    pairs = [(t[own], f[own]) for t, f, own in zip(true, found, kept)]
+    present = [np.unique(pixels) for pair in pairs for pixels in pair]
+    values = np.unique(np.concatenate(present)) if present else np.empty(0, int)
+    if classes is not None:
+        strange = np.setdiff1d(values, classes)
+        if len(strange):
+            raise ValueError(
+                f"y_pred has pixels of {strange.tolist()}, which are not among "
+                f"classes={np.asarray(classes).tolist()}"
+            )
+        values = np.asarray(classes)
+    counts = np.zeros((len(values), len(values)))
+    for pair, w in zip(pairs, weight):
+        if pair[0].size:
+            counts += w * confusion_matrix(*pair, labels=values)
+    return counts, values
+
+
+def weights_of(sample_weight: Any, n: int) -> np.ndarray:
+    """Return a weight for each of n images, those given or ones.
+
+    Raises
+    ------
+    ValueError
+        If there are not n of them, if one is negative or not finite, if all are 0.
+    """
+    if sample_weight is None:
+        return np.ones(n)
+    return _check_sample_weight(
+        sample_weight, np.empty((n, 1)), dtype=np.float64, ensure_non_negative=True
+    )
 
 
 def iou_of(counts: np.ndarray) -> np.ndarray:
@@ -109,6 +133,28 @@ def dice_of(counts: np.ndarray) -> np.ndarray:
     return 2 * iou / (1 + iou)
 
 
+def accuracy_of(counts: np.ndarray) -> float:
+    """Return the share of pixels that were told right, NaN where none counts.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_classes, n_classes)
+        Of `pixel_confusion`.
+
+    Returns
+    -------
+    accuracy : float
+    """
+    total = counts.sum()
+    return float(np.trace(counts) / total) if total else float("nan")
+
+
+def _counts(y_true: Any, y_pred: Any, ignore_index: Any, weight: Any) -> np.ndarray:
+    return pixel_confusion(
+        y_true, y_pred, ignore_index=ignore_index, sample_weight=weight
+    )[0]
+
+
 def mean_iou(
     y_true: Any,
     y_pred: Any,
@@ -137,11 +183,7 @@ def mean_iou(
     >>> round(mean_iou([[[0, 1], [1, 1]]], [[[0, 1], [1, 0]]]), 4)
     0.5833
     """
-    options: dict[str, Any] = {
-        "ignore_index": ignore_index,
-        "sample_weight": sample_weight,
-    }
-    return mean_of(iou_of(pixel_confusion(y_true, y_pred, **options)[0]))
+    return mean_of(iou_of(_counts(y_true, y_pred, ignore_index, sample_weight)))
 
 
 def mean_dice(
@@ -163,11 +205,7 @@ def mean_dice(
     score : float
         NaN where no pixel counts.
     """
-    options: dict[str, Any] = {
-        "ignore_index": ignore_index,
-        "sample_weight": sample_weight,
-    }
-    return mean_of(dice_of(pixel_confusion(y_true, y_pred, **options)[0]))
+    return mean_of(dice_of(_counts(y_true, y_pred, ignore_index, sample_weight)))
 
 
 def pixel_accuracy(
@@ -189,13 +227,7 @@ def pixel_accuracy(
     score : float
         NaN where no pixel counts.
     """
-    options: dict[str, Any] = {
-        "ignore_index": ignore_index,
-        "sample_weight": sample_weight,
-    }
-    counts, _ = pixel_confusion(y_true, y_pred, **options)
-    total = counts.sum()
-    return float(np.trace(counts) / total) if total else float("nan")
+    return accuracy_of(_counts(y_true, y_pred, ignore_index, sample_weight))
 
 
 def object_keypoint_similarity(
@@ -311,7 +343,7 @@ def keypoint_average_precision(
     _as_many(y_true, y_pred)
     levels = np.linspace(0.5, 0.95, 10) if thresholds is None else thresholds
     levels = np.atleast_1d(np.asarray(levels, float))
-    weight = np.ones(len(y_true)) if sample_weight is None else sample_weight
+    weight = weights_of(sample_weight, len(y_true))
     total, scores, hits, weights = 0.0, [], [], []
     for true, found, w in zip(y_true, y_pred, weight):
         people, poses = _poses(true), _poses(found)
@@ -410,7 +442,7 @@ def matched_errors(
     the larger sides of their boxes, and the weights of their images.
     """
     _as_many(y_true, y_pred)
-    weight = np.ones(len(y_true)) if sample_weight is None else sample_weight
+    weight = weights_of(sample_weight, len(y_true))
     errors, sides, weights = [], [], []
     for true, found, w in zip(y_true, y_pred, weight):
         people, poses = _poses(true), _poses(found)
@@ -485,8 +517,7 @@ def mean_joint_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> 
             "(n_samples, joints, 2 or 3)"
         )
     known = ~np.isnan(true).any(2)
-    weight = np.ones(len(true)) if sample_weight is None else np.asarray(sample_weight)
-    weight = weight[:, None] * known
+    weight = weights_of(sample_weight, len(true))[:, None] * known
     errors = np.linalg.norm(np.where(known[..., None], true - found, 0), axis=2)
     total = weight.sum()
     return float((errors * weight).sum() / total) if total else float("nan")
@@ -499,6 +530,7 @@ def mean_of(figures: np.ndarray) -> float:
 
 
 __all__ = [
+    "accuracy_of",
     "dice_of",
     "iou_of",
     "keypoint_average_precision",

@@ -658,3 +658,16 @@ def test_compare_of_poses():
     assert "finds one person" in table.loc["PixelRidge", "note"]
     with pytest.raises(ValueError, match=r'compare: y\[15\] has no "keypoints"'):
         compare(X, [*y[:-1], {}], verbose=0)
+
+
+def test_metrics_of_poses_lose_no_image():
+    person = np.array([[[0, 0, 1], [9, 9, 1.0]]])
+    true = [{"keypoints": person}] * 2
+    found = [{"keypoints": person, "scores": np.ones(1)}] * 2
+    places = np.ones((2, 3, 3))
+    for weight in ([1.0], [1.0, 1.0, 1.0], [1.0, -1.0]):
+        for score in (keypoint_average_precision, pck):
+            with pytest.raises(ValueError, match="sample_weight"):
+                score(true, found, sample_weight=weight)
+        with pytest.raises(ValueError, match="sample_weight"):
+            mean_joint_error(places, places, sample_weight=weight)

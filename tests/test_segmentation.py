@@ -16,7 +16,7 @@ from sknets import FCNSegmenter, SegmentationDisplay, UNetSegmenter, compare
 from sknets._backbones import FeatureMaps
 from sknets._inputs import ImageList
 from sknets._inputs.layout import Layout
-from sknets.metrics import mean_dice, mean_iou, pixel_confusion
+from sknets.metrics import mean_dice, mean_iou, pixel_accuracy, pixel_confusion
 from sknets.segmentation._fcn import FCN, Stack, bilinear
 from sknets.segmentation._loss import PixelLoss, border_weights
 from sknets.segmentation._patches import PatchAugment, reach_of, tiles
@@ -442,8 +442,8 @@ def test_metrics_are_those_of_scikit_learn():
         f1_score(*pixels, **by_pixel)
     )
     kept = true != 2
-    some = pixel_confusion(true, found, ignore_index=2, classes=[0, 1, 3])[0]
-    expected = confusion_matrix(true[kept], found[kept], labels=[0, 1, 3])
+    some = pixel_confusion(true, found, ignore_index=2, classes=[0, 1, 2, 3])[0]
+    expected = confusion_matrix(true[kept], found[kept], labels=[0, 1, 2, 3])
     np.testing.assert_array_equal(some, expected)
     assert np.isnan(mean_iou(true[:0], found[:0]))
     with pytest.raises(ValueError, match=r"y_true\[0\] has shape"):
@@ -480,3 +480,30 @@ def test_compare_of_masks():
         compare(X, y[:, :, :20], task="segmentation", verbose=0)
     with pytest.raises(ValueError, match="there is no such score; did you mean"):
         compare(X, y, scoring="mean_iuo", verbose=0)
+
+
+def test_metrics_lose_no_image_and_no_pixel(fitted):
+    true = np.array([[[0, 0], [1, 1]], [[0, 1], [0, 1]]])
+    found = true.copy()
+    found[1] = 1 - found[1]
+    for score in (mean_iou, mean_dice, pixel_accuracy):
+        for weight in ([1.0], [1.0, 1.0, 5.0], [1.0, -1.0]):
+            with pytest.raises(ValueError, match="sample_weight"):
+                score(true, found, sample_weight=weight)
+    with pytest.raises(ValueError, match="sample_weight"):
+        fitted.score(X, y, sample_weight=[1, 1])
+    # To predict what does not count is to be wrong, as of any other class.
+    found = true.copy()
+    found[0, 0] = 255
+    flat = true.ravel(), found.ravel()
+    expected = jaccard_score(*flat, average="macro", zero_division=0)
+    assert mean_iou(true, found, ignore_index=255) == pytest.approx(expected)
+    assert pixel_accuracy(true, found, ignore_index=255) == pytest.approx(6 / 8)
+    with pytest.raises(ValueError, match=r"pixels of \[255\]"):
+        pixel_confusion(true, found, classes=[0, 1])
+
+
+def test_where_no_pixel_counts_there_is_no_score():
+    net = UNetSegmenter(**SMALL, max_epochs=1, ignore_index=9).fit(X, y)
+    figures = net.evaluate(X, np.full_like(y, 9))
+    assert np.isnan([figures["pixel_accuracy"], figures["mean_iou"]]).all()

@@ -317,9 +317,9 @@ class PoseEstimator(Estimator):
         figures : dict
             ``pck`` and ``average_precision``; ``median_error`` and ``error_90``, the
             median and the 90th percentile of the errors of visible joints in pixels,
-            infinite where that many were not found; ``by_joint``, a dict of these two
-            for each joint; of three dimensions ``mean_joint_error``, in x, y and z, of
-            the joints that were found.
+            infinite where that many were not found, whatever the weights; ``by_joint``,
+            a dict of these two for each joint; of three dimensions
+            ``mean_joint_error``, in x, y and z, of the joints that were found.
         """
         check_is_fitted(self)
         x = self._check_input(X, reset=False)

@@ -23,7 +23,7 @@ from sknets._inputs.reader import Learned
 from sknets._layers import standardize_channels
 from sknets._params import param
 from sknets._targets import given_target
-from sknets.metrics import dice_of, iou_of, mean_of, pixel_confusion
+from sknets.metrics import accuracy_of, dice_of, iou_of, mean_of, pixel_confusion
 from sknets.segmentation._loss import PixelLoss, masks_of
 from sknets.segmentation._patches import (
     AUGMENTATIONS,
@@ -243,7 +243,7 @@ class Segmenter(Estimator):
         return {
             "mean_iou": mean_of(iou),
             "mean_dice": mean_of(dice),
-            "pixel_accuracy": float(np.trace(counts) / counts.sum()),
+            "pixel_accuracy": accuracy_of(counts),
             "iou": dict(zip(names, iou.tolist())),
             "dice": dict(zip(names, dice.tolist())),
             "confusion": counts,
