@@ -19,7 +19,8 @@ from sknets._inputs.layout import Layout
 from sknets.metrics import mean_dice, mean_iou, pixel_accuracy, pixel_confusion
 from sknets.segmentation._fcn import FCN, Stack, bilinear
 from sknets.segmentation._loss import PixelLoss, border_weights
-from sknets.segmentation._patches import PatchAugment, reach_of, tiles
+from sknets.segmentation._patches import PatchAugment
+from sknets.segmentation._tiles import reach_of, tiles
 
 SMALL = {"width": 8, "depth": 2, "random_state": 0}
 

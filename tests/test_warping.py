@@ -117,7 +117,7 @@ def test_a_nearest_neighbour_is_of_its_task():
 
 def test_what_would_take_minutes_is_left_out(monkeypatch):
     X, y = beats(40)
-    assert warping_takes_long(X, {}) == ""
+    assert warping_takes_long(X, None, {}) == ""
     monkeypatch.setattr("sknets._comparison.warping._MOST_CELLS", 1000)
     given = {"cv": 2, "random_state": 0, "verbose": 0, "time_limit": 1e-3}
     result = compare(X, y, **given)

@@ -44,7 +44,7 @@ from sknets._comparison.forecasters import (
 from sknets._comparison.graphs import describe_graphs, describe_nodes
 from sknets._comparison.images import describe_images
 from sknets._comparison.pixels import DummySegmenter, PixelForest
-from sknets._comparison.poses import DummyPose, PixelRidge
+from sknets._comparison.poses import DummyPose, PixelRidge, not_one_person
 from sknets._comparison.sequences import describe_sequences, describe_texts
 from sknets._comparison.series import describe_series, season_missing
 from sknets._comparison.trees import describe_trees
@@ -88,7 +88,7 @@ class Candidate:
     needs : str
         A library of the extra "forecasting" that it is made of.
     left_out : callable or None
-        Says of X and the settings why it is not run unless it is named, or nothing.
+        Says of X, y and the settings why it is not run unless it is named, or nothing.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Candidate:
     scaled_target: bool = False
     large: Callable[[], Any] | None = None
     needs: str = ""
-    left_out: Callable[[Any, dict[str, Any]], str] | None = None
+    left_out: Callable[[Any, Any, dict[str, Any]], str] | None = None
 
 
 def _kernel_machine(linear: Callable[..., Any]) -> Pipeline:
@@ -219,7 +219,7 @@ SEGMENTERS = (
 )
 POSE_FINDERS = (
     Candidate("DummyPose", DummyPose, style=""),
-    Candidate("PixelRidge", PixelRidge, style=""),
+    Candidate("PixelRidge", PixelRidge, style="", left_out=not_one_person),
 )
 VIDEO_CLASSIFIERS = _for_rows_of(
     "clips",

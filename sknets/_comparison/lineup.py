@@ -146,7 +146,7 @@ def _takes_part(name: str, problem: Problem) -> bool:
 def _left_out(row: Candidate | None, cls: Any, problem: Problem) -> str:
     """Say why a model is not run unless it is named."""
     if row is not None and row.left_out is not None:
-        return row.left_out(problem.X, problem.settings)
+        return row.left_out(problem.X, problem.y, problem.settings)
     if row is not None and row.needs and find_spec(row.needs) is None:
         return _missing(row)
     why = _too_wide(cls, problem)

@@ -34,8 +34,8 @@ class PixelRidge(BaseEstimator):
     """A ridge regression of the joints of one person on the pixels of a small image."""
 
     def fit(self, X: Any, y: Any) -> PixelRidge:
-        if any(len(each["keypoints"]) != 1 for each in y):
-            raise ValueError("it finds one person an image, and some have not one")
+        if why := not_one_person(X, y, {}):
+            raise ValueError(why)
         self.dummy_ = DummyPose().fit(X, y)
         people = np.stack([each["keypoints"][0] for each in y])
         places = np.where(people[..., -1:] > 0, people[..., :-1], self.dummy_.mean_)
@@ -49,6 +49,13 @@ class PixelRidge(BaseEstimator):
         return as_records(found.reshape(len(found), *self.dummy_.mean_.shape))
 
 
+def not_one_person(X: Any, y: Any, settings: dict[str, Any]) -> str:
+    """Say why a model of one person has nothing to learn from."""
+    if all(len(each["keypoints"]) == 1 for each in y):
+        return ""
+    return "it finds one person an image, and some have not one"
+
+
 def as_records(places: np.ndarray) -> np.ndarray:
     """Records of one sure pose (joints, dims) an image."""
     records = np.empty(len(places), dtype=object)
@@ -58,4 +65,4 @@ def as_records(places: np.ndarray) -> np.ndarray:
     return records
 
 
-__all__ = ["DummyPose", "PixelRidge"]
+__all__ = ["DummyPose", "PixelRidge", "not_one_person"]

@@ -100,7 +100,7 @@ def describe_series(X: Any) -> tuple[list[str], list[str]]:
     return [fact or f"series of {size} values"], []
 
 
-def season_missing(rows: SeriesRows, settings: dict[str, Any]) -> str:
+def season_missing(rows: SeriesRows, y: Any, settings: dict[str, Any]) -> str:
     """Say why a seasonal forecast is that of another model."""
     seen = season_of(rows.history, settings["season"])
     return "" if seen else "no season is seen; season=... gives one"

@@ -201,7 +201,7 @@ def warped(x: torch.Tensor, y: torch.Tensor, reach: int) -> torch.Tensor:
     return last[length]
 
 
-def warping_takes_long(X: Any, settings: dict[str, Any]) -> str:
+def warping_takes_long(X: Any, y: Any, settings: dict[str, Any]) -> str:
     """Say why a cross-validation of the nearest by warping takes minutes."""
     length = max(map(len, X))
     cells = len(X) ** 2 * length * (2 * length // 10 + 1)

@@ -11,7 +11,7 @@ from sknets._inputs.table import Table
 from sknets._inputs.text import ReadsText, Text
 from sknets._inputs.trees import Trees
 from sknets._inputs.triples import Triples
-from sknets._inputs.unequal import ImageList, UnequalImages
+from sknets._inputs.unequal import ImageList, UnequalImages, rounded
 from sknets._inputs.videos import Videos
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "Triples",
     "UnequalImages",
     "Videos",
+    "rounded",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -110,6 +111,20 @@ class Keypoints(Reader):
         return array
 
 
+def refuse_outside(who: str, sizes: Sequence[tuple[int, ...]], people: Any) -> None:
+    """Raise if a visible joint is not within its image, (height, width)."""
+    for i, (size, own) in enumerate(zip(sizes, people)):
+        places = own[own[..., -1] > 0][:, :2]
+        # Of some the corner of the first pixel is (0, 0), of others its middle.
+        outside = ((places < -1) | (places > np.array(size[::-1]))).any(1)
+        if outside.any():
+            place = places[outside][0].round(2).tolist()
+            raise ValueError(
+                f"{who}: y[{i}] has a visible joint at x, y = {place}, outside X[{i}], "
+                f"which is {size[1]} wide and {size[0]} high: give it as not visible"
+            )
+
+
 def padded(people: list[np.ndarray]) -> np.ndarray:
     """(n, people, joints, dims + 1): nobody is NaN, and not visible."""
     most = max(1, *map(len, people))
@@ -120,4 +135,4 @@ def padded(people: list[np.ndarray]) -> np.ndarray:
     return table
 
 
-__all__ = ["Keypoints", "padded"]
+__all__ = ["Keypoints", "padded", "refuse_outside"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -69,6 +69,21 @@ class ImageList(Container):
     def largest(self) -> tuple[int, ...]:
         """The largest extent of each axis."""
         return tuple(map(max, zip(*self.sizes)))
+
+    def alike(self, stride: int, pixels: int) -> Iterator[tuple[slice, tuple]]:
+        """Images that may share a batch, and the size that a network of a stride takes.
+
+        Only neighbours of one size do, of together so many pixels at most, so that what
+        is found in an image does not depend on the others.
+        """
+        i = 0
+        while i < len(self):
+            whole, end = rounded(self.sizes[i], stride), i + 1
+            most = min(len(self), i + pixels // math.prod(whole))
+            while end < most and self.sizes[end] == self.sizes[i]:
+                end += 1
+            yield slice(i, end), whole
+            i = end
 
     def window(self, i: int, start: Sequence[int], size: Sequence[int]) -> Tensor:
         """(C, *size) of an image, as it was given; beyond its edges it is mirrored."""
@@ -146,4 +161,9 @@ class UnequalImages(Images):
         return ImageList(tensors[0] if items is None else tensors, layout, divisor)
 
 
-__all__ = ["ImageList", "UnequalImages"]
+def rounded(size: Sequence[int], stride: int) -> tuple[int, ...]:
+    """The next size that a network of a stride takes."""
+    return tuple(-(-side // stride) * stride for side in size)
+
+
+__all__ = ["ImageList", "UnequalImages", "rounded"]

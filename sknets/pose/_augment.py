@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from sknets._engine.device import GeneratorMode
+from sknets._in_images import ImageAugment
 from sknets._inputs import ImageList
 from sknets.pose._net import on_canvas
 
@@ -19,7 +19,7 @@ _MOVES = {"flip", "rotate", "scale", "shift"}
 _SCALES = 0.75, 4 / 3
 
 
-class PoseAugment(nn.Module):
+class PoseAugment(ImageAugment):
     """Images on one canvas and their keypoints, each pair changed at random.
 
     Parameters
@@ -37,11 +37,8 @@ class PoseAugment(nn.Module):
     def __init__(
         self, size: tuple[int, ...], kinds: list[Any], swap: Any, scale: np.ndarray
     ):
-        super().__init__()
-        self.size, self.kinds = size, kinds
-        self.swap = torch.as_tensor(swap)
-        self.scale = torch.from_numpy(np.asarray(scale, np.float32))
-        self.generator: torch.Generator | None = None
+        super().__init__(kinds, scale)
+        self.size, self.swap = size, torch.as_tensor(swap)
 
     def forward(self, x: ImageList, y: Tensor) -> tuple[Tensor, Tensor]:
         if _MOVES & {kind for kind in self.kinds if isinstance(kind, str)}:
@@ -49,20 +46,15 @@ class PoseAugment(nn.Module):
         else:
             images = on_canvas(x, self.size)
         if "brightness" in self.kinds:
-            images = self._brightness(images)
+            images = self.brightness(images)
         for kind in self.kinds:
             if callable(kind):
                 images, y = self._each(kind, images, y)
         return images, y
 
-    def _uniform(self, *shape: int) -> Tensor:
-        generator = self.generator
-        device = "cpu" if generator is None else generator.device
-        return torch.rand(*shape, generator=generator, device=device)
-
     def _moved(self, x: ImageList, y: Tensor) -> tuple[Tensor, Tensor]:
         """Turned about the middle of the people, and put elsewhere with them."""
-        draws, kinds = self._uniform(len(x), 5).double().cpu(), self.kinds
+        draws, kinds = self.uniform(len(x), 5).double().cpu(), self.kinds
         size = torch.tensor(self.size[::-1], dtype=torch.float64)  # width, height
         images, targets = [], []
         for i, draw in enumerate(draws):
@@ -131,21 +123,10 @@ class PoseAugment(nn.Module):
             image, grid[None].to(image), padding_mode="border", align_corners=False
         )
 
-    def _brightness(self, x: Tensor) -> Tensor:
-        """Contrast by up to a fifth, brightness by up to a fifth of a deviation."""
-        draw = 0.4 * self._uniform(2, len(x), 1, 1, 1).to(x) - 0.2
-        middle = x.mean((2, 3), keepdim=True)
-        light = draw[1] * self.scale.to(x).view(1, -1, 1, 1)
-        return middle + (x - middle) * (1 + draw[0]) + light
-
     def _each(self, function: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """A function of one image (C, H, W) and its keypoints (people, joints, ...)."""
-        generator = self.generator or torch.default_generator
-        if generator.device.type != "cpu":
-            seed = torch.randint(2**31, (), generator=generator, device=x.device)
-            generator = torch.Generator().manual_seed(int(seed))
         images, targets = [], []
-        with GeneratorMode(generator):
+        with self.drawing_on_cpu():
             for image, keypoints in zip(x.cpu(), y.cpu()):
                 found = function(image, keypoints)
                 if not (

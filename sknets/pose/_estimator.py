@@ -14,25 +14,29 @@ from sknets._engine.callbacks import with_callbacks
 from sknets._engine.collect import items
 from sknets._engine.data import Samples
 from sknets._engine.optim import Budget
-from sknets._estimator import Estimator
-from sknets._inputs import ImageList, UnequalImages
-from sknets._inputs.keypoints import Keypoints, padded
-from sknets._inputs.reader import Learned
-from sknets._layers import standardize_channels
+from sknets._in_images import InImages
+from sknets._inputs import ImageList, rounded
+from sknets._inputs.keypoints import Keypoints, padded, refuse_outside
 from sknets._params import param
 from sknets._targets import given_target
 from sknets.pose._augment import AUGMENTATIONS, PoseAugment
 from sknets.pose._decode import Decoder
 from sknets.pose._loss import PoseLoss
-from sknets.pose._net import STRIDE, Maps, PoseNet, on_canvas, rounded
+from sknets.pose._net import STRIDE, Maps, PoseNet, on_canvas
 from sknets.pose._scores import KeypointScore, figures_of
-from sknets.pose._skeleton import distances, pairs_of, sides_of, spanning_tree
+from sknets.pose._skeleton import (
+    distances,
+    pairs_of,
+    sides_of,
+    spanning_tree,
+    usual_size,
+)
 
 _STEP = 2**18  # pixels of a step, where ``batch_size`` is "auto"
 _ROOM = 3.0  # sides of the windows that are trained on, in people
 
 
-class PoseEstimator(Estimator):
+class PoseEstimator(InImages):
     """Where the joints of people, or animals, are: PoseNet [1]_ and PersonLab [2]_.
 
     A network makes maps of an image, a quarter as large: for each joint the probability
@@ -62,7 +66,7 @@ class PoseEstimator(Estimator):
         How often that map is halved.
     radius : float or "auto", default="auto"
         Of the discs around joints that maps are learned in, in pixels. "auto": a tenth
-        of the usual larger side of a person's box, at least 8.
+        of the usual larger side of a person's box, at least 6.
     threshold : float, default=0.3
         The least probability of a joint that begins a person, and of the surest joint
         that a pose has for itself. Of several people only.
@@ -120,11 +124,12 @@ class PoseEstimator(Estimator):
 
     Notes
     -----
-    A joint that is not visible has no offset and no displacement to learn. Its heat map
-    is background, as where there is none: the confidence tells whether a joint can be
-    *seen*. Where its place is given all the same (visible 0, as of a joint behind
-    something) the cells within ``radius`` of it count for nothing. So give, in images
-    of training, all the joints that can be seen.
+    The confidence tells whether a joint can be *seen*: around one that is not visible
+    the heat map is background. Where its place is given all the same (visible 0, as of
+    a joint behind something), which costs the heat map nothing within ``radius`` of it,
+    the way from there to the other joints is learned: without these places people of
+    whom something hides a part are found in pieces. So give, in images of training, all
+    joints that can be seen, and the places of those behind something.
 
     Of three dimensions a further map of each joint has its z, read where the joint is
     found.
@@ -168,15 +173,11 @@ class PoseEstimator(Estimator):
     (10, 2, 3)
     """
 
-    _inputs: ClassVar[tuple[Any, ...]] = (UnequalImages,)
     _targets: ClassVar[tuple[Any, ...]] = (Keypoints,)
     _task: ClassVar[str] = "pose estimation"
-    _predict_batch_size: ClassVar[int] = 64
-
-    n_channels_ = Learned()
-    spatial_dims_ = Learned()
-    channel_axis_ = Learned()
-    pixel_unit_ = Learned()
+    _augmentations: ClassVar[tuple[str, ...]] = AUGMENTATIONS
+    _beside: ClassVar[str] = "keypoints"
+    _auto_batch: ClassVar[tuple[int, int, int]] = 4, 16, _STEP
 
     joints: list | tuple | None = param(default=None)
     skeleton: list | tuple | None = param(default=None)
@@ -192,15 +193,8 @@ class PoseEstimator(Estimator):
     augment: str | Callable | list | tuple | None = param(
         default=("rotate", "scale", "shift", "brightness")
     )
-    channel_order: Literal["auto", "first", "last"] = param(default="auto")
-    batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
-        default="auto", at_least=1
-    )
     _budget = Budget(epochs=30, steps=1200)
     lr: float = param(default=3e-3, above=0)
-    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
-        default="one_cycle"
-    )
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="adamw")
     weight_decay: float = param(default=1e-4, at_least=0)
 
@@ -324,7 +318,7 @@ class PoseEstimator(Estimator):
         check_is_fitted(self)
         x = self._check_input(X, reset=False)
         people = self.target_reader_.read(given_target(y, type(self).__name__, len(x)))
-        self._refuse_outside(x, people)
+        refuse_outside(type(self).__name__, x.sizes, people)
         records = [{"keypoints": each} for each in people]
         return figures_of(
             records, self._poses(x), self.joints_, self.sigmas, sample_weight
@@ -333,22 +327,15 @@ class PoseEstimator(Estimator):
     # -- for the engine ----------------------------------------------------------------
 
     def _poses(self, x: ImageList) -> np.ndarray:
-        """Of each image; only those of one size share a batch, so that what is found
-        in an image does not depend on the others.
-        """
+        """Of each image."""
         module: Any = self.net_.module_
         decoder = self._decoder()
 
         def run(images: ImageList) -> list[dict[str, np.ndarray]]:
-            found, i, sizes = [], 0, images.sizes
-            while i < len(images):
-                end, whole = i + 1, rounded(sizes[i], module.stride)
-                most = i + max(1, 4 * _STEP // int(np.prod(whole)))
-                while end < min(len(images), most) and sizes[end] == sizes[i]:
-                    end += 1
-                part = on_canvas(images.batch(slice(i, end)), whole)
-                found += decoder(module(part), sizes[i])
-                i = end
+            found = []
+            for rows, whole in images.alike(module.stride, 4 * _STEP):
+                part = images.batch(rows)
+                found += decoder(module(on_canvas(part, whole)), part.sizes[0])
             return found
 
         return items(self.net_.batches(x, run), len(x))
@@ -357,22 +344,6 @@ class PoseEstimator(Estimator):
         near = self.radius_ if self.nms_radius == "auto" else float(self.nms_radius)
         several = self.mode_ == "multi"
         return Decoder(self._maps(), several, self.threshold, near, self.max_people)
-
-    def _check_params(self) -> None:
-        super()._check_params()
-        for kind in self._kinds():
-            if not (callable(kind) or kind in AUGMENTATIONS):
-                names = ", ".join(map(repr, AUGMENTATIONS))
-                sentence = f"{kind!r} is not one of {names} or a function of an image "
-                raise ValueError(
-                    self._refusal("augment", f"{sentence}and its keypoints")
-                )
-
-    def _kinds(self) -> list[Any]:
-        given = self.augment
-        if given is None:
-            return []
-        return list(given) if isinstance(given, list | tuple) else [given]
 
     def _make_reader(self, kind: Any) -> Any:
         return kind.of(self, spatial_dims=2)
@@ -417,33 +388,18 @@ class PoseEstimator(Estimator):
         usual = np.nanmean(np.append(lengths[lengths > 0], 1.0))
         lengths = lengths[self.skeleton_[:, 0], self.skeleton_[:, 1]]
         self.edge_lengths_ = np.where(lengths > 0, lengths, usual)
-        visible = people[..., -1:] > 0
-        places = np.where(visible, people[..., :2], np.nan)
-        sides = [np.nanmax(p, 0) - np.nanmin(p, 0) for p in places if (p == p).any()]
-        self.person_size_ = float(np.median(np.max(sides, axis=1)))
-        auto = max(2 * STRIDE, 0.1 * self.person_size_)
+        self.person_size_ = usual_size(people)
+        auto = max(1.5 * STRIDE, 0.1 * self.person_size_)
         self.radius_ = auto if self.radius == "auto" else float(self.radius)
         self.depth_ = None
         if reader.n_dims_ == 3:
-            z = people[..., 2][visible[..., 0]]
+            z = people[..., 2][people[..., -1] > 0]
             self.depth_ = float(z.mean()), float(z.std()) or 1.0
-
-    def _refuse_outside(self, x: ImageList, people: Any) -> None:
-        for i, (size, own) in enumerate(zip(x.sizes, people)):
-            places = own[own[..., -1] > 0][:, :2]
-            # Of some the corner of the first pixel is (0, 0), of others its middle.
-            outside = ((places < -1) | (places > np.array(size[::-1]))).any(1)
-            if outside.any():
-                place = places[outside][0].round(2).tolist()
-                raise ValueError(
-                    f"{type(self).__name__}: y[{i}] has a visible joint at x, y = "
-                    f"{place}, outside X[{i}], which is {size[1]} wide and {size[0]} "
-                    "high: give it as not visible"
-                )
 
     def _read(self, X, y, sample_weight, *, reset, classes=None) -> Samples:
         samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
-        self._refuse_outside(samples.x, samples.y.values.cpu().numpy())
+        people = samples.y.values.cpu().numpy()
+        refuse_outside(type(self).__name__, samples.x.sizes, people)
         if reset:
             self.canvas_size_ = self._canvas(samples.x.largest)
         return samples
@@ -456,13 +412,8 @@ class PoseEstimator(Estimator):
             largest = tuple(min(side, room) for side in largest)
         return rounded(largest, stride)
 
-    def _batch_size(self) -> int:
-        auto = max(4, min(16, _STEP // int(np.prod(self.canvas_size_))))
-        self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
-        return self.batch_size_
-
-    def _learn_statistics(self, samples: Samples) -> None:
-        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
+    def _trained_size(self) -> tuple[int, ...]:
+        return self.canvas_size_
 
     def _maps(self) -> Maps:
         edges, lengths = self.skeleton_, self.edge_lengths_
@@ -473,8 +424,8 @@ class PoseEstimator(Estimator):
         return Maps(len(self.joints_), *both, self.radius_, self.depth_)
 
     def _build(self) -> nn.Module:
-        prepare = standardize_channels(self.x_mean_, self.x_scale_, (1, 1))
-        return PoseNet(self.n_channels_, self.width, self.depth, self._maps(), prepare)
+        sizes = self.n_channels_, self.width, self.depth
+        return PoseNet(*sizes, self._maps(), self._standardize())
 
     def _criterion(self) -> nn.Module:
         return PoseLoss(self._maps())
@@ -489,14 +440,6 @@ class PoseEstimator(Estimator):
 
     def _decode(self, output: Tensor) -> Any:
         return self._decoder()(output)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.estimator_type = None
-        tags.target_tags.required = True
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        return tags
 
 
 __all__ = ["PoseEstimator"]

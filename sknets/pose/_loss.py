@@ -17,6 +17,9 @@ _BETA = 0.1  # where smooth L1 turns from a parabola into a line, in the maps' u
 class PoseLoss(nn.Module):
     """Cross-entropy of discs around joints, and smooth L1 within them.
 
+    Around a hidden joint, if its place is known, cells learn the rest all the same: a
+    person is found by following edges, and some lead through what is hidden.
+
     Each is summed over the cells of an image and divided by the number of cells of a
     disc and of joints, so that what a person adds does not depend on the others.
     """
@@ -38,12 +41,13 @@ class PoseLoss(nn.Module):
         )
         y = y.to(heat.dtype)
         near, owner, unsure = discs(y, heat.shape[2:], maps.radius)
+        known = ~y[..., 0].isnan()
         entropy = F.binary_cross_entropy_with_logits(
             heat, near.to(heat.dtype), reduction="none"
         )
         unit = self.disc * maps.n_joints
         found = {"heat": entropy.masked_fill(unsure, 0).flatten(1).sum(1) / unit}
-        b, j, row, column = near.nonzero(as_tuple=True)
+        b, j, row, column = (near | unsure).nonzero(as_tuple=True)
         person = owner[b, j, row, column]
         cell = torch.stack(
             [cells(heat.shape[3], heat)[column], cells(heat.shape[2], heat)[row]], 1
@@ -60,7 +64,7 @@ class PoseLoss(nn.Module):
             total = heat.new_zeros(len(heat))
             for e, (start, end) in enumerate(maps.edges.tolist()):
                 own = (j == start).nonzero().flatten()
-                own = own[y[b[own], person[own], end, -1] > 0]
+                own = own[known[b[own], person[own], end]]
                 rows, at = b[own], (row[own], column[own])
                 target = y[rows, person[own], end, :2] - cell[own]
                 target = target / float(maps.lengths[e])
@@ -86,7 +90,7 @@ def discs(y: Tensor, size: torch.Size, radius: float) -> tuple[Tensor, Tensor, T
     near : bool Tensor of shape (B, joints, h, w)
         Cells within the radius of a visible joint.
     owner : int64 Tensor of shape (B, joints, h, w)
-        Whose joint is the nearest.
+        Whose joint is the nearest, of those that are visible if ``near``.
     unsure : bool Tensor of shape (B, joints, h, w)
         Cells within the radius of none that is visible, but of one that is hidden and
         whose place is known.
@@ -95,16 +99,18 @@ def discs(y: Tensor, size: torch.Size, radius: float) -> tuple[Tensor, Tensor, T
     dy = y[..., 1, None] - cells(size[0], y)
     far = y.new_full((len(y), y.shape[2], *size), torch.inf)
     best, hidden, owner = far, far, torch.zeros_like(far, dtype=torch.int64)
+    behind = owner
     for person in range(y.shape[1]):
         square = dx[:, person, :, None] ** 2 + dy[:, person, :, :, None] ** 2
         square = square.nan_to_num(nan=torch.inf)
         visible = (y[:, person, :, -1] > 0)[:, :, None, None]
         seen = square.masked_fill(~visible, torch.inf)
         owner = owner.masked_fill(seen < best, person)
+        behind = behind.masked_fill(square < hidden, person)
         best = torch.minimum(best, seen)
         hidden = torch.minimum(hidden, square)
     near = best <= radius**2
-    return near, owner, (hidden <= radius**2) & ~near
+    return near, torch.where(near, owner, behind), (hidden <= radius**2) & ~near
 
 
 __all__ = ["PoseLoss", "discs"]

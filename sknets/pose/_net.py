@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sknets._inputs import ImageList
+from sknets._inputs import ImageList, rounded
 from sknets._layers import BatchNorm2d
 
 STRIDE = 4  # of the maps
@@ -123,11 +123,6 @@ class PoseNet(nn.Module):
         return self.head(self.last(x))
 
 
-def rounded(size: Sequence[int], stride: int) -> tuple[int, ...]:
-    """The next size that a network of a stride takes."""
-    return tuple(-(-side // stride) * stride for side in size)
-
-
 def on_canvas(x: ImageList, size: Sequence[int]) -> Tensor:
     """(B, C, *size): beyond the far edges of an image its last pixels are repeated.
 
@@ -144,4 +139,4 @@ def on_canvas(x: ImageList, size: Sequence[int]) -> Tensor:
     return x.numbers(windows)
 
 
-__all__ = ["STRIDE", "Maps", "PoseNet", "cells", "on_canvas", "rounded"]
+__all__ = ["STRIDE", "Maps", "PoseNet", "cells", "on_canvas"]

@@ -83,4 +83,11 @@ def distances(people: np.ndarray) -> np.ndarray:
     return table
 
 
-__all__ = ["distances", "pairs_of", "sides_of", "spanning_tree"]
+def usual_size(people: np.ndarray) -> float:
+    """The median of the larger sides of the boxes around visible joints."""
+    places = np.where(people[..., -1:] > 0, people[..., :2], np.nan)
+    sides = [np.nanmax(p, 0) - np.nanmin(p, 0) for p in places if (p == p).any()]
+    return float(np.median(np.max(sides, axis=1)))
+
+
+__all__ = ["distances", "pairs_of", "sides_of", "spanning_tree", "usual_size"]

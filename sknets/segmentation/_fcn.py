@@ -19,8 +19,8 @@ from sknets._backbones import (
 from sknets._engine.data import Samples
 from sknets._layers import BatchNorm2d, Dropout
 from sknets._params import param
-from sknets.segmentation._patches import reach_of
-from sknets.segmentation._task import PixelNet, Segmenter
+from sknets.segmentation._task import Segmenter
+from sknets.segmentation._tiles import PixelNet, reach_of
 
 # The strides of the maps that each variant scores, the coarsest first.
 STRIDES = {"32s": (32,), "16s": (32, 16), "8s": (32, 16, 8)}

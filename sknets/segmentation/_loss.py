@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,33 @@ class PixelLoss(nn.Module):
         dice = torch.where(known, 2 * both / sums.clamp(min=1e-8), 0.0)
         n = known.sum(1)
         return torch.where(n > 0, 1 - dice.sum(1) / n.clamp(min=1), 0.0)
+
+
+def class_weights(
+    refusal: Callable[[str, str], str],
+    given: dict[Any, float] | str | None,
+    names: list[Any],
+    masks: ImageList,
+    weights: np.ndarray | None,
+) -> np.ndarray | None:
+    """A weight for the pixels of each class, None for equal ones.
+
+    "balanced" is as in scikit-learn, of pixels weighed by their images.
+    """
+    if given is None:
+        return None
+    if isinstance(given, dict):
+        for name in given:
+            if name not in names:
+                sentence = f"{name!r} is not one of the classes {names}"
+                raise ValueError(refusal("class_weight", sentence))
+        return np.array([float(given.get(name, 1.0)) for name in names])
+    counts = np.zeros(len(names) + 1)
+    weights = np.ones(len(masks)) if weights is None else weights
+    for mask, w in zip(masks.images, weights):
+        counts += w * np.bincount(mask.numpy().ravel(), minlength=len(counts))
+    counts = counts[:-1]
+    return counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1))
 
 
 def masks_of(y: Any, size: Any, n_classes: int) -> tuple[Tensor, Tensor | None]:

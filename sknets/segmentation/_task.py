@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -15,66 +14,32 @@ from sknets._engine.callbacks import with_callbacks
 from sknets._engine.collect import items
 from sknets._engine.data import Samples
 from sknets._engine.optim import Budget
-from sknets._estimator import Estimator
-from sknets._inputs import ImageList, UnequalImages
+from sknets._in_images import InImages
+from sknets._inputs import ImageList, rounded
 from sknets._inputs.layout import NOUN
 from sknets._inputs.masks import Masks
 from sknets._inputs.reader import Learned
-from sknets._layers import standardize_channels
 from sknets._params import param
 from sknets._targets import given_target
 from sknets.metrics import accuracy_of, dice_of, iou_of, mean_of, pixel_confusion
-from sknets.segmentation._loss import PixelLoss, masks_of
-from sknets.segmentation._patches import (
-    AUGMENTATIONS,
-    PatchAugment,
-    rounded,
-    tiles,
-)
+from sknets.segmentation._loss import PixelLoss, class_weights, masks_of
+from sknets.segmentation._patches import AUGMENTATIONS, PatchAugment
 
 # "auto": whole images up to this side, else windows of it, by the axes of an image.
 _PATCH = {2: 256, 3: 64}
-# Pixels of a step, where ``batch_size`` is "auto".
-_STEP = 2 * 256**2
 
 
-class PixelNet(nn.Module):
-    """A network from images (B, C, *size) to scores (B, K, *size) of each pixel.
-
-    Attributes
-    ----------
-    stride : int
-        Extents are to be multiples of it; others are mirrored at their far edges.
-    reach : int
-        How far a pixel of the output sees, in pixels.
-    """
-
-    stride: int
-    reach: int
-
-    def forward(self, x: Any) -> Tensor:
-        if isinstance(x, ImageList):
-            x = x.stacked(rounded(x.largest, self.stride))
-        return self.scores(x)
-
-    def scores(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
-
-
-class Segmenter(Estimator):
+class Segmenter(InImages):
     """Task of telling a class for each pixel of an image."""
 
-    _inputs: ClassVar[tuple[Any, ...]] = (UnequalImages,)
     _targets: ClassVar[tuple[Any, ...]] = (Masks,)
     _task: ClassVar[str] = "segmentation"
-    _predict_batch_size: ClassVar[int] = 64
+    _augmentations: ClassVar[tuple[str, ...]] = AUGMENTATIONS
+    _beside: ClassVar[str] = "mask"
+    _auto_batch: ClassVar[tuple[int, int, int]] = 2, 32, 2 * 256**2
     # Axes of the images, without channels.
     _takes_dims: ClassVar[tuple[int, ...]] = (2,)
 
-    n_channels_ = Learned()
-    spatial_dims_ = Learned()
-    channel_axis_ = Learned()
-    pixel_unit_ = Learned()
     classes_ = Learned("target_reader_")
 
     loss: Literal["cross_entropy", "dice", "focal", "cross_entropy_dice"] = param(
@@ -86,14 +51,6 @@ class Segmenter(Estimator):
         default="auto", at_least=1
     )
     tile_size: int = param(default=512, at_least=16)
-    augment: str | Callable | list | tuple | None = param(default=("flip",))
-    channel_order: Literal["auto", "first", "last"] = param(default="auto")
-    batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
-        default="auto", at_least=1
-    )
-    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
-        default="one_cycle"
-    )
 
     # -- verbs -----------------------------------------------------------------------
 
@@ -249,85 +206,19 @@ class Segmenter(Estimator):
             "confusion": counts,
         }
 
-    # -- predicting by tiles -----------------------------------------------------------
-
     def _maps(self, X: Any, then: Any, write: Any = None) -> np.ndarray:
         """A map of each image, in one array if X is one."""
         check_is_fitted(self)
         x = self._check_input(X, reset=False)
 
         def run(images: ImageList) -> list[np.ndarray]:
-            maps = self._maps_of(images, then)
+            maps = self.net_.module_.maps(images, then, self.tile_size)
             return maps if write is None else [write(each) for each in maps]
 
         found = items(self.net_.batches(x, run), len(x))
         return np.stack(list(found)) if isinstance(x.images, Tensor) else found
 
-    def _maps_of(self, x: ImageList, then: Any) -> list[np.ndarray]:
-        """What ``then`` makes of the scores of each image.
-
-        Only images of one size share a batch, so that what is found in an image does
-        not depend on the others.
-        """
-        module: Any = self.net_.module_
-        largest, maps, i = self.tile_size**2, [], 0
-        while i < len(x):
-            size = x.sizes[i]
-            whole = rounded(size, module.stride)
-            n_pixels = int(np.prod(whole))
-            if n_pixels > largest:
-                maps.append(self._by_tiles(x, i, whole, then))
-                i += 1
-                continue
-            end, most = i + 1, i + largest // n_pixels
-            while end < min(len(x), most) and x.sizes[end] == size:
-                end += 1
-            part = x.batch(slice(i, end))
-            found = then(module.scores(part.stacked(whole))).cpu().numpy()
-            inside = tuple(slice(0, side) for side in size)
-            maps.extend(each[(..., *inside)] for each in found)
-            i = end
-        return maps
-
-    def _by_tiles(self, x: ImageList, i: int, whole: Any, then: Any) -> np.ndarray:
-        module: Any = self.net_.module_
-        tile, margin = rounded((self.tile_size, module.reach), module.stride)
-        if self.spatial_dims_ == 3:
-            (tile,) = rounded((round(self.tile_size ** (2 / 3)),), module.stride)
-        size = x.sizes[i]
-        table: Any = None
-        for start, extent, inner, outer in tiles(whole, tile, margin):
-            window = x.numbers([x.window(i, start, extent)])
-            found = then(module.scores(window))[0].cpu().numpy()
-            if table is None:
-                table = np.empty((*found.shape[: -len(size)], *size), found.dtype)
-            # Of what was mirrored beyond the image nothing is kept.
-            inside = tuple(slice(s.start, min(s.stop, n)) for s, n in zip(outer, size))
-            kept = found[(..., *inner)]
-            there = tuple(slice(0, s.stop - s.start) for s in inside)
-            table[(..., *inside)] = kept[(..., *there)]
-        return table
-
     # -- for the engine ----------------------------------------------------------------
-
-    def _check_params(self) -> None:
-        super()._check_params()
-        for kind in self._kinds():
-            if not (callable(kind) or kind in AUGMENTATIONS):
-                names = ", ".join(map(repr, AUGMENTATIONS))
-                raise ValueError(
-                    self._refusal(
-                        "augment",
-                        f"{kind!r} is not one of {names} or a function of an image and "
-                        "its mask",
-                    )
-                )
-
-    def _kinds(self) -> list[Any]:
-        given = self.augment
-        if given is None:
-            return []
-        return list(given) if isinstance(given, list | tuple) else [given]
 
     def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
         x = super()._check_input(X, reset=reset, seen=seen)
@@ -364,7 +255,13 @@ class Segmenter(Estimator):
         samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
         self._refuse_other_sizes(samples.x, samples.y)
         if reset:
-            self.pixel_weights_ = self._pixel_weights(samples)
+            self.pixel_weights_ = class_weights(
+                self._refusal,
+                self.class_weight,
+                self.classes_.tolist(),
+                samples.y,
+                samples.weight_of_all(),
+            )
             self.patch_size_ = self._patch(samples.x)
         return samples
 
@@ -384,28 +281,6 @@ class Segmenter(Estimator):
                 "weights: there is no partial_fit",
             )
         return super()._fits_whole()
-
-    def _pixel_weights(self, samples: Samples) -> np.ndarray | None:
-        """A weight for the pixels of each class, None for equal ones."""
-        if self.class_weight is None:
-            return None
-        names = self.classes_.tolist()
-        if self.class_weight == "balanced":
-            counts = np.zeros(len(names) + 1)
-            weights = samples.weight_of_all()
-            weights = np.ones(len(samples.y)) if weights is None else weights
-            for mask, w in zip(samples.y.images, weights):
-                counts += w * np.bincount(mask.numpy().ravel(), minlength=len(counts))
-            counts = counts[:-1]
-            return counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1))
-        for name in self.class_weight:
-            if name not in names:
-                raise ValueError(
-                    self._refusal(
-                        "class_weight", f"{name!r} is not one of the classes {names}"
-                    )
-                )
-        return np.array([float(self.class_weight.get(name, 1.0)) for name in names])
 
     def _patch(self, x: ImageList) -> tuple[int, ...]:
         """The size of the windows that are trained on."""
@@ -436,17 +311,8 @@ class Segmenter(Estimator):
         # Steps of two windows are noisier than those of thirty.
         return Budget(epochs=30, steps=max(600, 2000 // self._batch_size()))
 
-    def _batch_size(self) -> int:
-        auto = max(2, min(32, _STEP // int(np.prod(self.patch_size_))))
-        self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
-        return self.batch_size_
-
-    def _learn_statistics(self, samples: Samples) -> None:
-        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
-
-    def _standardize(self) -> nn.Module:
-        ones = (1,) * self.spatial_dims_
-        return standardize_channels(self.x_mean_, self.x_scale_, ones)
+    def _trained_size(self) -> tuple[int, ...]:
+        return self.patch_size_
 
     def _augmentation(self) -> PatchAugment:
         return PatchAugment(self.patch_size_, self._kinds(), self.x_scale_)
@@ -456,14 +322,6 @@ class Segmenter(Estimator):
 
     def _score(self) -> Any:
         return MeanIoU(len(self.classes_))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.estimator_type = None
-        tags.target_tags.required = True
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        return tags
 
 
 class MeanIoU:
@@ -490,4 +348,4 @@ def by(size: tuple[int, ...]) -> str:
     return " x ".join(map(str, size))
 
 
-__all__ = ["PixelNet", "Segmenter"]
+__all__ = ["Segmenter"]

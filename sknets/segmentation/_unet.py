@@ -15,8 +15,8 @@ from sknets._inputs.layout import Layout
 from sknets._layers import BatchNorm2d, BatchNorm3d, Dropout
 from sknets._params import param
 from sknets.segmentation._loss import border_weights
-from sknets.segmentation._patches import reach_of
-from sknets.segmentation._task import PixelNet, Segmenter
+from sknets.segmentation._task import Segmenter
+from sknets.segmentation._tiles import PixelNet, reach_of
 
 
 class UNet(PixelNet):
