@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
 
@@ -549,6 +551,46 @@ def test_average_precision_by_hand():
     two = [true[0], {"keypoints": SQUARE[None]}]
     weighted = keypoint_average_precision(two, [right, empty], sample_weight=[1.0, 2.0])
     assert weighted == pytest.approx(51 / 101)
+
+
+def test_average_precision_is_that_of_pycocotools():
+    coco, evaluation = COCO(), "keypoints"
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        true, found, images, people, poses = [], [], [], [], []
+        for i in range(1, 31):
+            joints = random.uniform(0, 100, (random.integers(0, 4), 5, 3))
+            joints[..., 2] = random.random(joints.shape[:2]) < 0.7
+            joints[:, 0, 2] = 1
+            area = random.uniform(500, 4000, len(joints))
+            near = joints[random.random(len(joints)) < 0.8]
+            near = near + random.normal(0, 2, near.shape)
+            near = np.concatenate([near, random.uniform(0, 100, (1, 5, 3))])
+            scores = random.random(len(near))
+            true.append({"keypoints": joints, "area": area})
+            found.append({"keypoints": near, "scores": scores})
+            own = {"image_id": i, "category_id": 1}
+            images.append({"id": i})
+            for each, size in zip(joints, area):
+                person = {**own, "id": len(people) + 1, "iscrowd": 0, "area": size}
+                person["num_keypoints"] = int(each[:, 2].sum())
+                flat = each.ravel().tolist()
+                people.append({**person, "keypoints": flat, "bbox": [0, 0, 1, 1]})
+            for each, score in zip(near, scores):
+                poses.append(
+                    {**own, "keypoints": each.ravel().tolist(), "score": score}
+                )
+        coco.dataset = {"images": images, "annotations": people}
+        coco.dataset["categories"] = [{"id": 1}]
+        coco.createIndex()
+        theirs = COCOeval(coco, coco.loadRes(poses), evaluation)
+        sigmas = theirs.params.kpt_oks_sigmas = np.array([0.05, 0.08, 0.1, 0.06, 0.12])
+        theirs.params.areaRng = [[0, 1e9]]
+        theirs.evaluate()
+        theirs.accumulate()
+        ours = keypoint_average_precision(true, found, sigmas=sigmas)
+        assert 0.2 < ours < 0.8
+        assert ours == pytest.approx(theirs.eval["precision"].mean())
 
 
 def test_shares_of_joints_found():
