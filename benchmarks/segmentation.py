@@ -84,7 +84,7 @@ def scenes(n_seeds: int) -> list[Figure]:
 def membranes(path, n_seeds: int) -> list[Figure]:
     with np.load(path) as file:
         X, y = file["images"], file["masks"]
-    rows = []
+    rows, averaged = [], []
     for name, model in {
         "U-Net": UNetSegmenter(),
         "random forest": PixelForest(),
@@ -96,6 +96,12 @@ def membranes(path, n_seeds: int) -> list[Figure]:
             fit = time.process_time() - start
             masks = model.predict(X[16:])
             found.append((mean_iou(y[16:], masks), pixel_accuracy(y[16:], masks), fit))
+            if name == "U-Net":
+                masks = model.set_params(test_time_augmentation=True).predict(X[16:])
+                model.set_params(test_time_augmentation=False)
+                averaged.append(
+                    (mean_iou(y[16:], masks), pixel_accuracy(y[16:], masks))
+                )
         iou, accuracy, fit = np.mean(found, 0)
         ours = name == "U-Net"
         for claim, value, least in (
@@ -114,6 +120,12 @@ def membranes(path, n_seeds: int) -> list[Figure]:
                 )
             )
         if ours:
+            iou, accuracy = np.mean(averaged, 0)
+            case = "U-Net, test-time augmentation"
+            rows += [
+                Figure("mean IoU: membranes", case, iou, "", None, 0.78),
+                Figure("pixel accuracy: membranes", case, accuracy, "", None, 0.92),
+            ]
             rows.append(Figure("CPU time of a fit: membranes", name, fit, "s", 600))
     return rows
 

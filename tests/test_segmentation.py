@@ -134,6 +134,27 @@ def test_tiles_are_as_the_whole(net):
         np.testing.assert_allclose(tiled, whole, atol=2e-4)
 
 
+@pytest.mark.parametrize(
+    "net",
+    [UNetSegmenter(width=4, depth=2), FCNSegmenter(channels=(2, 3, 4, 5, 6))],
+)
+def test_averaged_views_do_not_depend_on_the_view(net):
+    net.set_params(max_epochs=1, random_state=0).fit(X[:4], y[:4])
+    image = np.random.default_rng(0).integers(0, 255, (1, 64, 96), dtype=np.uint8)
+    plain = net.predict_proba(image)
+    net.set_params(test_time_augmentation=True)
+    whole = net.predict_proba(image)
+    np.testing.assert_allclose(whole.sum(1), 1, atol=1e-5)
+    assert abs(whole - plain).max() > 1e-3
+    mirrored = net.predict_proba(image[..., ::-1])[..., ::-1]
+    np.testing.assert_allclose(mirrored, whole, atol=1e-5)
+    if "turn" in net.augment:
+        turned = net.predict_proba(np.rot90(image, 1, (1, 2)))
+        np.testing.assert_allclose(np.rot90(turned, -1, (2, 3)), whole, atol=1e-5)
+    tiled = net.set_params(tile_size=32).predict_proba(image)
+    np.testing.assert_allclose(tiled, whole, atol=2e-4)
+
+
 def test_tiles_cover_all_once():
     seen = np.zeros((50, 70), int)
     for start, extent, inner, outer in tiles((50, 70), 16, 8):

@@ -144,10 +144,10 @@ class FCNSegmenter(Segmenter):
 
     Notes
     -----
-    Images of any size, ``loss``, ``class_weight``, ``ignore_index``, ``tile_size`` and
-    all other parameters and attributes are as in `sknets.UNetSegmenter`, images only.
-    A backbone with squeeze and excitation sees the whole image everywhere: predicted by
-    tiles, it sees the tile.
+    Images of any size, ``loss``, ``class_weight``, ``ignore_index``, ``tile_size``,
+    ``test_time_augmentation`` and all other parameters and attributes are as in
+    `sknets.UNetSegmenter`, images only. A backbone with squeeze and excitation sees the
+    whole image everywhere: predicted by tiles, it sees the tile.
 
     References
     ----------

@@ -51,6 +51,7 @@ class Segmenter(InImages):
         default="auto", at_least=1
     )
     tile_size: int = param(default=512, at_least=16)
+    test_time_augmentation: bool = param(default=False)
 
     # -- verbs -----------------------------------------------------------------------
 
@@ -210,9 +211,17 @@ class Segmenter(InImages):
         """A map of each image, in one array if X is one."""
         check_is_fitted(self)
         x = self._check_input(X, reset=False)
+        module, average = self.net_.module_, self.test_time_augmentation
+        turns = 4 if average and "turn" in self._kinds() else 1
+        flips = 2 if average and "flip" in self._kinds() else 1
+
+        def read(part: Tensor) -> Tensor:
+            if turns * flips > 1:
+                return then(module.averaged(part, turns, flips))
+            return then(module.scores(part))
 
         def run(images: ImageList) -> list[np.ndarray]:
-            maps = self.net_.module_.maps(images, then, self.tile_size)
+            maps = module.maps(images, read, self.tile_size)
             return maps if write is None else [write(each) for each in maps]
 
         found = items(self.net_.batches(x, run), len(x))

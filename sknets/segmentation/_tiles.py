@@ -37,25 +37,35 @@ class PixelNet(nn.Module):
         raise NotImplementedError
 
     def maps(
-        self, x: ImageList, then: Callable[[Tensor], Tensor], tile_size: int
+        self, x: ImageList, read: Callable[[Tensor], Tensor], tile_size: int
     ) -> list[np.ndarray]:
-        """What ``then`` makes of the scores of each image.
+        """What ``read`` makes of each image, a map as large as it.
 
         Larger ones than ``tile_size`` squared pixels are cut into tiles.
         """
         largest, maps = tile_size**2, []
         for rows, whole in x.alike(self.stride, largest):
             if math.prod(whole) > largest:
-                maps.append(self._by_tiles(x, rows.start, whole, then, tile_size))
+                maps.append(self._by_tiles(x, rows.start, whole, read, tile_size))
                 continue
             part = x.batch(rows)
-            found = then(self.scores(part.stacked(whole))).cpu().numpy()
+            found = read(part.stacked(whole)).cpu().numpy()
             inside = tuple(slice(0, side) for side in part.sizes[0])
             maps.extend(each[(..., *inside)] for each in found)
         return maps
 
+    def averaged(self, x: Tensor, turns: int, flips: int) -> Tensor:
+        """Logarithms of mean probabilities over mirrored and turned images."""
+        views = [(turn, flip) for turn in range(turns) for flip in range(flips)]
+        total: Any = 0.0
+        for turn, flip in views:
+            seen = (x.flip(-1) if flip else x).rot90(turn, (-2, -1))
+            p = self.scores(seen).float().softmax(1).rot90(-turn, (-2, -1))
+            total = total + (p.flip(-1) if flip else p)
+        return (total / len(views)).log()
+
     def _by_tiles(
-        self, x: ImageList, i: int, whole: Any, then: Any, tile_size: int
+        self, x: ImageList, i: int, whole: Any, read: Any, tile_size: int
     ) -> np.ndarray:
         size = x.sizes[i]
         side = round(tile_size ** (2 / len(size)))
@@ -63,7 +73,7 @@ class PixelNet(nn.Module):
         table: Any = None
         for start, extent, inner, outer in tiles(whole, tile, margin):
             window = x.numbers([x.window(i, start, extent)])
-            found = then(self.scores(window))[0].cpu().numpy()
+            found = read(window)[0].cpu().numpy()
             if table is None:
                 table = np.empty((*found.shape[: -len(size)], *size), found.dtype)
             # Of what was mirrored beyond the image nothing is kept.

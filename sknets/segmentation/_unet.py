@@ -119,6 +119,9 @@ default="cross_entropy"
         Images of more pixels than its square are predicted tile by tile, in memory that
         does not grow with the image. A tile sees around it all that the network can
         see: the result is that of the whole image, up to rounding.
+    test_time_augmentation : bool, default=False
+        Whether predictions are a mean over the mirror images and quarter turns that
+        ``augment`` names, as in the paper: up to eight times as long.
     augment : str, callable, list or None, default=("flip", "turn", "brightness")
         Random changes of images and masks together, in training: "flip" (left to
         right), "turn" (quarter turns; of volumes in the plane of their last two axes,
