@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # what is loaded on first use, for type checkers and editors
     from sknets.boltzmann import *
     from sknets.comparison import *
     from sknets.convolutional import *
+    from sknets.detection import *
     from sknets.feedforward import *
     from sknets.graph import *
     from sknets.inspection import *
@@ -84,6 +85,9 @@ _HOME = {
     "GraphClassifier": "graph",
     "GraphRegressor": "graph",
     "KnowledgeGraphEmbedder": "graph",
+    # 12. Object detection
+    "DetectionDisplay": "detection",
+    "YOLODetector": "detection",
     # 13. Semantic segmentation
     "FCNSegmenter": "segmentation",
     "UNetSegmenter": "segmentation",

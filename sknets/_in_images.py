@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sknets._engine.data import Samples
 from sknets._engine.device import GeneratorMode
 from sknets._estimator import Estimator
-from sknets._inputs import UnequalImages
+from sknets._inputs import ImageList, UnequalImages
 from sknets._inputs.reader import Learned
 from sknets._layers import standardize_channels
 from sknets._params import param
@@ -132,4 +133,37 @@ class ImageAugment(nn.Module):
             yield
 
 
-__all__ = ["ImageAugment", "InImages"]
+def warped(
+    x: ImageList,
+    i: int,
+    size: Sequence[int],
+    turn: Tensor,
+    middle: Tensor,
+    shift: Tensor,
+    fill: Tensor | None = None,
+) -> Tensor:
+    """(1, C, *size) of an image: a point comes to ``turn @ (point - middle) + shift``.
+
+    Points are (x, y), the middle of the first pixel being (0, 0). Beyond its edges its
+    last pixels are repeated, or is ``fill``, (C,).
+    """
+    own = x.sizes[i]
+    image = x.numbers([x.window(i, (0, 0), own)])
+    inverse = torch.linalg.inv(turn)
+    # In units of half an image, as torch has it.
+    half = torch.tensor([own[1] / 2, own[0] / 2], dtype=torch.float64)
+    linear = inverse / half[:, None]
+    start = (middle + 0.5 - inverse @ (shift + 0.5)) / half - 1
+    rows, columns = (torch.arange(side, dtype=torch.float64) + 0.5 for side in size)
+    grid = (
+        columns[None, :, None] * linear[:, 0]
+        + rows[:, None, None] * linear[:, 1]
+        + start
+    )[None].to(image)
+    if fill is None:
+        return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+    fill = fill.to(image).view(1, -1, 1, 1)
+    return F.grid_sample(image - fill, grid, align_corners=False) + fill
+
+
+__all__ = ["ImageAugment", "InImages", "warped"]

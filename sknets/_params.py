@@ -168,7 +168,8 @@ def _is(value: Any, kind: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(_is(value, option) for option in args)
     if origin is Literal:
-        return isinstance(value, str) and value in args
+        scalar = isinstance(value, str | Integral) and not isinstance(value, bool)
+        return scalar and value in args
     if origin in (tuple, list):
         return isinstance(value, tuple | list) and all(_is(v, args[0]) for v in value)
     if origin is not None:

@@ -344,13 +344,12 @@ def keypoint_average_precision(
     levels = np.linspace(0.5, 0.95, 10) if thresholds is None else thresholds
     levels = np.atleast_1d(np.asarray(levels, float))
     weight = weights_of(sample_weight, len(y_true))
-    total, scores, hits, weights = 0.0, [], [], []
+    curve = _Precision(levels)
     for true, found, w in zip(y_true, y_pred, weight):
         people, poses = _poses(true), _poses(found)
         counted = visible_of(people).any(1)
         areas = true.get("area")
         people = people[counted]
-        total += w * len(people)
         score = np.asarray(found["scores"], float)
         order = np.argsort(-score, kind="stable")[:20]
         similar = np.zeros((len(people), len(order)))
@@ -359,16 +358,8 @@ def keypoint_average_precision(
             similar = object_keypoint_similarity(
                 people, poses[order], sigmas=sigmas, areas=areas
             )
-        scores.append(score[order])
-        hits.append(np.stack([_taken(similar, level) for level in levels]))
-        weights.append(np.full(len(order), float(w)))
-    if not total:
-        return float("nan")
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    each = np.concatenate(weights)[order]
-    return float(
-        np.mean([_precision(hit[order], each, total) for hit in np.hstack(hits)])
-    )
+        curve.add(similar, score[order], w)
+    return float(np.mean(curve.averages()))
 
 
 def _as_many(y_true: Any, y_pred: Any) -> None:
@@ -382,6 +373,32 @@ def _poses(record: Any) -> np.ndarray:
     """(people, joints, columns), of nobody too."""
     array = np.asarray(record["keypoints"], float)
     return array if array.ndim == 3 else array.reshape(0, 0, 3)
+
+
+class _Precision:
+    """Average precisions at levels of similarity, of images one by one."""
+
+    def __init__(self, levels: np.ndarray):
+        self.levels, self.total = levels, 0.0
+        self.scores: list[np.ndarray] = []
+        self.hits: list[np.ndarray] = []
+        self.weights: list[np.ndarray] = []
+
+    def add(self, similar: np.ndarray, scores: np.ndarray, weight: float) -> None:
+        """Of an image: (objects, found), the best first, and the scores of those."""
+        self.total += weight * len(similar)
+        self.scores.append(scores)
+        self.hits.append(np.stack([_taken(similar, level) for level in self.levels]))
+        self.weights.append(np.full(len(scores), float(weight)))
+
+    def averages(self) -> np.ndarray:
+        """(levels,), NaN where there was no object."""
+        if not self.total:
+            return np.full(len(self.levels), np.nan)
+        order = np.argsort(-np.concatenate(self.scores), kind="stable")
+        each = np.concatenate(self.weights)[order]
+        hits = np.hstack(self.hits)[:, order]
+        return np.array([_precision(hit, each, self.total) for hit in hits])
 
 
 def _taken(similar: np.ndarray, level: float) -> np.ndarray:
@@ -402,6 +419,129 @@ def _precision(hit: np.ndarray, weight: np.ndarray, total: float) -> float:
     share = np.maximum.accumulate(share[::-1])[::-1]
     place = np.searchsorted(recall, np.linspace(0, 1, 101), side="left")
     return float(np.append(share, 0)[place].mean())
+
+
+def box_iou(boxes: Any, others: Any) -> np.ndarray:
+    """Return the intersection over union of each box with each other.
+
+    Parameters
+    ----------
+    boxes : array-like of shape (n, 4)
+    others : array-like of shape (m, 4)
+        Left, top, right, bottom.
+
+    Returns
+    -------
+    iou : ndarray of shape (n, m)
+        From 0 to 1.
+
+    Examples
+    --------
+    >>> from sknets.metrics import box_iou
+    >>> box_iou([[0, 0, 2, 2]], [[1, 0, 3, 2], [5, 5, 6, 6]]).round(2)
+    array([[0.33, 0.  ]])
+    """
+    one = np.asarray(boxes, float).reshape(-1, 1, 4)
+    other = np.asarray(others, float).reshape(1, -1, 4)
+    low = np.maximum(one[..., :2], other[..., :2])
+    high = np.minimum(one[..., 2:], other[..., 2:])
+    both = (high - low).clip(0).prod(-1)
+    areas = [(each[..., 2:] - each[..., :2]).clip(0).prod(-1) for each in (one, other)]
+    union = areas[0] + areas[1] - both
+    return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+
+
+def average_precision_by_class(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    thresholds: Any = None,
+    sample_weight: Any = None,
+) -> dict[Any, np.ndarray]:
+    """Return COCO's average precision of boxes for each class and threshold.
+
+    In each image the found boxes of a class, best score first and at most 100, take the
+    free object with which they share most, if their intersection over union is at least
+    a threshold; precision, never rising with recall, is averaged at 101 recalls.
+
+    Parameters
+    ----------
+    y_true : list of dict
+        For each image ``{"boxes": (k, 4), "labels": (k,)}``.
+    y_pred : list of dict
+        The same with ``"scores"``, (k,).
+    thresholds : array-like, default=None
+        None: 0.5, 0.55, ..., 0.95.
+    sample_weight : array-like of shape (n_samples,), default=None
+        A weight for the objects and boxes of each image.
+
+    Returns
+    -------
+    precision : dict
+        An ndarray (thresholds,) for each class of ``y_true``.
+
+    Examples
+    --------
+    >>> from sknets.metrics import average_precision_by_class
+    >>> true = [{"boxes": [[0, 0, 8, 8]], "labels": ["cat"]}]
+    >>> found = [{"boxes": [[0, 0, 8, 7]], "labels": ["cat"], "scores": [0.9]}]
+    >>> average_precision_by_class(true, found, thresholds=[0.5, 0.9])
+    {'cat': array([1., 0.])}
+    """
+    _as_many(y_true, y_pred)
+    levels = np.linspace(0.5, 0.95, 10) if thresholds is None else thresholds
+    levels = np.atleast_1d(np.asarray(levels, float))
+    weight = weights_of(sample_weight, len(y_true))
+    known = [np.asarray(each["labels"]) for each in y_true]
+    some = [each for each in known if len(each)]
+    classes = np.unique(np.concatenate(some)) if some else np.empty(0)
+    curves = [_Precision(levels) for _ in classes]
+    for true, labels, found, w in zip(y_true, known, y_pred, weight):
+        boxes = np.asarray(true["boxes"], float).reshape(-1, 4)
+        others = np.asarray(found["boxes"], float).reshape(-1, 4)
+        scores = np.asarray(found["scores"], float)
+        best = np.argsort(-scores, kind="stable")
+        taken = np.asarray(found["labels"])[best]
+        for name, curve in zip(classes, curves):
+            own = best[taken == name][:100]
+            similar = box_iou(boxes[labels == name], others[own])
+            curve.add(similar, scores[own], w)
+    names = classes.tolist()
+    return {name: curve.averages() for name, curve in zip(names, curves)}
+
+
+def mean_average_precision(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    thresholds: Any = None,
+    sample_weight: Any = None,
+) -> float:
+    """Return COCO's mean average precision of boxes, over classes and thresholds.
+
+    Parameters
+    ----------
+    y_true, y_pred, thresholds, sample_weight
+        As of `average_precision_by_class`.
+
+    Returns
+    -------
+    score : float
+        Of the classes of ``y_true``; NaN if there is no object.
+
+    Examples
+    --------
+    >>> from sknets.metrics import mean_average_precision
+    >>> true = [{"boxes": [[0, 0, 8, 8]], "labels": ["cat"]}]
+    >>> found = [{"boxes": [[0, 0, 8, 7]], "labels": ["cat"], "scores": [0.9]}]
+    >>> mean_average_precision(true, found, thresholds=[0.5, 0.9])
+    0.5
+    """
+    each = average_precision_by_class(
+        y_true, y_pred, thresholds=thresholds, sample_weight=sample_weight
+    )
+    known = [values for values in each.values() if not np.isnan(values).any()]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def pck(
@@ -531,10 +671,13 @@ def mean_of(figures: np.ndarray) -> float:
 
 __all__ = [
     "accuracy_of",
+    "average_precision_by_class",
+    "box_iou",
     "dice_of",
     "iou_of",
     "keypoint_average_precision",
     "matched_errors",
+    "mean_average_precision",
     "mean_dice",
     "mean_iou",
     "mean_joint_error",

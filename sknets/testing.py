@@ -382,15 +382,18 @@ def learns_more_than_a_dummy(estimator, X, y):
     elif is_regressor(estimator):
         dummy = DummyRegressor()
     elif estimator._task == "segmentation":
-        values, counts = np.unique(
-            np.concatenate([*map(np.ravel, y)]), return_counts=True
-        )
+        flat = np.concatenate([*map(np.ravel, y)])
+        values, counts = np.unique(flat, return_counts=True)
         same = [np.full_like(mask, values[counts.argmax()]) for mask in y]
         assert estimator.fit(X, y).score(X, y) > mean_iou(y, same)
         return
+    elif estimator._task == "object detection":
+        losses = estimator.fit(X, y).loss_curve_
+        assert losses[-1] < 0.9 * losses[0]
+        return
     elif estimator._task == "pose estimation":
         true = estimator.fit(X, y).target_reader_.read(y)
-        places = [each[..., :2][each[..., -1] > 0] for each in true]
+        places = [each[each[..., -1] > 0][:, :2] for each in true]
         middle = np.concatenate(places).mean(0)
         far = [np.linalg.norm(each - middle, axis=1) for each in places]
         assert estimator.evaluate(X, y)["median_error"] < np.median(np.hstack(far))

@@ -106,14 +106,29 @@ for image, own in zip(dots.reshape(96, 24, 24), [*couples[0], *couples[1]]):
     for bright, (x, y) in zip([250, 120] * 3, own.reshape(-1, 2)):
         image[y - 1 : y + 2, x - 1 : x + 2] = bright
 crowds = [{"keypoints": np.insert(own, 2, 1, axis=2)} for own in couples[1]]
+# Bright squares or wide bars, up to two an image.
+canvases = np.random.default_rng(7).integers(0, 60, (48, 32, 32), dtype=np.uint8)
+objects = []
+for i, image in enumerate(canvases):
+    boxes = [[2, 3 + i % 4, 12, 13 + i % 4], [15, 15 + i % 5, 31, 23 + i % 5]][i % 2 :]
+    boxes = boxes if i % 7 else []
+    for x, top, right, bottom in boxes:
+        image[top:bottom, x:right] = 220
+    named = [("square", "bar")[box[0] > 9] for box in boxes]
+    objects.append({"boxes": boxes, "labels": named})
 KINDS = {
     "images": {
+        "object detection": (canvases, objects),
         "pose estimation": (dots[0], couples[0][:, 0] * 1.0),
         "classification": (bars, labels[widths // 2 - 1]),
         "regression": (bars, widths * 1.0),
         "segmentation": (bars, bars[..., 0] > 100),
     },
     "images of unequal size": {
+        "object detection": (
+            [image[: 30 + i % 3] for i, image in enumerate(canvases)],
+            objects,
+        ),
         "pose estimation": (
             [image[: 22 + i % 3] for i, image in enumerate(dots[1])],
             crowds,
@@ -200,6 +215,7 @@ CHOSEN = {
         "difference": "first",
     },
     "segmentation": {"batch_size": 8},
+    "object detection": {"width": 8, "batch_size": 4, "score_threshold": 1e-3},
     "pose estimation": {
         "width": 8,
         "depth": 1,

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from sknets._in_images import ImageAugment
+from sknets._in_images import ImageAugment, warped
 from sknets._inputs import ImageList
 from sknets.pose._net import on_canvas
 
@@ -74,7 +73,7 @@ class PoseAugment(ImageAugment):
             if flip:
                 turn = turn * torch.tensor([-1.0, 1.0], dtype=torch.float64)
             shift = self._shift((places - middle) @ turn.T, middle, size, draw[3:])
-            images.append(self._warped(x, i, turn, middle, shift))
+            images.append(warped(x, i, self.size, turn, middle, shift))
             moved = known.clone()
             moved[..., :2] = (known[..., :2] - middle) @ turn.T + shift
             if known.shape[-1] == 4:  # a larger person is deeper, too
@@ -99,29 +98,6 @@ class PoseAugment(ImageAugment):
         ends = torch.stack([-places.amin(0), size - 1 - places.amax(0)])
         low, high = ends.amin(0), ends.amax(0)
         return low + (high - low) * draw
-
-    def _warped(
-        self, x: ImageList, i: int, turn: Tensor, middle: Tensor, shift: Tensor
-    ) -> Tensor:
-        """(1, C, *size) of an image; beyond its edges its last pixels are repeated."""
-        own = x.sizes[i]
-        image = x.numbers([x.window(i, (0, 0), own)])
-        inverse = torch.linalg.inv(turn)
-        height, width = self.size
-        # In units of half an image, as torch has it.
-        half = torch.tensor([own[1] / 2, own[0] / 2], dtype=torch.float64)
-        linear = inverse / half[:, None]
-        start = (middle + 0.5 - inverse @ (shift + 0.5)) / half - 1
-        rows = torch.arange(height, dtype=torch.float64) + 0.5
-        columns = torch.arange(width, dtype=torch.float64) + 0.5
-        grid = (
-            columns[None, :, None] * linear[:, 0]
-            + rows[:, None, None] * linear[:, 1]
-            + start
-        )
-        return F.grid_sample(
-            image, grid[None].to(image), padding_mode="border", align_corners=False
-        )
 
     def _each(self, function: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """A function of one image (C, H, W) and its keypoints (people, joints, ...)."""

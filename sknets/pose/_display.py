@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
+
+from sknets._pictures import as_rgb, axes_for, channels_last
 
 # Okabe and Ito's palette, as in `sknets.display`: left, right, neither.
 _COLORS = {"left": "#0072B2", "right": "#D55E00", "": "#F0E442"}
@@ -84,11 +85,9 @@ class PoseDisplay:
         """
         check_is_fitted(estimator)
         found = estimator.predict(X)
-        if estimator.channel_axis_ == 0:
-            X = [np.moveaxis(np.asarray(image), 0, -1) for image in X]
         true = None if y is None else estimator.target_reader_.read(y)
         return cls.from_predictions(
-            X,
+            channels_last(X, estimator.channel_axis_),
             found,
             y_true=true,
             skeleton=estimator.skeleton_,
@@ -149,37 +148,15 @@ class PoseDisplay:
         -------
         display : PoseDisplay
         """
-        n = len(self.images)
-        if ax is None:
-            try:
-                import matplotlib.pyplot as plt
-            except ImportError:
-                raise ImportError(
-                    "plotting needs matplotlib, which is not installed: pip install "
-                    '"sknets[plot]"'
-                ) from None
-            columns = min(n, 4)
-            rows = math.ceil(n / columns)
-            figure, ax = plt.subplots(
-                rows, columns, figsize=(3 * columns, 3 * rows), squeeze=False
-            )
-            figure.tight_layout(pad=0.3)
-        axes = np.ravel(ax)
-        if len(axes) < n:
-            raise ValueError(f"PoseDisplay: {n} images need as many axes as ax")
-        for each in axes:
-            each.set_axis_off()
-        for i, each in enumerate(axes[:n]):
+        self.axes_ = axes_for(len(self.images), ax, type(self).__name__)
+        self.figure_ = self.axes_[0].figure
+        for i, each in enumerate(self.axes_):
             self._draw(each, i)
-        self.axes_, self.figure_ = axes[:n], axes[0].figure
         return self
 
     def _draw(self, ax: Any, i: int) -> None:
-        image = np.asarray(self.images[i])
-        image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-        if image.ndim == 3 and image.dtype.kind == "f":
-            image = (image - image.min()) / max(np.ptp(image), 1e-12)
-        ax.imshow(image, cmap="gray" if image.ndim == 2 else None)
+        image = as_rgb(self.images[i])
+        ax.imshow(image)
         sides = self._sides()
         for person in self.poses[i]["keypoints"]:
             sure = np.nan_to_num(person[:, -1])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sknets._inputs.layout import Layout
+from sknets._pictures import as_rgb, channels_last, pyplot
 
 # Okabe and Ito's palette, as in `sknets.display`; the background has none.
 _COLORS = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"]
@@ -78,12 +79,8 @@ class SegmentationDisplay:
             name: [_middle(np.asarray(mask), layout) for mask in each]
             for name, each in {**masks, "predicted": found}.items()
         }
-        images = []
-        for given in X:
-            image = np.asarray(given)
-            if layout.channel_axis == 0:
-                image = np.moveaxis(image, 0, -1)
-            images.append(_middle(image, layout))
+        images = channels_last(X, layout.channel_axis)
+        images = [_middle(image, layout) for image in images]
         return cls(images, flat, estimator.classes_).plot(ax)
 
     def plot(self, ax: Any = None) -> SegmentationDisplay:
@@ -103,15 +100,10 @@ class SegmentationDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        try:
-            import matplotlib.pyplot as plt
-            from matplotlib.colors import to_rgb
-            from matplotlib.patches import Patch
-        except ImportError:
-            raise ImportError(
-                "plotting needs matplotlib, which is not installed: pip install "
-                '"sknets[plot]"'
-            ) from None
+        plt = pyplot()
+        from matplotlib.colors import to_rgb
+        from matplotlib.patches import Patch
+
         n_rows, n = 1 + len(self.masks), len(self.images)
         if ax is None:
             size = 1.7 * n, 1.7 * n_rows + 0.4
@@ -123,10 +115,10 @@ class SegmentationDisplay:
         codes = self.classes[1:].tolist()
         colors = {v: _COLORS[i % len(_COLORS)] for i, v in enumerate(codes)}
         for axes, image in zip(self.ax_[0], self.images):
-            axes.imshow(_as_rgb(image))
+            axes.imshow(as_rgb(image))
         for row, masks in zip(self.ax_[1:], self.masks.values()):
             for axes, image, mask in zip(row, self.images, masks):
-                shown = _as_rgb(image)
+                shown = as_rgb(image)
                 for value, color in colors.items():
                     there = mask == value
                     shown[there] = 0.4 * shown[there] + 0.6 * np.array(to_rgb(color))
@@ -144,21 +136,6 @@ class SegmentationDisplay:
 
 def _middle(image: np.ndarray, layout: Layout) -> np.ndarray:
     return image[len(image) // 2] if layout.spatial_dims == 3 else image
-
-
-def _as_rgb(image: np.ndarray) -> np.ndarray:
-    """(height, width, 3) of floats within [0, 1]."""
-    shown = image.astype(float)
-    if image.dtype == np.uint8:
-        shown /= 255
-    elif shown.min() < 0 or shown.max() > 1:
-        low, high = shown.min(), shown.max()
-        shown = (shown - low) / ((high - low) or 1)
-    if shown.ndim == 2:
-        shown = shown[..., None]
-    if shown.shape[-1] not in (3, 4):
-        shown = shown[..., :1].repeat(3, -1)
-    return shown[..., :3].copy()
 
 
 __all__ = ["SegmentationDisplay"]

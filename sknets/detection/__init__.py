@@ -1,0 +1,6 @@
+"""Object detection: what is where in images."""
+
+from sknets.detection._display import DetectionDisplay
+from sknets.detection._yolo import YOLODetector
+
+__all__ = ["DetectionDisplay", "YOLODetector"]
