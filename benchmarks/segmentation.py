@@ -132,7 +132,7 @@ def membranes(path, n_seeds: int) -> list[Figure]:
 
 def speed(repeats: int) -> list[Figure]:
     return [
-        *timed("64 x 64, batch 32", *make_scenes(128, random_state=0), repeats),
+        *timed("64 x 64, batch 8", *make_scenes(128, random_state=0), repeats),
         *timed(
             "256 x 256, batch 2", *make_scenes(8, size=256, random_state=0), repeats
         ),

@@ -27,6 +27,7 @@ from sknets.segmentation._patches import AUGMENTATIONS, PatchAugment
 
 # "auto": whole images up to this side, else windows of it, by the axes of an image.
 _PATCH = {2: 256, 3: 64}
+_SEEN = 2**27  # pixels that training sees at least, unless these are many small steps
 
 
 class Segmenter(InImages):
@@ -36,7 +37,7 @@ class Segmenter(InImages):
     _task: ClassVar[str] = "segmentation"
     _augmentations: ClassVar[tuple[str, ...]] = AUGMENTATIONS
     _beside: ClassVar[str] = "mask"
-    _auto_batch: ClassVar[tuple[int, int, int]] = 2, 32, 2 * 256**2
+    _auto_batch: ClassVar[tuple[int, int, int]] = 2, 8, 2 * 256**2
     # Axes of the images, without channels.
     _takes_dims: ClassVar[tuple[int, ...]] = (2,)
 
@@ -317,8 +318,8 @@ class Segmenter(InImages):
 
     @property
     def _budget(self) -> Budget:
-        # Steps of two windows are noisier than those of thirty.
-        return Budget(epochs=30, steps=max(600, 2000 // self._batch_size()))
+        step = self._batch_size() * int(np.prod(self.patch_size_))
+        return Budget(epochs=30, steps=max(600, min(3000, _SEEN // step)))
 
     def _trained_size(self) -> tuple[int, ...]:
         return self.patch_size_

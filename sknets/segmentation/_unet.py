@@ -138,10 +138,10 @@ default="cross_entropy"
         need it.
     max_epochs : int or "auto", default="auto"
         How often training goes through the images. "auto" are 30 epochs, or as many as
-        make 600 steps and 2,000 windows.
+        make 134 million pixels, between 600 and 3,000 steps.
     batch_size : int or "auto", default="auto"
         Windows a step. "auto": as many as have 131,072 pixels, at least 2 and at most
-        32.
+        8.
     lr : float, default=0.003
         The highest learning rate of the schedule.
     optimizer : {"adam", "adamw", "sgd"}, default="adamw"
