@@ -119,9 +119,10 @@ def compare(
         What X is, where it could be taken for something else: "table", "text", "trees",
         "sequences", "images", "videos", "graphs", "nodes" or "series".
     task : {"auto", "classification", "regression", "forecasting", "segmentation", \
-"pose estimation"}, default="auto"
+"object detection", "pose estimation"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes,
-        masks as large as their images for segmentation, and keypoints for poses.
+        masks as large as their images for segmentation, records of boxes for detection,
+        and of keypoints for poses.
     cv : int, splitter or iterable of (train, test), default=5
         A number of folds is shuffled and, for classes, stratified. Of series it is the
         number of origins, those of `RNNForecaster.backtest`: every model learns from

@@ -36,6 +36,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from sknets._catalogue import listed
+from sknets._comparison.blobs import BlobForest, DummyDetector
 from sknets._comparison.forecasters import (
     Autoregression,
     ExponentialSmoothing,
@@ -216,6 +217,10 @@ IMAGE_REGRESSORS = _for_rows_of(
 SEGMENTERS = (
     Candidate("DummySegmenter", DummySegmenter, style=""),
     Candidate("PixelForest", PixelForest, style=""),
+)
+DETECTORS = (
+    Candidate("DummyDetector", DummyDetector, style=""),
+    Candidate("BlobForest", BlobForest, style=""),
 )
 POSE_FINDERS = (
     Candidate("DummyPose", DummyPose, style=""),
@@ -428,6 +433,7 @@ CANDIDATES: dict[str, Candidates] = {
             "classification": IMAGE_CLASSIFIERS,
             "regression": IMAGE_REGRESSORS,
             "segmentation": SEGMENTERS,
+            "object detection": DETECTORS,
             "pose estimation": POSE_FINDERS,
         },
         describe_images,

@@ -1,13 +1,15 @@
-"""Targets with a structure, for `compare`: masks of images, and poses in them."""
+"""Targets with a structure, for `compare`: masks of images, poses and boxes in them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sknets import metrics
+from sknets._inputs.boxes import Boxes
 from sknets._inputs.keypoints import Keypoints
 
 # By task: what y is called, and what tells how good predictions are.
@@ -17,6 +19,10 @@ STRUCTURED: dict[str, dict[str, Callable[..., float]]] = {
         "mean_dice": metrics.mean_dice,
         "pixel_accuracy": metrics.pixel_accuracy,
     },
+    "object detection": {
+        "average_precision": metrics.mean_average_precision,
+        "ap50": partial(metrics.mean_average_precision, thresholds=[0.5]),
+    },
     "pose estimation": {
         "average_precision": metrics.keypoint_average_precision,
         "pck": metrics.pck,
@@ -24,6 +30,7 @@ STRUCTURED: dict[str, dict[str, Callable[..., float]]] = {
 }
 _WISH = {
     "segmentation": "y a mask for each, with as many rows and columns as its image",
+    "object detection": 'y for each a record {"boxes": (k, 4), "labels": (k,)}',
     "pose estimation": 'y for each a record {"keypoints": (people, joints, 3)}',
 }
 
@@ -54,7 +61,13 @@ def structured_task(X: Any, y: Any, kind: str, task: str) -> str:
 def _guess(X: Any, y: Any) -> str:
     first: Any = y[0] if len(y) and not hasattr(y, "iloc") else None
     if isinstance(first, dict):
-        return "pose estimation" if "keypoints" in first else ""
+        for name, task in (
+            ("keypoints", "pose estimation"),
+            ("boxes", "object detection"),
+        ):
+            if name in first:
+                return task
+        return ""
     if first is None:
         return ""
     image, one = np.shape(X[0]), np.shape(first)
@@ -74,6 +87,12 @@ def read_structured(y: Any, task: str) -> tuple[np.ndarray, str]:
             values[i] = {"keypoints": own}
         most = f"up to {reader.most_} an image" if reader.most_ > 1 else "one an image"
         return values, f"pose estimation, {reader.n_joints_} joints, {most}"
+    if task == "object detection":
+        boxes = Boxes.of(_Compare())
+        for i, (own, given) in enumerate(zip(boxes.learn(y), y)):
+            values[i] = {"boxes": own[:, :4], "labels": np.asarray(given["labels"])}
+        n, many = len(boxes.classes_), max(len(each["labels"]) for each in values)
+        return values, f"object detection, {n} classes, up to {many} boxes an image"
     for i, item in enumerate(y):
         values[i] = np.asarray(item)
     classes = np.unique(np.concatenate([np.unique(mask) for mask in values]))

@@ -11,6 +11,7 @@ from torch import Tensor
 from sknets._inputs.naming import on_one_line
 from sknets._inputs.reader import Reader
 from sknets._params import param
+from sknets._warn import warn
 
 _RECORD = '{"boxes": array of shape (k, 4), "labels": array of shape (k,)}'
 
@@ -71,7 +72,18 @@ class Boxes(Reader):
                 f"{self.who} requires y to be passed, but the target y is None: give "
                 f"each image {_RECORD}"
             )
-        return [self._item(i, given) for i, given in enumerate(y)]
+        items = [self._item(i, given) for i, given in enumerate(y)]
+        flat = [(boxes[:, 2:] == boxes[:, :2]).any(1) for boxes, _ in items]
+        where = [i for i, own in enumerate(flat) if own.any()]
+        if where:
+            i = where[0]
+            box, n = items[i][0][flat[i]][0].tolist(), sum(own.sum() for own in flat)
+            warn(
+                f"{self.who}: y[{i}] has the box {box}, whose width or height is 0: "
+                f"all such boxes ({n}) are left out"
+            )
+        pairs = zip(items, flat)
+        return [(boxes[~own], labels[~own]) for (boxes, labels), own in pairs]
 
     def _item(self, i: int, given: Any) -> tuple[np.ndarray, np.ndarray]:
         needed = ("labels",) if self.places_optional else ("boxes", "labels")
@@ -104,12 +116,12 @@ class Boxes(Reader):
             raise ValueError(
                 f"{self.who}: y[{i}] has {len(boxes)} boxes and {len(labels)} labels"
             )
-        flat = (boxes[:, 2:] <= boxes[:, :2]).any(1)
-        if flat.any():
+        turned = (boxes[:, 2:] < boxes[:, :2]).any(1)
+        if turned.any():
             raise ValueError(
-                f"{self.who}: y[{i}] has the box {boxes[flat][0].tolist()}, and a box "
-                "is left, top, right, bottom, the right further than the left and the "
-                "bottom further than the top (not a width and a height)"
+                f"{self.who}: y[{i}] has the box {boxes[turned][0].tolist()}, and a "
+                "box is left, top, right, bottom, the right further than the left and "
+                "the bottom further than the top (not a width and a height)"
             )
         return boxes, labels
 

@@ -17,6 +17,7 @@ from sknets.detection._canvas import on_canvas
 AUGMENTATIONS = ("flip", "scale", "shift", "mosaic", "crop", "brightness", "color")
 _MOVES = {"flip", "scale", "shift"}
 _SCALES = 0.75, 4 / 3
+_BEYOND = 0.1  # of the canvas, as far as a shift may move an image beyond its edges
 _LEAST = 0.3  # of a box has to be seen, or it is no longer an object
 _COLORS = {"brightness": 0.3, "contrast": 0.3, "saturation": 0.4, "hue": 0.03}
 
@@ -81,19 +82,19 @@ class DetectionAugment(ImageAugment):
     ) -> tuple[Tensor, Tensor]:
         """An image and its boxes, scaled, mirrored and put elsewhere."""
         side = torch.tensor(x.sizes[i][::-1], dtype=torch.float64)
-        middle, low = (side - 1) / 2, math.log(_SCALES[0])
-        factor = torch.ones((), dtype=torch.float64)
+        middle, factor = (side - 1) / 2, torch.ones((), dtype=torch.float64)
         if "scale" in self.kinds:
-            factor = torch.exp(low + (math.log(_SCALES[1]) - low) * draw[0])
+            least, most = map(math.log, _SCALES)
+            factor = torch.exp(least + (most - least) * draw[0])
         signs = torch.tensor([1.0, 1.0], dtype=torch.float64)
         if "flip" in self.kinds and draw[1] < 0.5:
             signs[0] = -1
-        # Where it was, from the top left on, or anywhere it fits (or fills) the canvas.
-        shift = factor * side / 2 - 0.5
+        # About its own middle, or anywhere it fits (or fills) the canvas, nearly.
+        shift = middle
         if "shift" in self.kinds:
-            shift = shift + (size - factor * side) * draw[2:]
-        elif "scale" in self.kinds:
-            shift = shift + (side - factor * side) / 2
+            ends = torch.stack([torch.zeros(2, dtype=size.dtype), size - factor * side])
+            low, high = ends.amin(0) - _BEYOND * size, ends.amax(0) + _BEYOND * size
+            shift = low + (high - low) * draw[2:] + factor * side / 2 - 0.5
         turn = torch.diag(signs * factor)
         image = warped(x, i, self.size, turn, middle, shift, self.mean)
         return image, moved_boxes(y, signs * factor, middle, shift, size)

@@ -55,13 +55,17 @@ class DetectionNet(nn.Module):
         x = x.to(next(self.parameters()).dtype)
         return self.prepare(x).contiguous(memory_format=torch.channels_last)
 
-    def forward(self, x: Any) -> list[Found]:
-        boxes, sure, classes = self.every(self.images(x))
-        return [candidates(*own) for own in zip(boxes, sure, classes)]
+    def forward(self, x: Any, classes: Any = None) -> list[Found]:
+        every = self.every(self.images(x), classes)
+        return [candidates(*own) for own in zip(*every)]
 
-    def every(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def every(
+        self, images: Tensor, classes: Any = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """What each cell finds: boxes (B, n, 4), how sure it is that there is one (B,
         n), and, if so, of each class (B, n, K).
+
+        ``classes`` may tell these in another way than the network's own.
         """
         raise NotImplementedError
 

@@ -92,8 +92,10 @@ class Detector(InImages):
         Raises
         ------
         ValueError
-            For a parameter out of bounds, for boxes beyond their image or without an
-            extent, for labels and boxes of unequal number, for a y without any box.
+            For a parameter out of bounds, for boxes beyond their image or whose right
+            is left of their left, for labels and boxes of unequal number, for a y
+            without any box. Boxes without a width or a height are left out, with a
+            warning.
         DivergenceError
             When the training loss is no longer finite.
         """
@@ -238,11 +240,15 @@ class Detector(InImages):
     def _found(self, x: Any) -> np.ndarray:
         """Of each image, in its own pixels."""
         smaller, scales = fitted(x, self.canvas_size_)
-        found = items(self.net_.batches(smaller), len(x))
+        found = items(self.net_.batches(smaller, self._run()), len(x))
         records = np.empty(len(x), dtype=object)
         for i, (each, scale, size) in enumerate(zip(found, scales, x.sizes)):
             records[i] = self._record(each, scale, size)
         return records
+
+    def _run(self) -> Any:
+        """What is asked of the network; None is its forward."""
+        return None
 
     def _record(self, found: Found, scale: float, size: tuple[int, ...]) -> dict:
         """What is found on the canvas, without doubles, in an image's own pixels."""

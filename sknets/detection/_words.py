@@ -105,7 +105,7 @@ class WordTree:
             # Down the most probable children, while they are probable enough.
             told = torch.zeros(p.shape[:-1], dtype=torch.int64, device=p.device) - 1
             parents = torch.from_numpy(self.parents).to(p.device)
-            for depth in range(1, int(depths.max()) + 1):
+            for depth in range(1, int(self.depths.max()) + 1):
                 below = (parents == told[..., None]) & (depths == depth)
                 best, child = p.masked_fill(~below, -1).max(-1)
                 go = best >= (self.threshold if depth > 1 else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 from sknets._inputs.boxes import Boxes
 from sknets._params import param
 from sknets.detection._anchors import anchors_of
+from sknets.detection._export import Exportable
 from sknets.detection._task import Detector
 from sknets.detection._words import EachOnItsOwn, OneOfMany, WordTree, words_of
 from sknets.detection._yolo_nets import YOLO1Net, YOLONet
@@ -17,7 +19,7 @@ from sknets.detection._yolo_nets import YOLO1Net, YOLONet
 _SMALL = 64.0  # pixels of the usual object, below which the map of stride 8 is read
 
 
-class YOLODetector(Detector):
+class YOLODetector(Exportable, Detector):
     """You only look once: a network says at each cell of a grid what is there.
 
     Parameters
@@ -214,6 +216,11 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         flat = np.full(n, -1)
         parents = flat if self.hierarchy is None else self._words()[1]
         return WordTree(parents, self.hierarchy_threshold, self.level)
+
+    def _run(self) -> Any:
+        # How far down labels are told may be set after the fit.
+        tree = self.version == "9000"
+        return partial(self.net_.module_, classes=self._classes()) if tree else None
 
     def _build(self) -> nn.Module:
         strides, n = self._strides(), len(self.classes_)

@@ -84,11 +84,13 @@ class YOLONet(DetectionNet):
             above = width
         self.to(memory_format=torch.channels_last)
 
-    def every(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        output = self.heads_of(images)
+    def every(
+        self, images: Tensor, classes: Any = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        output, classes = self.heads_of(images), classes or self.classes
         boxes = torch.cat([each.flatten(1, 3) for each in self.boxes(output)], 1)
         raw = torch.cat([each.flatten(1, 3) for each in output], 1)
-        return boxes, raw[..., 4].sigmoid(), self.classes(raw[..., 5:])
+        return boxes, raw[..., 4].sigmoid(), classes(raw[..., 5:])
 
     def heads_of(self, x: Tensor) -> list[Tensor]:
         """(B, A, h, w, 5 + K) of each stride: middle, size, object, classes."""
@@ -258,7 +260,7 @@ class YOLO1Net(DetectionNet):
         the image, and how sure; and classes (B, h, w, K).
         """
         raw = self.dense(self.trunk(images)[self.stride]).float()
-        raw = raw.view(len(images), *self.size, -1)
+        raw = raw.unflatten(1, (*self.size, -1))
         boxes, classes = raw.split(
             [5 * self.n_boxes, raw.shape[-1] - 5 * self.n_boxes], 3
         )
@@ -270,11 +272,13 @@ class YOLO1Net(DetectionNet):
         canvas = said.new_tensor(self.canvas[::-1])
         return cornered(torch.cat([middle, said[..., 2:4].square() * canvas], -1))
 
-    def every(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        said, classes = self.cells_of(images)
+    def every(
+        self, images: Tensor, classes: Any = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        said, told = self.cells_of(images)
         sure = said[..., 4].flatten(1).clamp(0, 1)
-        classes = classes[:, :, :, None].expand(*said.shape[:4], -1)
-        return self.boxes(said).flatten(1, 3), sure, classes.flatten(1, 3).clamp(0, 1)
+        told = told[:, :, :, None].expand(*said.shape[:4], -1)
+        return self.boxes(said).flatten(1, 3), sure, told.flatten(1, 3).clamp(0, 1)
 
     def loss(self, x: Any, y: Tensor) -> dict[str, Tensor]:
         said, classes = self.cells_of(self.images(x))
