@@ -381,6 +381,18 @@ def test_boxes_overlap_no_more_than_they_may(most):
 
 
 def test_images_without_digits_and_with_clutter():
+    squares = np.zeros((2, 10, 10))
+    squares[0, 2:8, 2:8], squares[1, 1:9, 4:6] = 200, 100
+    given = squares, np.array(["square", "bar"])
+    _, targets = make_cluttered_digits(20, digits=given, clutter=0, random_state=0)
+    for each in targets:
+        sides = each["boxes"][:, 2:] - each["boxes"][:, :2]
+        square = sides[:, 0] == sides[:, 1]
+        np.testing.assert_array_equal(each["labels"] == "square", square)
+    with pytest.raises(ValueError, match=r"as many labels, \(n,\), got shapes"):
+        make_cluttered_digits(2, digits=(squares, [1]))
+    with pytest.raises(ValueError, match="the picture 1 of digits has no ink"):
+        make_cluttered_digits(2, digits=(squares * [[[1]], [[0]]], [1, 2]))
     _, targets = make_cluttered_digits(30, n_digits=(0, 2), random_state=0)
     counts = [len(target["boxes"]) for target in targets]
     assert {*counts} == {0, 1, 2}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import ndimage
 from sklearn.datasets import load_digits
@@ -19,6 +21,7 @@ def make_cluttered_digits(
     clutter: int = 8,
     unequal: bool = False,
     max_overlap: float = 0.3,
+    digits: tuple[np.ndarray, np.ndarray] | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> tuple[Images, list[dict[str, np.ndarray]]]:
     """Handwritten digits strewn over a grey canvas, with a box around each.
@@ -42,6 +45,9 @@ def make_cluttered_digits(
     max_overlap : float, default=0.3
         The largest intersection over union of two boxes; from 0 to 1. Of unequal boxes
         the smaller one shares no more of itself than two equal ones may.
+    digits : (ndarray of shape (n, height, width), ndarray of shape (n,)), default=None
+        Pictures, bright ink on black, and their labels, to strew instead of
+        scikit-learn's digits: those of MNIST, for example.
     random_state : int, RandomState or None, default=None
         Seed of everything that is random: the same number, the same bits.
 
@@ -52,8 +58,8 @@ def make_cluttered_digits(
     targets : list of dict
         For each image ``"boxes"``, float64 of shape (digits, 4): left, top, right and
         bottom edge of the ink in pixels, (0, 0) being the corner of the image, so that
-        the width is the right edge less the left one; and ``"labels"``, int64 of
-        shape (digits,).
+        the width is the right edge less the left one; and ``"labels"``, of shape
+        (digits,).
 
     Raises
     ------
@@ -78,8 +84,7 @@ def make_cluttered_digits(
         ("max_overlap", max_overlap, float, {"at least": 0, "at most": 1}),
         random_state=random_state,
     )
-    inks, labels = load_digits(return_X_y=True)
-    inks = inks.reshape(-1, 8, 8) / 16
+    inks, labels = _pool(digits)
     images, targets = [], []
     for height, width in sizes(n_samples, size, unequal, random):
         ink = np.zeros((height, width))
@@ -107,8 +112,30 @@ def make_cluttered_digits(
         grey = random.uniform(16, 64)
         image = grey + ink * random.uniform(0.7, 1) * (255 - grey)
         images.append(as_bytes(image, 4, random))
-        targets.append({"boxes": boxes, "labels": labels[chosen].astype(np.int64)})
+        targets.append({"boxes": boxes, "labels": labels[chosen]})
     return (images if unequal else np.stack(images)), targets
+
+
+def _pool(digits: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Inks from 0 to 1 and their labels."""
+    if digits is None:
+        inks, labels = load_digits(return_X_y=True)
+        return inks.reshape(-1, 8, 8) / 16, labels.astype(np.int64)
+    pair = digits if isinstance(digits, tuple | list) and len(digits) == 2 else ((), ())
+    inks, labels = np.asarray(pair[0], float), np.asarray(pair[1])
+    if inks.ndim != 3 or labels.shape != inks.shape[:1] or not len(labels):
+        raise ValueError(
+            "make_cluttered_digits(digits=...): digits must be a pair of pictures, "
+            "(n, height, width), and as many labels, (n,), got shapes "
+            f"{inks.shape} and {labels.shape}"
+        )
+    brightest = inks.max((1, 2))
+    if not (brightest > 0).all():
+        raise ValueError(
+            f"make_cluttered_digits(digits=...): the picture {brightest.argmin()} of "
+            "digits has no ink: it must have numbers above 0"
+        )
+    return inks / brightest[:, None, None], labels
 
 
 def _scaled_ink(digit: np.ndarray, random: np.random.RandomState) -> np.ndarray:

