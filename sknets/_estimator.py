@@ -497,6 +497,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             shuffle=self.shuffle,
             bfloat16=self.precision == "bfloat16",
             predict_batch_size=self._predict_batch_size,
+            ema_decay=getattr(self, "ema_decay", None),
         )
         return Net(
             module,

@@ -36,6 +36,7 @@ from sknets._engine.optim import FusedStep, Recipe, make_optimizer
 from sknets._inputs.table import Rows
 from sknets._layers import Dropout
 from sknets._losses import CrossEntropy
+from sknets._params import param
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -518,3 +519,49 @@ def test_a_fitted_net_does_not_hold_on_to_its_data():
     del array
     gc.collect()
     assert alive() is None and net.n_iter_ == 2
+
+
+class _WithMeans(FeedforwardClassifier):
+    """Predicts by running means of its weights."""
+
+    ema_decay: float | None = param(default=0.5)
+
+
+def test_running_means_of_weights_stand_for_them(tmp_path):
+    seen = []
+
+    class Weights(Callback):
+        def on_batch_end(self, net, batch=None, training=False, **kwargs):
+            if training:
+                state = net.module_.state_dict()
+                seen.append({name: v.clone() for name, v in state.items()})
+
+    X, y = make_classification(200, random_state=0)
+    net = _WithMeans(
+        hidden_layer_sizes=(8,), batch_size=32, max_epochs=3, random_state=0
+    )
+    net.set_params(callbacks=[Weights()]).fit(X, y)
+    assert len(seen) == 3 * 7
+    means = {name: value.clone() for name, value in seen[0].items()}
+    for step, own in enumerate(seen, 1):
+        keep = min(0.5, (1 + step) / (10 + step))
+        for name, value in own.items():
+            means[name] = keep * means[name] + (1 - keep) * value
+    for name, value in net.net_.module_.state_dict().items():
+        torch.testing.assert_close(value, means[name].to(value))
+    p = net.predict_proba(X)
+    again = pickle.loads(pickle.dumps(net.set_params(callbacks=None)))
+    np.testing.assert_array_equal(again.predict_proba(X), p)
+    # Training goes on from the weights themselves.
+    steps = _WithMeans(
+        hidden_layer_sizes=(8,), batch_size=32, max_epochs=3, random_state=0
+    )
+    for _ in range(3):
+        steps.partial_fit(X, y, classes=[0, 1])
+    np.testing.assert_array_equal(steps.predict_proba(X), p)
+    checked = _WithMeans(
+        hidden_layer_sizes=(8,), batch_size=32, max_epochs=3, random_state=0
+    )
+    checked.set_params(checkpoint=tmp_path / "net", early_stopping=True).fit(X, y)
+    resumed = clone(checked).fit(X, y)
+    np.testing.assert_array_equal(resumed.predict_proba(X), checked.predict_proba(X))

@@ -107,6 +107,7 @@ class Epochs(NeuralNet):
                         of_batch = part.detach(), batches.sizes[step]
                         parts.setdefault(name, []).append(of_batch)
                 total = total + loss.detach()
+            self._averages.follow(self.module_)
             losses.append(total)
             if watchers:
                 self._record_batch(prefix, watchers, batch, output, total)
@@ -114,7 +115,7 @@ class Epochs(NeuralNet):
 
     def _derived(self, turn: Turn) -> Any:
         """What takes autograd's place for a player, None if nothing does."""
-        if not self._recipe.manual_gradients:
+        if not self._recipe.manual_gradients or self._recipe.ema_decay is not None:
             return None
         if turn.player.manual is not None:
             return turn.player.manual(self._buffers)

@@ -27,6 +27,7 @@ from sknets._engine._skorch import (
     mean_over_batches,
     predefined_split,
 )
+from sknets._engine.averages import Averages
 from sknets._engine.collect import parts_of
 from sknets._engine.data import Batches, Samples
 from sknets._engine.device import Streams, to_numpy, to_torch
@@ -112,6 +113,7 @@ class Net(Epochs):
         self._terms, self._augment = terms, augment
         self._buffers: dict[Any, Any] = {}
         self._losses: dict[str, list[float]] = {}
+        self._averages = Averages(recipe.ema_decay)
 
     # -- life cycle ----------------------------------------------------------------
 
@@ -131,6 +133,10 @@ class Net(Epochs):
         # The dtype of the weights is that of a batch.
         self.dtype = next(self.module_.parameters()).dtype
         return self
+
+    def _set_training(self, training: bool = True) -> None:
+        super()._set_training(training)
+        self._averages.show(self.module_, not training)
 
     def initialize_optimizer(self, triggered_directly=None):
         self._phases = list(self._make_phases(self))
@@ -318,6 +324,7 @@ class Net(Epochs):
             "phase": (self._at, self._done),
             "players": {turn.name: to_numpy(turn.state()) for turn in self._turns},
             "losses": {name: list(each) for name, each in self._losses.items()},
+            "averages": self._averages.state(),
             "streams": self._streams.state(),
             "history": [_without_batches(row) for row in self.history],
         }
@@ -332,6 +339,7 @@ class Net(Epochs):
         for turn in self._turns:
             turn.restore(to_torch(state["players"][turn.name]))
         self._losses = {name: list(each) for name, each in state["losses"].items()}
+        self._averages.restore(state["averages"])
         self._streams.restore(state["streams"])
         self.history_ = History(dict(row) for row in state["history"])
         self._set_training(False)

@@ -44,6 +44,7 @@ class Recipe:
     bfloat16: bool = False
     predict_batch_size: int = 1024
     manual_gradients: bool = True
+    ema_decay: float | None = None
 
 
 def make_optimizer(

@@ -59,6 +59,7 @@ class Detector(InImages):
     optimizer: Literal["adam", "adamw", "sgd"] = param(default="adamw")
     weight_decay: float = param(default=5e-4, at_least=0)
     gradient_clip: float | None = param(default=5.0, above=0)
+    ema_decay: float | None = param(default=None, above=0, below=1)
     _budget = Budget(epochs=40, steps=1500)
 
     @with_callbacks
