@@ -25,11 +25,7 @@ from sknets._engine.checkpoint import Checkpoint
 from sknets._engine.collect import stacked
 from sknets._engine.containers import Container
 from sknets._engine.data import Batches, Samples
-from sknets._engine.device import (
-    GeneratorMode,
-    Streams,
-    resolve_device,
-)
+from sknets._engine.device import GeneratorMode, Streams, resolve_device
 from sknets._engine.net import Net
 from sknets._engine.optim import Budget, Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
