@@ -29,6 +29,7 @@ print(f"{n} images, {sum(len(each['keypoints']) for each in y)} figures")
 net = PoseEstimator(
     joints=list(FIGURE_JOINTS),
     skeleton=list(FIGURE_SKELETON),
+    augment=("scale", "shift", "brightness"),  # they stand: no "rotate"
     max_epochs=2 if options.quick else "auto",
     random_state=0,
 ).fit(X, y)
