@@ -1,6 +1,7 @@
 """Object detection: what is where in images."""
 
 from sknets.detection._display import DetectionDisplay
+from sknets.detection._ssd import SSDDetector
 from sknets.detection._yolo import YOLODetector
 
-__all__ = ["DetectionDisplay", "YOLODetector"]
+__all__ = ["DetectionDisplay", "SSDDetector", "YOLODetector"]
