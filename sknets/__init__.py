@@ -87,6 +87,7 @@ _HOME = {
     "KnowledgeGraphEmbedder": "graph",
     # 12. Object detection
     "DetectionDisplay": "detection",
+    "ObjectLocalizer": "detection",
     "SSDDetector": "detection",
     "YOLODetector": "detection",
     # 13. Semantic segmentation

@@ -42,6 +42,7 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "GraphClassifier": ("classification", ("graphs",)),
     "GraphRegressor": ("regression", ("graphs",)),
     "KnowledgeGraphEmbedder": ("transformation", ("triples",)),
+    "ObjectLocalizer": ("object localization", ("images",)),
     "SSDDetector": ("object detection", ("images",)),
     "YOLODetector": ("object detection", ("images",)),
     "FCNSegmenter": ("segmentation", ("images",)),

@@ -116,9 +116,21 @@ for i, image in enumerate(canvases):
         image[top:bottom, x:right] = 220
     named = [("square", "bar")[box[0] > 9] for box in boxes]
     objects.append({"boxes": boxes, "labels": named})
+# One of them an image.
+lone = np.random.default_rng(8).integers(0, 60, (40, 32, 32), dtype=np.uint8)
+sole = [
+    [[15, 15 + i % 5, 31, 23 + i % 5], [2, 3 + i % 4, 12, 13 + i % 4]][i % 2]
+    for i in range(40)
+]
+for image, (x, top, right, bottom) in zip(lone, sole):
+    image[top:bottom, x:right] = 220
 KINDS = {
     "images": {
         "object detection": (canvases, objects),
+        "object localization": (
+            lone,
+            [{"boxes": [b], "labels": ["bar" if b[0] > 9 else "square"]} for b in sole],
+        ),
         "pose estimation": (dots[0], couples[0][:, 0] * 1.0),
         "classification": (bars, labels[widths // 2 - 1]),
         "regression": (bars, widths * 1.0),
@@ -128,6 +140,10 @@ KINDS = {
         "object detection": (
             [image[: 30 + i % 3] for i, image in enumerate(canvases)],
             objects,
+        ),
+        "object localization": (
+            [image[: 30 + i % 3] for i, image in enumerate(lone)],
+            np.array(sole),
         ),
         "pose estimation": (
             [image[: 22 + i % 3] for i, image in enumerate(dots[1])],
@@ -216,6 +232,7 @@ CHOSEN = {
     },
     "segmentation": {"batch_size": 8},
     "object detection": {"width": 8, "batch_size": 4, "score_threshold": 1e-3},
+    "object localization": {"width": 8, "batch_size": 4},
     "pose estimation": {
         "width": 8,
         "depth": 1,

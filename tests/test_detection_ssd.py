@@ -1,4 +1,4 @@
-"""SSD: what is true of it alone."""
+"""SSD and the localiser: what is true of them alone."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import box_iou
 
-from sknets import SSDDetector
+from sknets import ObjectLocalizer, SSDDetector
 from sknets.detection._boxes import decoded, encoded
+from sknets.detection._localizer import LocalizationScore
+from sknets.detection._localizer_net import LocalizerNet, votes
 from sknets.detection._nets import Trunk
 from sknets.detection._ssd_nets import (
     SSDNet,
@@ -263,7 +265,7 @@ def test_it_learns_also_from_images_without_objects():
     X = np.concatenate([X, blank])
     y = y + [{"boxes": [], "labels": []}] * 4
     net = SSDDetector(
-        max_epochs=40, batch_size=4, augment=None, width=8, random_state=0
+        max_epochs=25, batch_size=4, augment=None, width=8, random_state=0
     )
     net.fit(X, y)
     assert net.evaluate(X, y)["ap50"] > 0.9
@@ -285,3 +287,136 @@ def test_wrong_parameters_are_refused(wrong, sentence):
     with pytest.raises(ValueError, match=sentence) as error:
         SSDDetector(**wrong).fit(*sheets(4))
     assert str(error.value).startswith(f"SSDDetector({next(iter(wrong))}=")
+
+
+# -- the localiser
+
+
+def one_each(n=24, seed=0):
+    """Images with one sheet, and its box."""
+    X, y = sheets(2 * n, seed)
+    return X[::2], np.concatenate([own["boxes"] for own in y[::2]]).astype(float)
+
+
+def test_votes_by_hand():
+    raw = torch.zeros(1, 6, 2, 3)  # two rows of three cells of 8 pixels
+    raw[0, 0, 1, 2] = 100  # the last one has all the say
+    raw[0, 1:5, 1, 2] = torch.tensor([0.5, -0.25, 0, np.log(2)])
+    raw[0, 5, 1, 2] = 3
+    box, scores = votes(raw, 8, 10.0)
+    # Its middle is at (20, 12), the box's half of a size to the right, a quarter up.
+    assert box[0].tolist() == pytest.approx([25 - 5, 9.5 - 10, 25 + 5, 9.5 + 10])
+    assert scores.tolist() == [[3.0]]
+    raw[0, 0] = 0  # all say as much, and but for that one, the same about themselves
+    box, scores = votes(raw, 8, 10.0)
+    assert (box[0, 0] + box[0, 2]) / 2 == pytest.approx(12 + 5 / 6, rel=1e-5)
+    assert scores.tolist() == [[0.5]]
+
+
+def test_losses_of_an_image_are_0_once_its_object_is_out_of_sight():
+    trunk = Trunk(1, 4, 0, (8, 16))
+    parts = trunk, torch.nn.Identity(), (32, 32), np.zeros(1)
+    net = LocalizerNet(parts, (8, 16), 10.0, 2)
+    box = torch.tensor([[2.0, 4, 12, 24]]).repeat(3, 1)
+    y = torch.cat(
+        [rows_of(box[:1], [1]), rows_of(box[:0], [], 1), rows_of(box[:1], [0])]
+    )
+    said = box.clone()
+    said[2, 0] -= 5  # of a width of 10: it shares 2/3, which is all that both are
+    said.requires_grad_()
+    scores = torch.tensor([[0.0, 0.0], [3.0, 1.0], [2.0, 0.0]])
+    found = net.losses(said, scores, y)
+    far = 0.5**2 / 2
+    assert found["box"].tolist() == pytest.approx([0, 0, 1 / 3 + far])
+    assert found["class"].tolist() == pytest.approx(
+        [np.log(2), 0, np.log(1 + np.exp(-2))]
+    )
+    found["box"].sum().backward()
+    assert said.grad.isfinite().all() and (said.grad[1] == 0).all()
+
+
+@pytest.fixture(scope="module")
+def localizer():
+    options = {"augment": ("shift",), "width": 8, "depth": 0, "random_state": 0}
+    return ObjectLocalizer(max_epochs=40, batch_size=4, **options).fit(*one_each())
+
+
+def test_it_learns_boxes_alone_from_an_array(localizer):
+    X, y = one_each(8, seed=1)
+    found = localizer.predict(X)
+    assert found.shape == (8, 4) and found.dtype == np.float64
+    iou = box_iou(torch.tensor(found), torch.tensor(y)).diag().numpy()
+    figures = localizer.evaluate(X, y)
+    assert figures["mean_iou"] == pytest.approx(iou.mean()) and iou.mean() > 0.8
+    assert figures["accuracy"] == 1
+    assert figures["localized"] == (iou >= 0.5).mean()
+    weight = np.arange(8.0)
+    assert localizer.score(X, y, weight) == pytest.approx(iou @ weight / weight.sum())
+    ax = localizer.plot(X[0]).axes_[0]
+    assert len(ax.patches) == 1
+
+
+def test_a_wrong_label_counts_as_nothing():
+    X, y = one_each(8)
+    records = [{"boxes": [box], "labels": [i % 2]} for i, box in enumerate(y)]
+    options = {"width": 4, "depth": 0, "random_state": 0}
+    net = ObjectLocalizer(max_epochs=1, **options).fit(X, records)
+    found = net.predict(X)
+    assert found[0]["boxes"].shape == (1, 4) and 0.5 <= found[0]["scores"][0] <= 1
+    labels = np.array([own["labels"][0] for own in found])
+    boxes = np.concatenate([own["boxes"] for own in found])
+    iou = box_iou(torch.tensor(boxes), torch.tensor(y)).diag().numpy()
+    right = labels == np.arange(8) % 2
+    assert net.score(X, records) == pytest.approx((iou * right).mean())
+    assert net.evaluate(X, records)["accuracy"] == right.mean()
+    # The same in batches, as validation has it.
+    score, weight = LocalizationScore(), torch.arange(8.0)
+    for rows in (slice(0, 3), slice(3, 8)):
+        output = torch.zeros(8, 6)
+        output[:, :4] = torch.tensor(boxes)
+        output[range(8), 4 + labels] = 1
+        target = torch.tensor(np.column_stack([y, np.arange(8) % 2]))[:, None]
+        score.update(output[rows], target[rows], weight[rows])
+    assert score.compute() == pytest.approx(net.score(X, records, weight.numpy()), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ([{"boxes": [], "labels": []}], r"y\[0\] has 0 boxes, and exactly one"),
+        (
+            [{"boxes": [[0, 0, 9, 9]] * 2, "labels": ["a"] * 2}],
+            r"y\[0\] has 2 boxes.* SSDDetector and YOLODetector",
+        ),
+        ([[0.0, 0, 9]], r'"boxes" of y\[0\]'),
+        ([[9.0, 0, 0, 9]], "the right further than the left"),
+        ([[0.0, 0, 99, 9]], "not within X"),
+        ([[0.0, 0, 9, np.nan]], "finite"),
+        (None, "y"),
+    ],
+)
+def test_other_than_one_box_is_refused(wrong, sentence):
+    X, y = one_each(4)
+    others = [{"boxes": [box], "labels": ["a"]} for box in y]
+    listed = isinstance(wrong, list) and isinstance(wrong[0], dict)
+    given = None if wrong is None else [*wrong, *(others if listed else list(y))[1:]]
+    net = ObjectLocalizer(max_epochs=1)
+    with pytest.raises(ValueError, match=sentence) as error:
+        net.fit(X, given)
+    assert str(error.value).startswith("ObjectLocalizer")
+
+
+def test_an_absent_image_may_have_any_number(localizer):
+    X, y = one_each(4)
+    records = [{"boxes": [box], "labels": ["a"]} for box in y]
+    more = [*records[:3], {"boxes": [], "labels": []}]
+    options = {"width": 4, "depth": 0, "random_state": 0, "max_epochs": 1}
+    net = ObjectLocalizer(**options).fit(X, more, sample_weight=[1, 1, 1, 0])
+    assert np.isfinite(net.loss_curve_).all()
+    with pytest.raises(ValueError, match="y is a list of records, and that of fit"):
+        localizer.score(X, records)
+
+
+def test_it_takes_no_augmentation_that_makes_several_objects():
+    with pytest.raises(ValueError, match="'mosaic' is not one of"):
+        ObjectLocalizer(augment="mosaic").fit(*one_each(4))

@@ -161,6 +161,8 @@ def target(cls, kind, X):
     if cls._task == "pose estimation" and kind == "images":
         return np.tile([[0.0, 0.0], [3.0, 2.0]], (len(X), 1, 1))
     rated = cls is sknets.RBMRecommender
+    if cls._task == "object localization" and kind == "images":
+        return np.tile([0.0, 0.0, 3.0, 4.0], (len(X), 1))
     if cls._task == "object detection" and kind == "images":
         return [{"boxes": [[0, 0, 3, 4]], "labels": [i % 2]} for i in range(len(X))]
     needed = cls._task in ("classification", "regression", "pose lifting") and not rated

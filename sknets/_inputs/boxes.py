@@ -126,6 +126,43 @@ class Boxes(Reader):
         return boxes, labels
 
 
+class OneBox(Boxes):
+    """Exactly one box an image: records as of `Boxes`, or an array (n, 4) of boxes.
+
+    Learned:
+
+    classes_ : ndarray of shape (n_classes,)
+    listed_ : bool
+        Whether y was a list of records; without any all is of one class, 0.
+    """
+
+    name: ClassVar[str] = "one box"
+
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> list[np.ndarray]:
+        X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+        X = X.to_numpy() if hasattr(X, "to_numpy") else X
+        listed = X is None or any(isinstance(each, dict) for each in X)
+        if reset:
+            self.listed_ = listed
+        elif listed != self.listed_:
+            kinds = "an array of boxes", "a list of records"
+            raise ValueError(
+                f"{self.who}: y is {kinds[listed]}, and that of fit was "
+                f"{kinds[self.listed_]}: give it as in fit"
+            )
+        if not listed:
+            X = [{"boxes": [each], "labels": [0]} for each in X]
+        found = super()._read(X, reset, seen)
+        for i, rows in enumerate(found):
+            if len(rows) != 1 and (seen is None or seen[i]):
+                raise ValueError(
+                    f"{self.who}: y[{i}] has {len(rows)} boxes, and exactly one an "
+                    "image is learned: detectors, such as SSDDetector and "
+                    "YOLODetector, find any number"
+                )
+        return found
+
+
 def _has(given: Any, name: str) -> bool:
     return isinstance(given, dict) and given.get(name) is not None
 
@@ -165,4 +202,4 @@ def padded_boxes(found: Sequence[np.ndarray]) -> np.ndarray:
     return table
 
 
-__all__ = ["Boxes", "padded_boxes", "refuse_beyond"]
+__all__ = ["Boxes", "OneBox", "padded_boxes", "refuse_beyond"]

@@ -104,8 +104,9 @@ class DetectionDisplay:
         Parameters
         ----------
         X : array-like of shape (n_samples, height, width[, channels]) or list of arrays
-        found : list of dict
-        y_true : list of dict, default=None
+        found : list of dict, or array-like of shape (n_samples, 4)
+            The latter is one box an image.
+        y_true : list of dict or array-like of shape (n_samples, 4), default=None
         threshold : float, default=0.5
         ax : matplotlib Axes or array of them, default=None
 
@@ -123,7 +124,8 @@ class DetectionDisplay:
                 raise ValueError(
                     f"DetectionDisplay: X has {len(X)} images, {name} has {len(given)}"
                 )
-        return cls(list(X), list(found), y_true, threshold).plot(ax)
+        true = None if y_true is None else [*map(_record, y_true)]
+        return cls(list(X), [*map(_record, found)], true, threshold).plot(ax)
 
     def plot(self, ax: Any = None) -> DetectionDisplay:
         """Draw.
@@ -166,6 +168,11 @@ class DetectionDisplay:
                     bbox={"facecolor": color, "edgecolor": "none", "pad": 0.6},
                 )
         return self
+
+
+def _record(given: Any) -> dict[str, Any]:
+    """Of boxes alone, as of an `ObjectLocalizer`, a record without a name."""
+    return given if isinstance(given, dict) else {"boxes": [given], "labels": [""]}
 
 
 def _frame(axes: Any, box: Any, color: str, **style: Any) -> None:

@@ -17,11 +17,10 @@ from sknets.detection._boxes import Found, candidates
 from sknets.detection._canvas import on_canvas
 
 
-class DetectionNet(nn.Module):
-    """A network that finds boxes in images on a canvas.
+class CanvasNet(nn.Module):
+    """A network that sees images on a canvas.
 
-    ``forward(x)`` gives what is found in each image, whatever overlaps, and
-    ``loss(x, y)`` named parts, (B,) each, for y as `padded_boxes` has it.
+    ``loss(x, y)`` gives named parts, (B,) each, for y as `padded_boxes` has it.
 
     Parameters
     ----------
@@ -55,6 +54,13 @@ class DetectionNet(nn.Module):
         x = x.to(next(self.parameters()).dtype)
         return self.prepare(x).contiguous(memory_format=torch.channels_last)
 
+    def loss(self, x: Any, y: Tensor) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+
+class DetectionNet(CanvasNet):
+    """One that finds boxes: ``forward(x)`` gives all of each image, whatever overlaps."""
+
     def forward(self, x: Any, classes: Any = None) -> list[Found]:
         every = self.every(self.images(x), classes)
         return [candidates(*own) for own in zip(*every)]
@@ -67,9 +73,6 @@ class DetectionNet(nn.Module):
 
         ``classes`` may tell these in another way than the network's own.
         """
-        raise NotImplementedError
-
-    def loss(self, x: Any, y: Tensor) -> dict[str, Tensor]:
         raise NotImplementedError
 
 
@@ -160,6 +163,7 @@ def places(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
 
 
 __all__ = [
+    "CanvasNet",
     "DetectionNet",
     "Residual",
     "Trunk",
