@@ -1,12 +1,19 @@
-"""Made data: what the masks, keypoints and boxes say is what the pictures show."""
+"""Made data: what the masks, keypoints and boxes say is what the pictures show.
+
+And what is read of files is what was written.
+"""
+
+import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
+from sknets import SSDDetector
 from sknets.datasets import (
     FIGURE_JOINTS,
     FIGURE_PAIRS,
@@ -14,6 +21,9 @@ from sknets.datasets import (
     make_cluttered_digits,
     make_figures,
     make_scenes,
+    read_coco,
+    read_voc,
+    read_yolo,
 )
 
 MAKERS = [make_scenes, make_figures, make_cluttered_digits]
@@ -404,3 +414,202 @@ def test_images_without_digits_and_with_clutter():
     ]
     bright = [np.mean(images > np.median(images) + 60) for images in inked]
     assert bright[0] == 0 and 0 < bright[1] < 8 * 25 / 96**2
+
+
+# -- annotations in files
+
+SHAPES = [(12, 20), (16, 10), (9, 9)]
+TRUE = [
+    {"boxes": [[0, 0, 8, 6], [4, 2, 20, 12]], "labels": ["cat", "dog"]},
+    {"boxes": [[1, 3, 10, 16]], "labels": ["dog"]},
+    {"boxes": [], "labels": []},
+]
+
+
+def written(folder, shapes=SHAPES, colors=(3, 3, 1)):
+    """Images a.png, b.png, ... without loss."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = []
+    for name, shape, n in zip("abc", shapes, colors):
+        random = np.random.default_rng(ord(name))
+        array = random.integers(0, 255, (*shape, n), dtype=np.uint8)
+        Image.fromarray(array if n > 1 else array[..., 0]).save(folder / f"{name}.png")
+        arrays.append(np.broadcast_to(array, (*shape, 3)))
+    return arrays
+
+
+def coco(folder, **changes):
+    file = {
+        "images": [
+            {"id": 10 + i, "file_name": f"{name}.png"} for i, name in enumerate("abc")
+        ],
+        "categories": [{"id": 3, "name": "dog"}, {"id": 7, "name": "cat"}],
+        "annotations": [
+            {
+                "image_id": 10 + i,
+                "category_id": 3 if label == "dog" else 7,
+                "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
+            }
+            for i, own in enumerate(TRUE)
+            for box, label in zip(own["boxes"], own["labels"])
+        ],
+    }
+    crowd = {"image_id": 12, "category_id": 3, "bbox": [0, 0, 9, 9], "iscrowd": 1}
+    file["annotations"].insert(1, crowd)
+    path = folder / "boxes.json"
+    path.write_text(json.dumps(file | changes))
+    return path
+
+
+def voc(folder, first_pixel=1, box=None):
+    (folder / "Annotations").mkdir(parents=True)
+    for name, own in zip("abc", TRUE):
+        items = ""
+        for (x, top, right, bottom), label in zip(own["boxes"], own["labels"]):
+            sides = np.array([x, top, right - 1, bottom - 1]) + first_pixel
+            sides = sides if box is None else box
+            ends = "".join(
+                f"<{side}>{end}</{side}>"
+                for side, end in zip(("xmin", "ymin", "xmax", "ymax"), sides)
+            )
+            hard = int(label == "cat")
+            items += (
+                f"<object><name>{label}</name><difficult>{hard}</difficult>"
+                f"<bndbox>{ends}</bndbox></object>"
+            )
+        text = f"<annotation><filename>{name}.png</filename>{items}</annotation>"
+        (folder / "Annotations" / f"{name}.xml").write_text(text)
+    return folder
+
+
+def yolo(folder, line=None):
+    (folder / "labels").mkdir(parents=True)
+    for name, (height, width), own in zip("ab", SHAPES, TRUE):  # c has no file
+        lines = []
+        for (x, top, right, bottom), label in zip(own["boxes"], own["labels"]):
+            middle = (x + right) / 2 / width, (top + bottom) / 2 / height
+            size = (right - x) / width, (bottom - top) / height
+            numbers = " ".join(map(repr, [*middle, *size]))
+            lines.append(f"{['cat', 'dog'].index(label)} {numbers}")
+        text = "\n".join(lines if line is None else [*lines, line])
+        (folder / "labels" / f"{name}.txt").write_text(text + "\n")
+    return folder
+
+
+def same_as_true(records):
+    for own, true in zip(records, TRUE, strict=True):
+        boxes = np.array(true["boxes"], float).reshape(-1, 4)
+        np.testing.assert_allclose(own["boxes"], boxes, atol=1e-9)
+        assert own["boxes"].dtype == np.float64 and own["boxes"].shape == boxes.shape
+        assert own["labels"].tolist() == true["labels"]
+        assert own["labels"].dtype.kind == "U"
+
+
+def test_files_of_coco_give_back_what_was_written(tmp_path):
+    arrays = written(tmp_path / "images")
+    X, y = read_coco(coco(tmp_path), tmp_path / "images")
+    same_as_true(y)
+    for image, array in zip(X, arrays, strict=True):
+        np.testing.assert_array_equal(image, array)  # the grey one in colour as others
+    paths, y = read_coco(coco(tmp_path), tmp_path / "images", load_images=False)
+    assert paths == [tmp_path / "images" / f"{name}.png" for name in "abc"]
+    same_as_true(y)
+    SSDDetector(max_epochs=1, width=2, depth=0).fit(X, y)
+
+
+@pytest.mark.parametrize("first_pixel", [1, 0])
+def test_files_of_voc_give_back_what_was_written(tmp_path, first_pixel):
+    arrays = written(tmp_path / "JPEGImages", colors=(1, 1, 1))
+    X, y = read_voc(voc(tmp_path, first_pixel), first_pixel=first_pixel)
+    same_as_true(y)
+    for image, array in zip(X, arrays, strict=True):
+        np.testing.assert_array_equal(image, array[..., 0])  # all of them are grey
+    _, y = read_voc(tmp_path, first_pixel=first_pixel, difficult=False)
+    assert [own["labels"].tolist() for own in y] == [["dog"], ["dog"], []]
+    with pytest.raises(ValueError, match="first_pixel is 0 or 1"):
+        read_voc(tmp_path, first_pixel=2)
+
+
+def test_files_of_yolo_give_back_what_was_written(tmp_path):
+    arrays = written(tmp_path / "images")
+    yolo(tmp_path)
+    X, y = read_yolo(tmp_path, ["cat", "dog"])
+    same_as_true(y)
+    for image, array in zip(X, arrays, strict=True):
+        np.testing.assert_array_equal(image, array)
+    numbers = read_yolo(tmp_path)[1]
+    assert [own["labels"].tolist() for own in numbers] == [[0, 1], [1], []]
+    assert numbers[2]["labels"].dtype.kind == "i"
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    same_as_true(read_yolo(tmp_path, load_images=False)[1])
+    # Both kinds of files in one folder.
+    for file in (tmp_path / "labels").iterdir():
+        file.rename(tmp_path / "images" / file.name)
+    same_as_true(read_yolo(tmp_path / "images", tmp_path / "classes.txt")[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"annotations": None}, 'boxes.json has no list "annotations"'),
+        ({"annotations": [{"bbox": [1, 2, 3]}]}, r"annotations\[0\] of .*boxes.json"),
+        ({"categories": []}, r"annotations\[0\] .*category_id that the file has"),
+        ({"images": [{"id": 1}]}, "an image without id or file_name"),
+    ],
+)
+def test_a_wrong_file_of_coco_is_named(tmp_path, changes, sentence):
+    written(tmp_path)
+    with pytest.raises(ValueError, match=sentence) as error:
+        read_coco(coco(tmp_path, **changes))
+    assert str(error.value).startswith("read_coco: ") and "\n" not in str(error.value)
+
+
+def test_wrong_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"read_coco: .*none.json is not there"):
+        read_coco(tmp_path / "none.json")
+    (tmp_path / "none.json").write_text("{")
+    with pytest.raises(ValueError, match=r"none.json is no JSON"):
+        read_coco(tmp_path / "none.json")
+    with pytest.raises(FileNotFoundError, match=r"the image .*a.png is not there"):
+        read_coco(coco(tmp_path))
+    written(tmp_path)
+    (tmp_path / "a.png").write_text("no image")
+    with pytest.raises(ValueError, match=r"read_coco: .*a.png is no image"):
+        read_coco(coco(tmp_path))
+    with pytest.raises(FileNotFoundError, match="has no XML file"):
+        read_voc(tmp_path)
+    for name, text, sentence in (
+        ("x.xml", "<annotation>", "x.xml is no XML"),
+        ("x.xml", "<annotation/>", "a <annotation> without <filename>"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=sentence):
+            read_voc(tmp_path)
+    with pytest.raises(ValueError, match=r"a.xml has the box \['a', '1', '2', '3'\]"):
+        read_voc(voc(tmp_path / "voc", box=["a", 1, 2, 3]))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="has no image"):
+        read_yolo(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("0 0.5 0.5 12 20", "shares of the image, from 0 to 1"),
+        ("0 0.5 0.5 0.1", "the number of a class and four shares"),
+        ("cat 0.5 0.5 0.1 0.1", "is 'cat 0.5 0.5 0.1 0.1'"),
+        ("2 0.5 0.5 0.1 0.1", "is of class 2, and there are 2 names"),
+    ],
+)
+def test_a_wrong_line_of_yolo_is_named(tmp_path, line, sentence):
+    written(tmp_path / "images")
+    with pytest.raises(ValueError, match=rf"line 3 of .*a.txt .*{sentence}"):
+        read_yolo(yolo(tmp_path, line), ["cat", "dog"])
+
+
+def test_boxes_without_an_extent_are_left_out_with_a_warning(tmp_path):
+    written(tmp_path)
+    flat = {"image_id": 10, "category_id": 3, "bbox": [3, 4, 0, 5]}
+    with pytest.warns(UserWarning, match=r"read_coco: 1 boxes.*\[3.0, 4.0, 3.0, 9.0\]"):
+        _, y = read_coco(coco(tmp_path, annotations=[flat]))
+    assert [len(own["boxes"]) for own in y] == [0, 0, 0]

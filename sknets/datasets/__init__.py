@@ -1,9 +1,11 @@
-"""Made pictures whose truth is known: masks, keypoints and boxes, by the seed.
+"""Made pictures whose truth is known, and readers of annotated ones.
 
-Where a real data set would have to be downloaded, these start at once: scenes for
-segmentation, figures for pose estimation, cluttered digits for detection.
+Where a real data set would have to be downloaded, made ones start at once, the same by
+the seed: scenes for segmentation, figures for pose estimation, cluttered digits for
+detection. Boxes in the formats of COCO, Pascal VOC and YOLO are read from files.
 """
 
+from sknets.datasets._annotations import read_coco, read_voc, read_yolo
 from sknets.datasets._digits import make_cluttered_digits
 from sknets.datasets._figures import (
     FIGURE_JOINTS,
@@ -20,4 +22,7 @@ __all__ = [
     "make_cluttered_digits",
     "make_figures",
     "make_scenes",
+    "read_coco",
+    "read_voc",
+    "read_yolo",
 ]
