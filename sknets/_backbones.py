@@ -84,6 +84,7 @@ class FeatureMaps(nn.Module):
 
     Attributes
     ----------
+    strides : tuple of int
     widths : dict of int
         The channels of the last map of each stride.
     """
@@ -119,6 +120,7 @@ class FeatureMaps(nn.Module):
                 "such as 'vgg16' or 'resnet18'"
             )
         nodes = {node: str(stride) for stride, node in taken.items()}
+        self.strides = strides
         self.body = extraction.create_feature_extractor(body, nodes, tracer_kwargs=own)
         self.expand, self.frozen = n_channels == 1, freeze
         if freeze:
@@ -133,7 +135,7 @@ class FeatureMaps(nn.Module):
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:  # (B, C, H, W) -> maps
         maps = self.body(x.expand(-1, 3, -1, -1) if self.expand else x)
-        return {int(stride): value for stride, value in maps.items()}
+        return {stride: maps[str(stride)] for stride in self.strides}
 
 
 def _classifier(name: str) -> Any:

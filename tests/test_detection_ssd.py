@@ -82,11 +82,15 @@ def test_scales_are_equal_steps_on_all_maps_or_what_fit_has_seen():
         paper.scales_ / 64, [0.2, 0.2 + 0.7 / 3, 0.2 + 1.4 / 3, 0.9, 0.9 + 0.7 / 3]
     )
     seen = SSDDetector(max_epochs=1, **SMALL).fit(X, y)
-    side = np.sqrt(
-        20 * 22
-    )  # all are alike, so the largest counts as half as large again
+    side = np.sqrt(20 * 22)  # all are alike: from that to half as large again
+    assert seen.strides_ == (8,)
+    np.testing.assert_allclose(seen.scales_, [side, 1.5 * side], rtol=1e-6)
+    tall = [{**own, "boxes": [[0, 0, 60, 60], *own["boxes"]]} for own in y]
+    for own in tall:
+        own["labels"] = ["tall", *own["labels"]]
+    seen = SSDDetector(max_epochs=1, **SMALL).fit(X, tall)
     assert seen.strides_ == (8, 16)
-    np.testing.assert_allclose(seen.scales_, side * 1.5 ** np.arange(3), rtol=1e-6)
+    np.testing.assert_allclose(seen.scales_, [side, 60, 60 * 60 / side], rtol=1e-6)
     quarter = [image[::4, ::4] for image in X]
     small = [{**own, "boxes": np.divide(own["boxes"], 4)} for own in y]
     seen = SSDDetector(max_epochs=1, image_size=32, **SMALL).fit(quarter, small)

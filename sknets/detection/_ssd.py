@@ -12,7 +12,7 @@ from sknets.detection._ssd_nets import COARSEST, SSDNet, default_shapes
 from sknets.detection._task import Detector
 
 _FINEST, _FINER = 8, 4  # strides of the first map, the other where objects are small
-_COARSE = 1.5  # strides of the last map's cells that the largest objects have, at least
+_COARSE = 2.5  # strides of the last map's cells that the largest objects have, at least
 
 
 class SSDDetector(Detector):
@@ -30,10 +30,13 @@ class SSDDetector(Detector):
         equal steps, on maps of strides 8, 16, 32, ... down to a single cell. "auto":
         those of the boxes of `fit`, between them in equal ratios, on as many maps as
         there are objects for: from stride 4 where the smallest usual ones are below 16
-        pixels, to that of which the largest are 1.5 cells at least.
+        pixels, to that of which the largest are 2.5 cells at least.
     aspect_ratios : tuple of float, default=(1, 2, 3)
         Of width to height; each with its inverse. A further square of each map is
         between its size and that of the next.
+    top_down : bool, default=True
+        Whether each map is joined by what the next coarser one sees [2]_, which the
+        paper's are not.
     width : int, default=16
         Channels of the map of stride 2; each halving doubles them, up to eight times.
     depth : int, default=1
@@ -123,6 +126,9 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
        by its own number of boxes that learn an object; where one default box is the
        best of two objects it learns that with which it shares more, and the other
        object is learned only by those with which it shares half.
+    .. [2] T.-Y. Lin et al. Feature Pyramid Networks for Object Detection. CVPR 2017.
+       Here each map keeps its own number of channels, and is put beside the coarser
+       one instead of being added.
 
     Examples
     --------
@@ -146,6 +152,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         default="auto", above=0, at_most=1
     )
     aspect_ratios: tuple[float, ...] | list[float] = param(default=(1, 2, 3), above=0)
+    top_down: bool = param(default=True)
 
     def _check_params(self) -> None:
         super()._check_params()
@@ -159,14 +166,13 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         if self.scales == "auto":
             small, large = usual_scales(rows)
             self.strides_ = self._strides(small, large)
-            each = np.geomspace(small, large, len(self.strides_))
-            above = each[-1] * (each[-1] / each[-2] if len(each) > 1 else 1.0)
+            ratio = (large / small) ** (1 / max(1, len(self.strides_) - 1))
+            self.scales_ = small * ratio ** np.arange(len(self.strides_) + 1)
         else:
             self.strides_, (first, last) = self._strides(), self.scales
-            side = float(np.sqrt(np.prod(self.canvas_size_)))
-            each = side * np.linspace(first, last, len(self.strides_))
-            above = each[-1] + (each[-1] - each[-2])
-        self.scales_ = np.append(each, above)
+            step = (last - first) / (len(self.strides_) - 1)
+            shares = first + step * np.arange(len(self.strides_) + 1)
+            self.scales_ = shares * np.sqrt(np.prod(self.canvas_size_))
 
     def _strides(self, small: float = np.inf, large: float = np.inf) -> tuple[int, ...]:
         """Of the maps, to the one that has a single cell, or enough of the largest."""
@@ -178,9 +184,12 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         return tuple(found)
 
     def _build(self) -> nn.Module:
-        own = tuple(stride for stride in self.strides_ if stride <= COARSEST)
+        # Coarser maps of the trunk than are read tell what is around.
+        last = COARSEST if self.top_down else min(COARSEST, self.strides_[-1])
+        trunk = tuple(s for s in (4, 8, 16, 32) if self.strides_[0] <= s <= last)
         shapes = default_shapes(self.scales_, self.aspect_ratios)
-        return SSDNet(self._parts(own), self.strides_, shapes, len(self.classes_))
+        options = self.strides_, shapes, len(self.classes_), self.top_down
+        return SSDNet(self._parts(trunk), *options)
 
 
 def usual_scales(rows: np.ndarray) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ class SSDNet(DetectionNet):
         Widths and heights of default boxes, in pixels.
     n_classes : int
         Without the background, which is the first of what is told apart.
+    top_down : bool
+        Whether coarser maps join finer ones.
     """
 
     defaults: Tensor
@@ -43,21 +46,26 @@ class SSDNet(DetectionNet):
         strides: Sequence[int],
         shapes: np.ndarray,
         n_classes: int,
+        top_down: bool = False,
     ):
         super().__init__(*parts)
         self.strides, self.n_classes = tuple(strides), n_classes
         self.further, self.heads = nn.ModuleList(), nn.ModuleList()
+        widths = [self.widths[stride] for stride in self.trunk.strides]
+        for _ in range(len(self.strides) - len(widths)):
+            half = max(1, widths[-1] // 2)
+            layers = (
+                convolution(widths[-1], half, 1),
+                convolution(half, widths[-1], 3, 2),
+            )
+            self.further.append(nn.Sequential(*layers))
+            widths.append(widths[-1])
+        self.across, self.necks = nn.ModuleList(), nn.ModuleList()
+        for own, above in itertools.pairwise(widths if top_down else []):
+            self.across.append(convolution(above, own, 1))
+            self.necks.append(convolution(2 * own, own))
         n_outputs = shapes.shape[1] * (5 + n_classes)
-        for stride in self.strides:
-            if stride in self.widths:
-                width = self.widths[stride]
-            else:
-                half = max(1, width // 2)
-                self.further.append(
-                    nn.Sequential(
-                        convolution(width, half, 1), convolution(half, width, 3, 2)
-                    )
-                )
+        for width in widths[: len(self.strides)]:
             head = nn.Conv2d(width, n_outputs, 3, padding=1)
             nn.init.normal_(head.weight, std=1e-2)
             assert head.bias is not None
@@ -71,10 +79,12 @@ class SSDNet(DetectionNet):
 
     def outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Offsets of each default box, (B, n, 4), and its classes, (B, n, 1 + K)."""
-        known, found = self.trunk(images), []
-        maps = [known[stride] for stride in self.strides if stride in known]
+        maps, found = list(self.trunk(images).values()), []
         for layer in self.further:
             maps.append(layer(maps[-1]))
+        for i in reversed(range(len(self.necks))):
+            up = F.interpolate(self.across[i](maps[i + 1]), maps[i].shape[2:])
+            maps[i] = self.necks[i](torch.cat([maps[i], up], 1))
         for x, head in zip(maps, self.heads):
             own = head(x).permute(0, 2, 3, 1)  # as it lies in memory
             found.append(own.reshape(len(x), -1, 5 + self.n_classes))
