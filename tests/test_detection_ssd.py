@@ -366,6 +366,8 @@ def test_a_wrong_label_counts_as_nothing():
     options = {"width": 4, "depth": 0, "random_state": 0}
     net = ObjectLocalizer(max_epochs=1, **options).fit(X, records)
     found = net.predict(X)
+    unsure = {**found[0], "scores": [0.3]}
+    assert len(net.plot(X[0], unsure).axes_[0].patches) == 1  # it is the only one
     assert found[0]["boxes"].shape == (1, 4) and 0.5 <= found[0]["scores"][0] <= 1
     labels = np.array([own["labels"][0] for own in found])
     boxes = np.concatenate([own["boxes"] for own in found])

@@ -33,6 +33,9 @@ class BoxTask(InImages):
     _beside: ClassVar[str] = "boxes"
     _auto_batch: ClassVar[tuple[int, int, int]] = 4, 16, 2**18
 
+    # The least score of what `plot` draws.
+    _drawn: ClassVar[float] = 0.5
+
     classes_ = Learned("target_reader_")
 
     width: int = param(default=16, at_least=1)
@@ -67,9 +70,10 @@ class BoxTask(InImages):
         """
         from sknets.detection._display import DetectionDisplay
 
+        options = {"threshold": self._drawn, "ax": ax}
         if prediction is None:
-            return DetectionDisplay.from_estimator(self, [image], ax=ax)
-        return DetectionDisplay.from_predictions([image], [prediction], ax=ax)
+            return DetectionDisplay.from_estimator(self, [image], **options)
+        return DetectionDisplay.from_predictions([image], [prediction], **options)
 
     @staticmethod
     def to_frame(predictions: Any) -> Any:

@@ -135,6 +135,8 @@ default=("flip", "scale", "shift", "brightness")
         kind for kind in AUGMENTATIONS if kind not in ("mosaic", "crop")
     )
 
+    _drawn: ClassVar[float] = 0.0
+
     augment: Any = param(default=("flip", "scale", "shift", "brightness"))
 
     @with_callbacks

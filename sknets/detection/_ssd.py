@@ -184,9 +184,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         return tuple(found)
 
     def _build(self) -> nn.Module:
-        # Coarser maps of the trunk than are read tell what is around.
-        last = COARSEST if self.top_down else min(COARSEST, self.strides_[-1])
-        trunk = tuple(s for s in (4, 8, 16, 32) if self.strides_[0] <= s <= last)
+        trunk = tuple(stride for stride in self.strides_ if stride <= COARSEST)
         shapes = default_shapes(self.scales_, self.aspect_ratios)
         options = self.strides_, shapes, len(self.classes_), self.top_down
         return SSDNet(self._parts(trunk), *options)

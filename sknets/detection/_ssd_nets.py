@@ -65,7 +65,7 @@ class SSDNet(DetectionNet):
             self.across.append(convolution(above, own, 1))
             self.necks.append(convolution(2 * own, own))
         n_outputs = shapes.shape[1] * (5 + n_classes)
-        for width in widths[: len(self.strides)]:
+        for width in widths:
             head = nn.Conv2d(width, n_outputs, 3, padding=1)
             nn.init.normal_(head.weight, std=1e-2)
             assert head.bias is not None
