@@ -605,11 +605,3 @@ def test_a_wrong_line_of_yolo_is_named(tmp_path, line, sentence):
     written(tmp_path / "images")
     with pytest.raises(ValueError, match=rf"line 3 of .*a.txt .*{sentence}"):
         read_yolo(yolo(tmp_path, line), ["cat", "dog"])
-
-
-def test_boxes_without_an_extent_are_left_out_with_a_warning(tmp_path):
-    written(tmp_path)
-    flat = {"image_id": 10, "category_id": 3, "bbox": [3, 4, 0, 5]}
-    with pytest.warns(UserWarning, match=r"read_coco: 1 boxes.*\[3.0, 4.0, 3.0, 9.0\]"):
-        _, y = read_coco(coco(tmp_path, annotations=[flat]))
-    assert [len(own["boxes"]) for own in y] == [0, 0, 0]

@@ -11,8 +11,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from sknets._warn import warn
-
 Path_ = str | os.PathLike[str]
 Records = list[dict[str, np.ndarray]]
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
@@ -50,11 +48,6 @@ def read_coco(
         If a file is not there.
     ValueError
         If a file is not what it should be.
-
-    Warns
-    -----
-    UserWarning
-        If boxes without an extent are left out.
 
     References
     ----------
@@ -136,11 +129,6 @@ def read_voc(
     ValueError
         If a file is not what it should be.
 
-    Warns
-    -----
-    UserWarning
-        If boxes without an extent are left out.
-
     References
     ----------
     M. Everingham et al. The Pascal Visual Object Classes (VOC) Challenge. IJCV 2010.
@@ -220,11 +208,6 @@ def read_yolo(
     ValueError
         If a file is not what it should be.
 
-    Warns
-    -----
-    UserWarning
-        If boxes without an extent are left out.
-
     Examples
     --------
     >>> from sknets.datasets import read_yolo
@@ -284,30 +267,14 @@ def _together(
     who: str, paths: list[Path], found: list[list[Any]], load_images: bool
 ) -> tuple[list[Any], Records]:
     """Images, or their paths, and records of pairs of a box and its label."""
-    flat = [
-        (path, np.asarray(box, float).tolist())
-        for path, own in zip(paths, found)
-        for box, _ in own
-        if not (box[2] > box[0] and box[3] > box[1])
-    ]
-    if flat:
-        warn(
-            f"{who}: {len(flat)} boxes without an extent are left out, such as "
-            f"{flat[0][1]} (left, top, right, bottom) of {flat[0][0]}",
-            UserWarning,
-        )
-    records = []
     kind = type(next((own[0][1] for own in found if own), ""))
-    for own in found:
-        kept = [
-            pair for pair in own if pair[0][2] > pair[0][0] and pair[0][3] > pair[0][1]
-        ]
-        records.append(
-            {
-                "boxes": np.array([box for box, _ in kept], float).reshape(-1, 4),
-                "labels": np.array([label for _, label in kept], kind),
-            }
-        )
+    records = [
+        {
+            "boxes": np.array([box for box, _ in own], float).reshape(-1, 4),
+            "labels": np.array([label for _, label in own], kind),
+        }
+        for own in found
+    ]
     images: list[Any] = list(paths)
     return (_alike([_image(who, p) for p in paths]) if load_images else images), records
 

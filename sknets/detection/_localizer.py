@@ -69,6 +69,9 @@ default=("flip", "scale", "shift", "brightness")
         L2 penalty of weight matrices.
     gradient_clip : float, default=5.0
         Largest norm of a step's gradient.
+    ema_decay : float, default=None
+        If it is given, say 0.998, predictions are those of running means of the
+        weights, of which so much is kept in each step.
 
     Attributes
     ----------

@@ -59,7 +59,7 @@ class CanvasNet(nn.Module):
 
 
 class DetectionNet(CanvasNet):
-    """One that finds boxes: ``forward(x)`` gives all of each image, whatever overlaps."""
+    """One that finds boxes: ``forward(x)`` gives all of an image, whatever overlaps."""
 
     def forward(self, x: Any, classes: Any = None) -> list[Found]:
         every = self.every(self.images(x), classes)

@@ -8,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from sknets._params import param
+from sknets.detection._export import Exportable
 from sknets.detection._ssd_nets import COARSEST, SSDNet, default_shapes
 from sknets.detection._task import Detector
 
@@ -15,7 +16,7 @@ _FINEST, _FINER = 8, 4  # strides of the first map, the other where objects are 
 _COARSE = 2.5  # strides of the last map's cells that the largest objects have, at least
 
 
-class SSDDetector(Detector):
+class SSDDetector(Exportable, Detector):
     """Single shot detection: each box of a fixed set says what is in it [1]_.
 
     Around each cell of several maps, finer ones for smaller objects, are default boxes
@@ -80,6 +81,9 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         L2 penalty of weight matrices.
     gradient_clip : float, default=5.0
         Largest norm of a step's gradient.
+    ema_decay : float, default=None
+        If it is given, say 0.998, predictions are those of running means of the
+        weights, of which so much is kept in each step.
 
     Attributes
     ----------

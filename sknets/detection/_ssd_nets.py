@@ -91,10 +91,12 @@ class SSDNet(DetectionNet):
         raw = torch.cat(found, 1).float()
         return raw[..., :4], raw[..., 4:]
 
-    def every(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        offsets, classes = self.outputs(images)
+    def every(
+        self, images: Tensor, classes: Any = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        offsets, scores = self.outputs(images)
         boxes = decoded(offsets * self.variances, self.defaults)
-        p = classes.softmax(-1)
+        p = scores.softmax(-1)
         return boxes, torch.ones_like(p[..., 0]), p[..., 1:]
 
     def loss(self, x: Any, y: Tensor) -> dict[str, Tensor]:
