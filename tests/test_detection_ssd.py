@@ -38,6 +38,17 @@ def sheets(n=12, seed=0, size=(64, 64), classes=("sheet",)):
     return X, y
 
 
+def with_tall_ones(y):
+    """The same and a large object in each image, so that there are several maps."""
+    return [
+        {
+            "boxes": [[0, 0, 60, 60], *own["boxes"]],
+            "labels": ["tall", *own["labels"]],
+        }
+        for own in y
+    ]
+
+
 def boxes_at_random(n, seed=0, side=96):
     random = torch.Generator().manual_seed(seed)
     low = torch.rand(n, 2, generator=random) * side * 0.7
@@ -85,10 +96,7 @@ def test_scales_are_equal_steps_on_all_maps_or_what_fit_has_seen():
     side = np.sqrt(20 * 22)  # all are alike: from that to half as large again
     assert seen.strides_ == (8,)
     np.testing.assert_allclose(seen.scales_, [side, 1.5 * side], rtol=1e-6)
-    tall = [{**own, "boxes": [[0, 0, 60, 60], *own["boxes"]]} for own in y]
-    for own in tall:
-        own["labels"] = ["tall", *own["labels"]]
-    seen = SSDDetector(max_epochs=1, **SMALL).fit(X, tall)
+    seen = SSDDetector(max_epochs=1, **SMALL).fit(X, with_tall_ones(y))
     assert seen.strides_ == (8, 16)
     np.testing.assert_allclose(seen.scales_, [side, 60, 60 * 60 / side], rtol=1e-6)
     quarter = [image[::4, ::4] for image in X]
@@ -278,6 +286,21 @@ def test_it_learns_also_from_images_without_objects():
     assert {"train_box", "train_class"} <= set(net.net_.history[-1])
 
 
+def test_onnx_says_what_the_network_says(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    X, y = sheets(4)
+    net = SSDDetector(max_epochs=1, **SMALL).fit(X, with_tall_ones(y))
+    net.export_onnx(tmp_path / "net.onnx")
+    images = (X[:3, None] / 255).astype(np.float32)
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    boxes, scores = session.run(None, {"images": images})
+    module = net.net_.module_.eval()
+    with torch.inference_mode():
+        expected, _, p = module.every(module.prepare(torch.from_numpy(images)))
+    np.testing.assert_allclose(boxes, expected, atol=1e-3)
+    np.testing.assert_allclose(scores, p, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
@@ -342,7 +365,7 @@ def test_losses_of_an_image_are_0_once_its_object_is_out_of_sight():
 @pytest.fixture(scope="module")
 def localizer():
     options = {"augment": ("shift",), "width": 8, "depth": 0, "random_state": 0}
-    return ObjectLocalizer(max_epochs=40, batch_size=4, **options).fit(*one_each())
+    return ObjectLocalizer(max_epochs=30, batch_size=4, **options).fit(*one_each())
 
 
 def test_it_learns_boxes_alone_from_an_array(localizer):

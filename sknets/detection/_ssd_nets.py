@@ -87,7 +87,7 @@ class SSDNet(DetectionNet):
             maps[i] = self.necks[i](torch.cat([maps[i], up], 1))
         for x, head in zip(maps, self.heads):
             own = head(x).permute(0, 2, 3, 1)  # as it lies in memory
-            found.append(own.reshape(len(x), -1, 5 + self.n_classes))
+            found.append(own.flatten(1).unflatten(1, (-1, 5 + self.n_classes)))
         raw = torch.cat(found, 1).float()
         return raw[..., :4], raw[..., 4:]
 
