@@ -15,14 +15,25 @@ prediction beside torchvision's Faster R-CNN and SSD, with our trunk at the same
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import time
+from collections import OrderedDict
 
 import _measure
 import numpy as np
+import torch
 from _measure import Figure, one_thread, report
 from PIL import Image
+from torch import nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.anchor_utils import (
+    AnchorGenerator,
+    DefaultBoxGenerator,
+)
+from torchvision.models.detection.ssd import SSD
+from torchvision.ops import MultiScaleRoIAlign
 
 import sknets
 from sknets._comparison.blobs import BlobForest
@@ -143,10 +154,138 @@ def cells(path) -> list[Figure]:
     return rows
 
 
+class Maps(nn.Module):
+    """A trunk of ours, and what joins its maps, as torchvision takes them."""
+
+    def __init__(self, trunk, neck=None):
+        super().__init__()
+        self.trunk, self.neck = trunk, neck
+        self.out_channels = [*trunk.widths.values()] if neck is None else neck.width
+
+    def forward(self, x):
+        maps = self.trunk(x.contiguous(memory_format=torch.channels_last))
+        if self.neck is not None:
+            return self.neck(maps)
+        return OrderedDict((str(k), maps[k]) for k in self.trunk.strides)
+
+
+class Sisters(nn.Module):
+    """Classes and boxes of regions, as ours."""
+
+    def __init__(self, n_units: int, n_classes: int):
+        super().__init__()
+        self.classes = nn.Linear(n_units, n_classes + 1)
+        self.boxes = nn.Linear(n_units, 4 * (n_classes + 1))
+
+    def forward(self, x):
+        return self.classes(x), self.boxes(x)
+
+
+def their_faster(net):
+    module, units = net.net_.module_, net.n_units
+    sizes = np.sqrt(net.anchors_.prod(1)).reshape(net.n_scales, -1)[:, 0]
+    anchors = AnchorGenerator((tuple(sizes.tolist()),), ((0.5, 1.0, 2.0),))
+    zeros, ones = [0.0] * net.n_channels_, [1.0] * net.n_channels_
+    return FasterRCNN(
+        Maps(copy.deepcopy(module.trunk), copy.deepcopy(module.neck)),
+        rpn_anchor_generator=anchors,
+        box_roi_pool=MultiScaleRoIAlign(["0"], 7, 2),
+        box_head=nn.Sequential(nn.Flatten(1), *copy.deepcopy(module.head.dense)),
+        box_predictor=Sisters(units, len(net.classes_)),
+        min_size=min(net.canvas_size_),
+        max_size=max(net.canvas_size_),
+        image_mean=zeros,
+        image_std=ones,
+        rpn_pre_nms_top_n_train=600,
+        rpn_post_nms_top_n_train=200,
+        rpn_pre_nms_top_n_test=400,
+        rpn_post_nms_top_n_test=150,
+        rpn_batch_size_per_image=128,
+        box_batch_size_per_image=64,
+    )
+
+
+def their_ssd(net):
+    strides, n = net.strides_, net.n_channels_
+    shares = (net.scales_ / max(net.canvas_size_)).tolist()
+    boxes = DefaultBoxGenerator(
+        [[2, 3]] * len(strides), scales=shares, steps=[*strides]
+    )
+    return SSD(
+        Maps(copy.deepcopy(net.net_.module_.trunk)),
+        boxes,
+        net.canvas_size_,
+        len(net.classes_) + 1,
+        image_mean=[0.0] * n,
+        image_std=[1.0] * n,
+        score_thresh=0.05,
+        detections_per_img=100,
+    )
+
+
+def beside_torchvision(repeats: int) -> list[Figure]:
+    """A step of training and a prediction, both of the same trunk and the same size.
+
+    Ours of SSD without the maps that join finer ones, which theirs has not.
+    """
+    X, y = make_cluttered_digits(64, random_state=0)
+    rows, size = [], 8
+    for name, kind, params, theirs_of in (
+        ("Faster R-CNN", sknets.FasterRCNNDetector, {}, their_faster),
+        ("SSD", sknets.SSDDetector, {"top_down": False}, their_ssd),
+    ):
+        net = kind(**params, augment=None, max_epochs=1, random_state=0).fit(X, y)
+        module, theirs = net.net_.module_, theirs_of(net)
+        samples = net._read(X, y, None, reset=False)
+        images = module.images(samples.x)
+        targets = [
+            {
+                "boxes": own[own[:, 4] >= 0, :4],
+                "labels": own[own[:, 4] >= 0, 4].long() + 1,
+            }
+            for own in samples.y.values
+        ]
+        parts = [slice(i, i + size) for i in range(0, len(X), size)]
+
+        def ours_learn(module=module, samples=samples, parts=parts):
+            module.train()
+            for part in parts:
+                losses = module.loss(samples.x.batch(part), samples.y.values[part])
+                sum(loss.mean() for loss in losses.values()).backward()
+
+        def theirs_learn(theirs=theirs, images=images, targets=targets, parts=parts):
+            theirs.train()
+            for part in parts:
+                sum(theirs([*images[part]], targets[part]).values()).backward()
+
+        def ours_find(module=module, net=net, samples=samples, parts=parts):
+            module.eval()
+            with torch.inference_mode():
+                for part in parts:
+                    for found in module(samples.x.batch(part)):
+                        net._record(found, 1.0, net.canvas_size_)
+
+        def theirs_find(theirs=theirs, images=images, parts=parts):
+            theirs.eval()
+            with torch.inference_mode():
+                for part in parts:
+                    theirs([*images[part]])
+
+        for verb, ours, hand in (
+            ("training", ours_learn, theirs_learn),
+            ("prediction", ours_find, theirs_find),
+        ):
+            seconds = _measure.interleaved({"ours": ours, "theirs": hand}, repeats)
+            claim = "time of detection: sknets / torchvision"
+            case = f"{name}, {verb}"
+            rows.append(_measure.ratio(case, "ours", "theirs", seconds, 1.1, claim))
+    return rows
+
+
 def main() -> None:
     options = _measure.options(__doc__, repeats=3, data=True)
     one_thread()
-    rows = []
+    rows = beside_torchvision(options.repeats)
     if not options.quick:
         path = _measure.find_data(options.data, "boxes.json")
         if path is None:

@@ -53,4 +53,14 @@ def anchors_of(
     return anchors[np.argsort(anchors.prod(1), kind="stable")]
 
 
-__all__ = ["anchors_of", "shape_iou"]
+def usual_scales(rows: np.ndarray) -> tuple[float, float]:
+    """Of boxes (n, 5) the smallest and the largest usual ones' roots of areas, those of
+    the class with the smallest and of that with the largest.
+    """
+    sides = np.sqrt((rows[:, 2:4] - rows[:, :2]).prod(1))
+    each = [np.quantile(sides[rows[:, 4] == k], [0.1, 0.9]) for k in set(rows[:, 4])]
+    small, large = min(own[0] for own in each), max(own[1] for own in each)
+    return float(small), float(max(large, 1.5 * small))
+
+
+__all__ = ["anchors_of", "shape_iou", "usual_scales"]

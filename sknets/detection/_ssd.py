@@ -8,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from sknets._params import param
+from sknets.detection._anchors import usual_scales
 from sknets.detection._export import Exportable
 from sknets.detection._ssd_nets import COARSEST, SSDNet, default_shapes
 from sknets.detection._task import Detector
@@ -192,16 +193,6 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         shapes = default_shapes(self.scales_, self.aspect_ratios)
         options = self.strides_, shapes, len(self.classes_), self.top_down
         return SSDNet(self._parts(trunk), *options)
-
-
-def usual_scales(rows: np.ndarray) -> tuple[float, float]:
-    """Of boxes (n, 5) the smallest and the largest usual ones' roots of areas, those of
-    the class with the smallest and of that with the largest.
-    """
-    sides = np.sqrt((rows[:, 2:4] - rows[:, :2]).prod(1))
-    each = [np.quantile(sides[rows[:, 4] == k], [0.1, 0.9]) for k in set(rows[:, 4])]
-    small, large = min(own[0] for own in each), max(own[1] for own in each)
-    return float(small), float(max(large, 1.5 * small))
 
 
 __all__ = ["SSDDetector"]

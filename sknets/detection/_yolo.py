@@ -10,13 +10,15 @@ from torch import nn
 
 from sknets._inputs.boxes import Boxes
 from sknets._params import param
-from sknets.detection._anchors import anchors_of
+from sknets.detection._anchors import anchors_of, usual_scales
 from sknets.detection._export import Exportable
 from sknets.detection._task import Detector
 from sknets.detection._words import EachOnItsOwn, OneOfMany, WordTree, words_of
 from sknets.detection._yolo_nets import YOLO1Net, YOLONet
 
-_SMALL = 64.0  # pixels of the usual object, below which the map of stride 8 is read
+# Pixels of the usual object, below which one map has a stride of 8, not 16; and of
+# the smallest usual ones, below which three begin with one of 4, not 8.
+_SMALL, _TINY = 32.0, 16.0
 
 
 class YOLODetector(Exportable, Detector):
@@ -28,7 +30,8 @@ class YOLODetector(Exportable, Detector):
         1 [1]_: dense layers fill the grid; a cell has ``n_anchors`` boxes and one
         class. 2 [2]_: boxes are told relative to anchors, clusters of the sizes of the
         boxes of `fit`, at the cells of one map, which a finer one joins. 3 [3]_: three
-        maps of strides 8, 16 and 32, and classes that do not exclude each other.
+        maps, the coarser ones joining the finer ones, and classes that do not exclude
+        each other.
         "9000" [2]_: as 2, with a tree of labels.
     n_anchors : int, default=3
         Anchors of each map. Of version 1 the boxes of a cell.
@@ -112,6 +115,10 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         The labels of y, or of the tree.
     anchors_ : ndarray of shape (n_maps, n_anchors, 2)
         Widths and heights in pixels, those of the finest map first. Not of version 1.
+    strides_ : tuple of int
+        Of the maps that boxes are read from: 8, 16 and 32, or half of that where the
+        smallest usual objects are below 16 pixels; of one map 16, or 8 where the usual
+        object is below 32.
     object_size_ : float
         The median of the square roots of the areas of boxes, in pixels.
     canvas_size_ : tuple of int
@@ -146,8 +153,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
        [2]_, boxes are learned by their generalised intersection over union instead of
        squares, by the cells around their middle, too, and by every anchor that is
        alike; how sure a cell is is learned from how right it is; each class weighs the
-       same in clusters; the map of version 2 has a stride of 8 or, where objects are of
-       64 pixels or more, 16.
+       same in clusters; maps are as fine as objects are small.
     .. [4] N. Bodla et al. Soft-NMS: Improving Object Detection With One Line of Code.
        ICCV 2017.
 
@@ -195,17 +201,16 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         known = None if self.hierarchy is None else self._words()[0]
         return Boxes.of(self, announced=classes, places_optional=alone, known=known)
 
-    def _strides(self) -> tuple[int, ...]:
-        """Of the maps that boxes are read from."""
-        if self.version == 3:
-            return 8, 16, 32
-        return (16 if self.object_size_ >= _SMALL else 8,)
-
     def _learn_boxes(self, rows: np.ndarray) -> None:
         super()._learn_boxes(rows)
+        if self.version == 3:
+            fine = usual_scales(rows)[0] < _TINY
+            self.strides_ = (4, 8, 16) if fine else (8, 16, 32)
+        else:
+            self.strides_ = (8,) if self.object_size_ < _SMALL else (16,)
         if self.version == 1:
             return
-        shape = len(self._strides()), self.n_anchors
+        shape = len(self.strides_), self.n_anchors
         sizes, random = rows[:, 2:4] - rows[:, :2], np.random.RandomState(0)
         found = anchors_of(sizes, rows[:, 4], int(np.prod(shape)), random)
         self.anchors_ = found.reshape(*shape, 2)
@@ -226,7 +231,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         return partial(self.net_.module_, classes=self._classes()) if tree else None
 
     def _build(self) -> nn.Module:
-        strides, n = self._strides(), len(self.classes_)
+        strides, n = self.strides_, len(self.classes_)
         if self.version == 1:
             options = self.n_anchors, n, self.n_units, self.dropout
             return YOLO1Net(self._parts(strides), strides[0], *options)
