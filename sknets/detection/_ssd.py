@@ -41,7 +41,7 @@ class SSDDetector(Exportable, Detector):
         paper's are not.
     width : int, default=16
         Channels of the map of stride 2; each halving doubles them, up to eight times.
-    depth : int, default=1
+    depth : int, default=2
         Residual blocks after each halving but the first, up to stride 32.
     backbone : str, default=None
         A convolutional classifier of torchvision by name, such as "vgg16" or
@@ -158,6 +158,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     )
     aspect_ratios: tuple[float, ...] | list[float] = param(default=(1, 2, 3), above=0)
     top_down: bool = param(default=True)
+    depth: int = param(default=2, at_least=0)
 
     def _check_params(self) -> None:
         super()._check_params()
