@@ -526,6 +526,10 @@ def test_files_of_voc_give_back_what_was_written(tmp_path, first_pixel):
         np.testing.assert_array_equal(image, array[..., 0])  # all of them are grey
     _, y = read_voc(tmp_path, first_pixel=first_pixel, difficult=False)
     assert [own["labels"].tolist() for own in y] == [["dog"], ["dog"], []]
+    for file in tmp_path.rglob("b.*"):
+        file.rename(file.with_stem("renamed"))
+    paths, _ = read_voc(tmp_path, load_images=False)
+    assert [path.name for path in paths] == ["a.png", "c.png", "renamed.png"]
     with pytest.raises(ValueError, match="first_pixel is 0 or 1"):
         read_voc(tmp_path, first_pixel=2)
 

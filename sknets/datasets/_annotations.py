@@ -13,7 +13,7 @@ import numpy as np
 
 Path_ = str | os.PathLike[str]
 Records = list[dict[str, np.ndarray]]
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+_SUFFIXES = ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"
 _NAMES = "classes.txt", "obj.names"  # where YOLO's tools write names
 
 
@@ -107,7 +107,8 @@ def read_voc(
     Parameters
     ----------
     folder : path-like
-        With folders Annotations and JPEGImages, or with both kinds of files in it.
+        With folders Annotations and JPEGImages, or with both kinds of files in it. An
+        image has the name that its XML file tells, or that file's own.
     first_pixel : {1, 0}, default=1
         What the first row and column are called. Boxes name the first and the last
         pixel of an object, so that from 1 the box 1, 1, 10, 20 is 0, 0, 10, 20 here,
@@ -151,7 +152,12 @@ def read_voc(
             root = ElementTree.fromstring(_text(who, file))
         except ElementTree.ParseError as error:
             raise ValueError(f"{who}: {file} is no XML: {error}") from None
-        paths.append(_within(top, "JPEGImages") / _child(who, file, root, "filename"))
+        pictures = _within(top, "JPEGImages")
+        path = pictures / _child(who, file, root, "filename")
+        if not path.exists():  # it may have been renamed together with its note
+            twins = (pictures / f"{file.stem}{suffix}" for suffix in _SUFFIXES)
+            path = next((twin for twin in twins if twin.exists()), path)
+        paths.append(path)
         boxes: list[Any] = []
         for item in root.iter("object"):
             if not difficult and (item.findtext("difficult") or "0").strip() == "1":

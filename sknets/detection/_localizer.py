@@ -53,8 +53,8 @@ class ObjectLocalizer(BoxTask):
         at most 416.
     augment : str, callable, list or None, \
 default=("flip", "scale", "shift", "brightness")
-        As of `sknets.YOLODetector`, but "mosaic" and "crop", after which an image may
-        have several objects or none.
+        As of `sknets.YOLODetector`, without "mosaic" and "crop", after which an image
+        may have several objects or none.
     channel_order : {"auto", "first", "last"}, default="auto"
         Where the channels of images are.
     batch_size : int or "auto", default="auto"
