@@ -89,6 +89,7 @@ _HOME = {
     "DetectionDisplay": "detection",
     "ObjectLocalizer": "detection",
     "SSDDetector": "detection",
+    "FasterRCNNDetector": "detection",
     "YOLODetector": "detection",
     # 13. Semantic segmentation
     "FCNSegmenter": "segmentation",

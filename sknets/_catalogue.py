@@ -44,6 +44,7 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "KnowledgeGraphEmbedder": ("transformation", ("triples",)),
     "ObjectLocalizer": ("object localization", ("images",)),
     "SSDDetector": ("object detection", ("images",)),
+    "FasterRCNNDetector": ("object detection", ("images",)),
     "YOLODetector": ("object detection", ("images",)),
     "FCNSegmenter": ("segmentation", ("images",)),
     "UNetSegmenter": ("segmentation", ("images",)),

@@ -6,3 +6,7 @@ from sknets.detection._ssd import SSDDetector
 from sknets.detection._yolo import YOLODetector
 
 __all__ = ["DetectionDisplay", "ObjectLocalizer", "SSDDetector", "YOLODetector"]
+from sknets.detection._faster import FasterRCNNDetector
+from sknets.detection._yolo import YOLODetector
+
+__all__ = ["DetectionDisplay", "FasterRCNNDetector", "YOLODetector"]

@@ -1,0 +1,231 @@
+"""Faster R-CNN: a network that proposes regions shares its maps with one for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sknets._params import param
+from sknets.detection._anchors import anchors_of
+from sknets.detection._boxes import Found, cornered, decoded, encoded
+from sknets.detection._nets import DetectionNet, convolution, places
+from sknets.detection._regions import (
+    RegionHead,
+    clipped,
+    drawn,
+    matched,
+    mean_of_each,
+    padded,
+    smooth,
+)
+from sknets.detection._task import Detector
+
+_SMALL = 64.0  # pixels of the usual object, below which the map of stride 8 is read
+_OBJECT, _BACKGROUND = 0.7, 0.3  # intersections over union of anchors
+_ALIKE = 0.7  # proposals that share more are one
+_IS_OBJECT = 0.5  # the intersection over union of a region that learns an object
+_DRAWN, _HALF = 128, 0.5  # anchors of an image that learn, objects at most
+_REGIONS, _QUARTER = 64, 0.25  # regions of an image that learn, objects at most
+_BEFORE, _AFTER = (400, 600), (150, 200)  # proposals in prediction and training
+
+
+class RegionProposals(nn.Module):
+    """The region proposal network: where on a map there may be an object.
+
+    Parameters
+    ----------
+    n_channels : int
+        Of the map.
+    stride : int
+    anchors : ndarray of shape (A, 2)
+        Widths and heights in pixels.
+    """
+
+    anchors: Tensor
+
+    def __init__(self, n_channels: int, stride: int, anchors: np.ndarray):
+        super().__init__()
+        self.stride = stride
+        self.generator: torch.Generator | None = None
+        table = torch.as_tensor(np.asarray(anchors), dtype=torch.float32)
+        self.register_buffer("anchors", table, persistent=False)
+        self.shared = nn.Conv2d(n_channels, n_channels, 3, padding=1)
+        self.object = nn.Conv2d(n_channels, len(table), 1)
+        self.box = nn.Conv2d(n_channels, 4 * len(table), 1)
+        for layer in (self.object, self.box):
+            nn.init.normal_(layer.weight, std=0.01)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """How sure (B, N) and where (B, N, 4), relative to the anchors, objects are."""
+        x = F.relu(self.shared(maps))
+        sure = self.object(x).float().permute(0, 2, 3, 1).flatten(1)
+        deltas = self.box(x).float().permute(0, 2, 3, 1)
+        return sure, deltas.reshape(len(deltas), -1, 4)
+
+    def grid(self, maps: Tensor) -> Tensor:
+        """(N, 4): the anchors about the middle of each cell, a cell's together."""
+        size = [side * self.stride for side in maps.shape[2:]]
+        middle = (places(size, self.stride, self.anchors) + 0.5) * self.stride
+        middle = middle[:, :, None].expand(-1, -1, len(self.anchors), -1)
+        shape = self.anchors.expand_as(middle)
+        return cornered(torch.cat([middle, shape], -1)).flatten(0, 2)
+
+    def proposals(
+        self, sure: Tensor, deltas: Tensor, anchors: Tensor, size: tuple[int, ...]
+    ) -> list[Tensor]:
+        """Of each image the boxes (n, 4) that are likeliest objects, without doubles."""
+        from torchvision.ops import batched_nms
+
+        sure, deltas = sure.detach(), deltas.detach()
+        before, after = (each[self.training] for each in (_BEFORE, _AFTER))
+        sure, best = sure.topk(min(before, sure.shape[1]))
+        rows = best[..., None].expand(-1, -1, 4)
+        boxes = clipped(decoded(deltas.gather(1, rows), anchors[best]), size)
+        n = torch.arange(len(boxes), device=boxes.device)
+        image = n[:, None].expand_as(sure).flatten()
+        large = ((boxes[..., 2:] - boxes[..., :2]) >= 1).all(-1).flatten()
+        flat = boxes.flatten(0, 1)[large], sure.flatten()[large], image[large]
+        kept = batched_nms(*flat, _ALIKE)
+        boxes, image = flat[0][kept], flat[2][kept]
+        return [boxes[image == i][:after] for i in n.tolist()]
+
+    def targets(self, anchors: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Which anchors are objects, which are background (B, N), and which object
+        each has most in common with.
+
+        An object has all anchors above 0.7 and those that share most with it.
+        """
+        iou, there = matched(anchors, y)
+        best, which = iou.max(2)
+        most = iou.max(1, keepdim=True).values.clamp(min=1e-3)
+        likest = ((iou >= most) & there[:, None]).any(2)
+        positive = (best >= _OBJECT) | likest
+        return positive, (best < _BACKGROUND) & ~positive, which
+
+    def losses(
+        self, sure: Tensor, deltas: Tensor, anchors: Tensor, y: Tensor
+    ) -> dict[str, Tensor]:
+        """Of each image: of where objects are, and of their boxes."""
+        positive, negative, which = self.targets(anchors, y)
+        chosen = drawn(positive, negative, _DRAWN, _HALF, self.generator)
+        positive, learn = chosen[0], chosen[0] | chosen[1]
+        counts = learn.sum(1)
+        told = F.binary_cross_entropy_with_logits(
+            sure, positive.to(sure), reduction="none"
+        )
+        told = (told * learn).sum(1) / counts.clamp(min=1)
+        image, place = positive.nonzero(as_tuple=True)
+        own = anchors[place]
+        wish = encoded(y[image, which[image, place], :4].to(own), own)
+        boxes = smooth(deltas[image, place] - wish)
+        return {
+            "proposal_object": told,
+            "proposal_box": mean_of_each(boxes, image, counts),
+        }
+
+
+class FasterRCNNNet(DetectionNet):
+    """A trunk, a network that proposes regions of its map, and a head for these.
+
+    Parameters
+    ----------
+    parts : as of `DetectionNet`
+    stride : int
+        Of the map, which a coarser one joins.
+    anchors : ndarray of shape (A, 2)
+    n_classes, n_units : int
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Any],
+        stride: int,
+        anchors: np.ndarray,
+        n_classes: int,
+        n_units: int,
+    ):
+        super().__init__(*parts)
+        self.generator: torch.Generator | None = None
+        self.neck = Neck(self.widths, stride)
+        width = self.neck.width
+        self.proposer = RegionProposals(width, stride, anchors)
+        self.head = RegionHead(width, n_units, n_classes, stride, align=True)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Any) -> list[Found]:
+        maps = self.neck(self.trunk(self.images(x)))
+        anchors = self.proposer.grid(maps).to(maps)
+        regions = self.proposer.proposals(*self.proposer(maps), anchors, self.canvas)
+        return self.head.found(maps, regions, self.canvas)
+
+    def loss(self, x: Any, y: Tensor) -> dict[str, Tensor]:
+        maps = self.neck(self.trunk(self.images(x)))
+        anchors = self.proposer.grid(maps).to(maps)
+        said = self.proposer(maps)
+        regions = self.proposer.proposals(*said, anchors, self.canvas)
+        # Objects themselves are regions, too: at first none is proposed.
+        true = [own[own[:, 4] >= 0, :4].to(maps) for own in y]
+        boxes, there = padded([torch.cat(pair) for pair in zip(regions, true)])
+        return {
+            **self.proposer.losses(*said, anchors, y),
+            **self.head.losses(maps, y, boxes, there, self._drawn),
+        }
+
+    def _drawn(self, iou: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        positive = there & (iou >= _IS_OBJECT)
+        negative = there & (iou < _IS_OBJECT)
+        return drawn(positive, negative, _REGIONS, _QUARTER, self.generator)
+
+
+class Neck(nn.Module):
+    """A map that a coarser one, twice its stride, joins: it sees further."""
+
+    def __init__(self, widths: dict[int, int], stride: int):
+        super().__init__()
+        self.stride, self.width = stride, widths[2 * stride]
+        self.across = convolution(widths[2 * stride], widths[stride], 1)
+        self.join = convolution(2 * widths[stride], self.width)
+
+    def forward(self, maps: dict[int, Tensor]) -> Tensor:
+        up = F.interpolate(self.across(maps[2 * self.stride]), scale_factor=2.0)
+        return self.join(torch.cat([maps[self.stride], up], 1))
+
+
+class FasterRCNNDetector(Detector):
+    n_scales: int = param(default=3, at_least=1)
+    aspect_ratios: tuple[float, ...] | list = param(default=(0.5, 1.0, 2.0))
+    n_units: int = param(default=256, at_least=1)
+    lr: float = param(default=1.5e-3, above=0)
+
+    def _stride(self) -> int:
+        return 16 if self.object_size_ >= _SMALL else 8
+
+    def _learn_boxes(self, rows: np.ndarray) -> None:
+        super()._learn_boxes(rows)
+        sizes = np.sqrt((rows[:, 2:4] - rows[:, :2]).prod(1, keepdims=True))
+        squares = sizes.repeat(2, 1)
+        random = np.random.RandomState(0)
+        scales = anchors_of(squares, rows[:, 4], self.n_scales, random)
+        ratios = np.sqrt(np.asarray(self.aspect_ratios, dtype=np.float64))
+        shapes = np.stack([1 / ratios, ratios], 1)
+        self.anchors_ = (scales[:, None] * shapes).reshape(-1, 2)
+
+    def _build(self) -> nn.Module:
+        stride = self._stride()
+        return FasterRCNNNet(
+            self._parts((stride, 2 * stride)),
+            stride,
+            self.anchors_,
+            len(self.classes_),
+            self.n_units,
+        )
+
+
+__all__ = ["FasterRCNNDetector"]
