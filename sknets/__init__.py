@@ -89,7 +89,9 @@ _HOME = {
     "DetectionDisplay": "detection",
     "ObjectLocalizer": "detection",
     "SSDDetector": "detection",
+    "FastRCNNDetector": "detection",
     "FasterRCNNDetector": "detection",
+    "RCNNDetector": "detection",
     "YOLODetector": "detection",
     # 13. Semantic segmentation
     "FCNSegmenter": "segmentation",

@@ -202,13 +202,18 @@ def moved_boxes(
 
 
 def _joined(pairs: list[tuple[Tensor, Tensor]], y: Tensor) -> tuple[Tensor, Tensor]:
-    """A batch of images and of their rows, as `padded_boxes` has them."""
-    most = max(1, *(len(rows) for _, rows in pairs))
-    table = y.new_full((len(pairs), most, 5), torch.nan)
+    """A batch of images and of their rows."""
+    return torch.cat([image for image, _ in pairs]), tabled([r for _, r in pairs], y)
+
+
+def tabled(rows: list[Tensor], y: Tensor) -> Tensor:
+    """Rows (k, 5) of each image as `padded_boxes` has them."""
+    most = max(1, *map(len, rows))
+    table = y.new_full((len(rows), most, 5), torch.nan)
     table[..., 4] = -1
-    for own, (_, rows) in zip(table, pairs):
-        own[: len(rows)] = rows.to(y)
-    return torch.cat([image for image, _ in pairs]), table
+    for of_image, own in zip(table, rows):
+        of_image[: len(own)] = own.to(y)
+    return table
 
 
-__all__ = ["AUGMENTATIONS", "DetectionAugment", "moved_boxes"]
+__all__ = ["AUGMENTATIONS", "DetectionAugment", "moved_boxes", "tabled"]

@@ -12,7 +12,7 @@ from sknets._backbones import check_backbone, imagenet_statistics, load_weights
 from sknets._engine.data import Samples
 from sknets._engine.optim import Budget
 from sknets._in_images import InImages
-from sknets._inputs import rounded
+from sknets._inputs import ImageList, rounded
 from sknets._inputs.boxes import Boxes, padded_boxes, refuse_beyond
 from sknets._inputs.reader import Learned
 from sknets._params import param
@@ -142,7 +142,12 @@ class BoxTask(InImages):
             seen = slice(None) if samples.rows is None else samples.rows
             boxes = samples.y.values[seen].flatten(0, 1).cpu().double().numpy()
             self._learn_boxes(boxes[np.isfinite(boxes).all(1)])
+        samples.x = self._with_regions(samples.x)
         return samples
+
+    def _with_regions(self, x: ImageList) -> ImageList:
+        """Images on the canvas, with what else of them the network needs."""
+        return x
 
     def _learn_boxes(self, rows: np.ndarray) -> None:
         """What there is to know of boxes (n, 5) on the canvas."""

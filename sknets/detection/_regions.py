@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sknets.detection._boxes import LEAST, MOST, Found, decoded, encoded, paired_iou
+from sknets.detection._nets import convolution
 
 # What differences of boxes are divided by, so that they vary by about one.
 _UNIT = 0.1, 0.1, 0.2, 0.2
@@ -88,6 +89,20 @@ def moved(deltas: Tensor, anchors: Tensor) -> Tensor:
     return decoded(deltas * deltas.new_tensor(_UNIT), anchors)
 
 
+class Neck(nn.Module):
+    """A map that a coarser one, twice its stride, joins: it sees further."""
+
+    def __init__(self, widths: dict[int, int], stride: int):
+        super().__init__()
+        self.stride, self.width = stride, widths[2 * stride]
+        self.across = convolution(widths[2 * stride], widths[stride], 1)
+        self.join = convolution(2 * widths[stride], self.width)
+
+    def forward(self, maps: dict[int, Tensor]) -> Tensor:
+        up = F.interpolate(self.across(maps[2 * self.stride]), scale_factor=2.0)
+        return self.join(torch.cat([maps[self.stride], up], 1))
+
+
 class RegionHead(nn.Module):
     """What is in regions of a map, and where: two dense layers, and two sisters.
 
@@ -131,9 +146,7 @@ class RegionHead(nn.Module):
 
         return roi_pool(maps.contiguous(), rows, _SIDE)
 
-    def forward(
-        self, maps: Tensor, boxes: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, maps: Tensor, boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Scores of classes and background (R, K + 1), and differences (R, K, 4)."""
         x = self.dense(self.pooled(maps, boxes).flatten(1))
         return self.classes(x).float(), self.boxes(x).float().unflatten(1, (-1, 4))
@@ -202,7 +215,7 @@ def aligned(maps: Tensor, boxes: Tensor, n: int) -> Tensor:
 
 
 def _at_points(low: Tensor, high: Tensor, n: int, size: int) -> Tensor:
-    """(R, n, size): what each of ``size`` cells adds to each of n parts of a stretch."""
+    """(R, n, size): what each cell adds to each of n parts of a stretch."""
     points = (torch.arange(2 * n, device=low.device) + 0.5).to(low) / (2 * n)
     points = low[:, None] + (high - low)[:, None] * points - 0.5
     cells = torch.arange(size, device=low.device).to(low)
@@ -233,6 +246,7 @@ def padded(boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 __all__ = [
+    "Neck",
     "RegionHead",
     "aligned",
     "best_of",
