@@ -12,9 +12,8 @@ from sknets._params import param
 from sknets.detection._boxes import Found
 from sknets.detection._nets import DetectionNet
 from sknets.detection._proposals import ByProposals, ProposedBatch
-from sknets.detection._regions import Neck, RegionHead, drawn, padded
+from sknets.detection._regions import Neck, RegionHead, drawn, padded, stride_of
 
-_SMALL = 64.0  # pixels of the usual object, below which the map of stride 8 is read
 _REGIONS, _QUARTER = 64, 0.25  # regions of an image that learn, objects at most
 _IS_OBJECT = 0.5  # the intersection over union of a region that learns an object
 
@@ -89,7 +88,7 @@ class FastRCNNDetector(ByProposals):
     Regions are looked for once for each image, in `fit` and in prediction, which takes
     longer than the network does. They follow the changes of ``augment``; a function
     that is given there gets them, too, as boxes with the label ``len(classes_)``.
-    Images are enlarged for the search, up to 4 times, where the usual object is smaller
+    Images are enlarged for the search, up to 3 times, where the usual object is smaller
     than 48 pixels; where it finds fewer than 16 regions, windows of the size of the
     usual object are added; of more than 2,000 as many are drawn.
     ``net_.history`` has the parts of the loss: ``train_class`` and ``train_box``.
@@ -97,9 +96,9 @@ class FastRCNNDetector(ByProposals):
     References
     ----------
     .. [1] R. Girshick. Fast R-CNN. ICCV 2015. Departures: a small network of residual
-       blocks, whose map of stride 8 (16 where objects are of 64 pixels or more) a
-       coarser one joins; 64 regions an image learn, a quarter of them objects, and
-       the background is drawn of all that share less than half with one; objects
+       blocks, whose map of stride 4, 8 or 16 (objects are below 32 or 64 pixels, or
+       not) a coarser one joins; 64 regions an image learn, a quarter of them objects,
+       and the background is drawn of all that share less than half with one; objects
        themselves are among the regions that learn.
     .. [2] J. Uijlings, K. van de Sande, T. Gevers, A. Smeulders. Selective Search for
        Object Recognition. IJCV 104, 2013. That of OpenCV.
@@ -123,7 +122,7 @@ class FastRCNNDetector(ByProposals):
     lr: float = param(default=1.5e-3, above=0)
 
     def _build(self) -> nn.Module:
-        stride = 16 if self.object_size_ >= _SMALL else 8
+        stride = stride_of(self.object_size_)
         parts = self._parts((stride, 2 * stride))
         return FastRCNNNet(parts, stride, len(self.classes_), self.n_units)
 

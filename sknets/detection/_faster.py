@@ -23,13 +23,14 @@ from sknets.detection._regions import (
     mean_of_each,
     padded,
     smooth,
+    stride_of,
 )
 from sknets.detection._task import Detector
 
-_SMALL = 64.0  # pixels of the usual object, below which the map of stride 8 is read
 _OBJECT, _BACKGROUND = 0.7, 0.3  # intersections over union of anchors
 _ALIKE = 0.7  # proposals that share more are one
 _IS_OBJECT = 0.5  # the intersection over union of a region that learns an object
+_BETA = 1 / 9  # where the loss of an anchor's box becomes linear
 _DRAWN, _HALF = 128, 0.5  # anchors of an image that learn, objects at most
 _REGIONS, _QUARTER = 64, 0.25  # regions of an image that learn, objects at most
 _BEFORE, _AFTER = (400, 600), (150, 200)  # proposals in prediction and training
@@ -126,7 +127,7 @@ class RegionProposals(nn.Module):
         image, place = positive.nonzero(as_tuple=True)
         own = anchors[place]
         wish = encoded(y[image, which[image, place], :4].to(own), own)
-        boxes = smooth(deltas[image, place] - wish)
+        boxes = smooth(deltas[image, place] - wish, _BETA)
         return {
             "proposal_object": told,
             "proposal_box": mean_of_each(boxes, image, counts),
@@ -222,11 +223,12 @@ class FasterRCNNDetector(Detector):
     .. [1] S. Ren, K. He, R. Girshick, J. Sun. Faster R-CNN: Towards Real-Time Object
        Detection with Region Proposal Networks. NIPS 2015. Proposals and regions are
        trained together, the paper's approximate joint training, as here. Departures: a
-       small network of residual blocks, whose map of stride 8 (16 where objects are of
-       64 pixels or more) a coarser one joins; sizes of anchors are learned; anchors
-       that reach beyond the image learn, too; regions are read between cells [2]_;
-       128 anchors and 64 regions an image learn, of the 200 best of 600, in prediction
-       150 of 400; objects themselves are among the regions that learn.
+       small network of residual blocks, whose map of stride 4, 8 or 16 (objects are
+       below 32 or 64 pixels, or not) a coarser one joins; sizes of anchors are
+       learned; anchors that reach beyond the image learn, too; regions are read
+       between cells [2]_; 128 anchors and 64 regions an image learn, of the 200 best of
+       600, in prediction 150 of 400; objects themselves are among the regions that
+       learn.
     .. [2] K. He, G. Gkioxari, P. Dollár, R. Girshick. Mask R-CNN. ICCV 2017.
 
     Examples
@@ -249,9 +251,6 @@ class FasterRCNNDetector(Detector):
     n_units: int = param(default=256, at_least=1)
     lr: float = param(default=1.5e-3, above=0)
 
-    def _stride(self) -> int:
-        return 16 if self.object_size_ >= _SMALL else 8
-
     def _learn_boxes(self, rows: np.ndarray) -> None:
         super()._learn_boxes(rows)
         sizes = np.sqrt((rows[:, 2:4] - rows[:, :2]).prod(1, keepdims=True))
@@ -263,7 +262,7 @@ class FasterRCNNDetector(Detector):
         self.anchors_ = (scales[:, None] * shapes).reshape(-1, 2)
 
     def _build(self) -> nn.Module:
-        stride = self._stride()
+        stride = stride_of(self.object_size_)
         return FasterRCNNNet(
             self._parts((stride, 2 * stride)),
             stride,

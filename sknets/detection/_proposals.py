@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -17,11 +19,16 @@ from sknets.detection._augment import DetectionAugment, tabled
 from sknets.detection._task import Detector
 
 _USUAL = 48.0  # pixels of an object: smaller ones are enlarged for the search
-_LARGEST = 4.0  # times
+_LARGEST = 3.0  # times
 _FEWEST = 16  # regions an image, below which windows are added
 _MOST = 2000
 _THINNEST = 3.0  # pixels
 _SCALE = 100  # of the search: the larger the fewer regions
+# What was found in so many images, as folds, searches of parameters and epochs of
+# `partial_fit` ask for the same ones again.
+_KNOWN = 4096
+_FOUND: dict[bytes, np.ndarray] = {}
+_LOCK = threading.Lock()
 
 
 class ProposedImages(ImageList):
@@ -92,7 +99,7 @@ class ByProposals(Detector):
             boxes = searched(search, image, self.selective_search, factor)
             if len(boxes) < _FEWEST:
                 boxes = np.concatenate([boxes, windows(size, self.object_size_)])
-            proposals.append(torch.from_numpy(boxes).float())
+            proposals.append(torch.tensor(boxes, dtype=torch.float32))
         return ProposedImages.of(x, proposals)
 
     def _augmentation(self) -> Any:
@@ -152,6 +159,11 @@ def searched(cv2: Any, image: np.ndarray, kind: str, factor: float) -> np.ndarra
     if factor > 1:
         sides = round(factor * width), round(factor * height)
         image = cv2.resize(image, sides, interpolation=cv2.INTER_LINEAR)
+    about = repr((image.shape, kind, factor)).encode()
+    known = hashlib.sha256(about + image.tobytes()).digest()
+    with _LOCK:
+        if known in _FOUND:
+            return _FOUND[known]
     search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
     search.setBaseImage(image)
     if kind == "single":
@@ -169,6 +181,11 @@ def searched(cv2: Any, image: np.ndarray, kind: str, factor: float) -> np.ndarra
     if len(boxes) > _MOST:
         rows = np.random.RandomState(0).permutation(len(boxes))[:_MOST]
         boxes = boxes[np.sort(rows)]
+    boxes.setflags(write=False)
+    with _LOCK:
+        if len(_FOUND) >= _KNOWN:
+            del _FOUND[next(iter(_FOUND))]
+        _FOUND[known] = boxes
     return boxes
 
 

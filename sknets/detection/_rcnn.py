@@ -281,7 +281,7 @@ class RCNNDetector(ByProposals):
     Regions are looked for once for each image, in `fit` and in prediction, which takes
     longer than the network does. They follow the changes of ``augment``; a function
     that is given there gets them, too, as boxes with the label ``len(classes_)``.
-    Images are enlarged for the search, up to 4 times, where the usual object is smaller
+    Images are enlarged for the search, up to 3 times, where the usual object is smaller
     than 48 pixels; where it finds fewer than 16 regions, windows of the size of the
     usual object are added; of more than 2,000 as many are drawn.
     A score is the logistic function of four times a machine's margin: 0.5 at its

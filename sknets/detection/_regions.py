@@ -15,6 +15,13 @@ from sknets.detection._nets import convolution
 # What differences of boxes are divided by, so that they vary by about one.
 _UNIT = 0.1, 0.1, 0.2, 0.2
 _SIDE = 7  # of the map of a region
+# Pixels of the usual object, below which the map of stride 4, or of 8, is read.
+_TINY, _SMALL = 32.0, 64.0
+
+
+def stride_of(object_size: float) -> int:
+    """Of the map that has enough cells for objects of this size."""
+    return 4 if object_size < _TINY else 8 if object_size < _SMALL else 16
 
 
 def matched(boxes: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,10 +74,12 @@ def drawn(
     return chosen[0], chosen[1]
 
 
-def smooth(difference: Tensor) -> Tensor:
-    """Fast R-CNN's robust loss of each row: half a square, from 1 on the size."""
+def smooth(difference: Tensor, beta: float = 1.0) -> Tensor:
+    """Fast R-CNN's robust loss of each row: a square of what is below ``beta``, of what
+    is above the size.
+    """
     zero = torch.zeros_like(difference)
-    return F.smooth_l1_loss(difference, zero, reduction="none").sum(-1)
+    return F.smooth_l1_loss(difference, zero, reduction="none", beta=beta).sum(-1)
 
 
 def mean_of_each(losses: Tensor, image: Tensor, counts: Tensor) -> Tensor:
@@ -258,4 +267,5 @@ __all__ = [
     "moved",
     "padded",
     "smooth",
+    "stride_of",
 ]
