@@ -98,8 +98,9 @@ def test_losses_of_proposals_are_those_of_the_paper():
     first = (entropy(-sure[0, 0]) + entropy(sure[0, 1]) + entropy(sure[0, 2])) / 3
     expected = [first, entropy(sure[1]).mean()]
     assert torch.allclose(parts["proposal_object"], torch.stack(expected))
-    # x by 0.1 widths (1.4 too far), y by 0.1 heights, and the logarithm of 1.2.
-    boxes = (1.4 - 0.5) + 0.5 * 0.1**2 + 0.5 * np.log(1.2) ** 2
+    # x by 0.1 widths (1.4 too far), y by 0.1 heights, and the logarithm of 1.2: of a
+    # ninth and less the square.
+    boxes = (1.4 - 0.5 / 9) + 4.5 * 0.1**2 + np.log(1.2) - 0.5 / 9
     assert np.allclose(parts["proposal_box"], [boxes / 3, 0], atol=1e-6)
 
 
@@ -139,7 +140,7 @@ def boxes_within(size, n, seed=0):
 def test_aligned_regions_are_those_of_torchvision_and_so_are_their_gradients():
     maps = torch.randn(3, 11, 7, requires_grad=True)
     boxes = boxes_within((11, 7), 12)
-    own = aligned(maps, boxes, 7)
+    own = aligned(maps, boxes, 7).permute(0, 3, 1, 2)
     theirs = roi_align(maps[None], [boxes], 7, 1.0, 2, True)
     assert torch.allclose(own, theirs, atol=1e-5)
     weight = torch.randn_like(own)
@@ -154,7 +155,7 @@ def test_pooled_regions_are_the_largest_values_of_their_cells():
     head = RegionHead(3, 4, 2, 8, align=False)
     boxes = [torch.tensor([own]).float() for own in ([8, 8, 80, 64], [0, 0, 55, 55])]
     pooled = head.pooled(maps, boxes)
-    assert pooled.shape == (2, 3, 7, 7)
+    assert pooled.shape == (2, 7, 7, 3)
     for out, own, box in zip(pooled, maps, torch.cat(boxes)):
         left, top, right, bottom = (box / 8).round().int().tolist()
         h, w = bottom - top + 1, right - left + 1
@@ -162,7 +163,7 @@ def test_pooled_regions_are_the_largest_values_of_their_cells():
             for j in range(7):
                 rows = slice(top + i * h // 7, top - (-(i + 1) * h // 7))
                 columns = slice(left + j * w // 7, left - (-(j + 1) * w // 7))
-                assert torch.equal(out[:, i, j], own[:, rows, columns].amax((1, 2)))
+                assert torch.equal(out[i, j], own[:, rows, columns].amax((1, 2)))
 
 
 def test_differences_of_boxes_are_undone():
@@ -248,7 +249,7 @@ def test_selective_search_finds_objects_and_the_same_ones_again():
         assert (found[0] >= 0).all() and (found[0] <= 64).all()
         if len(own["boxes"]):
             true = torch.tensor(own["boxes"], dtype=torch.float64)
-            iou = box_iou(true, torch.from_numpy(found[0]))
+            iou = box_iou(true, torch.tensor(found[0]))
             assert (iou.amax(1) > 0.7).all()
 
 

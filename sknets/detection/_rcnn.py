@@ -114,7 +114,7 @@ class RCNNNet(DetectionNet):
             middle, half = (own[:, :2] + own[:, 2:]) / 2, (own[:, 2:] - own[:, :2]) / 2
             context = torch.cat([middle - _CONTEXT * half, middle + _CONTEXT * half], 1)
             crops.append(aligned(image, context.to(image), self.crop))
-        x = torch.cat(crops).contiguous(memory_format=torch.channels_last)
+        x = torch.cat(crops).permute(0, 3, 1, 2)
         return self.dense(self.trunk(x)[_STRIDE].flatten(1))
 
     def standard(self, features: Tensor) -> Tensor:

@@ -147,13 +147,13 @@ class RegionHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def pooled(self, maps: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-        """(R, C, 7, 7): the map of each region, boxes (r, 4) of each image."""
+        """(R, 7, 7, C): the map of each region, boxes (r, 4) of each image."""
         rows = [own.to(maps) / self.stride for own in boxes]
         if self.align:
             return torch.cat([aligned(*pair, _SIDE) for pair in zip(maps, rows)])
         from torchvision.ops import roi_pool
 
-        return roi_pool(maps.contiguous(), rows, _SIDE)
+        return roi_pool(maps.contiguous(), rows, _SIDE).permute(0, 2, 3, 1)
 
     def forward(self, maps: Tensor, boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Scores of classes and background (R, K + 1), and differences (R, K, 4)."""
@@ -196,19 +196,15 @@ class RegionHead(nn.Module):
         self, maps: Tensor, boxes: list[Tensor], size: tuple[int, ...]
     ) -> list[Found]:
         """Of each image, what its regions have, at all sizes of scores."""
-        counts = [len(own) for own in boxes]
-        scores, deltas = self(maps, boxes)
-        sure = scores.softmax(1)[:, :-1]
-        return [
-            best_of(regions, own, boxes_of, size)
-            for regions, own, boxes_of in zip(
-                boxes, sure.split(counts), deltas.split(counts)
-            )
-        ]
+        found = []
+        for i, own in enumerate(boxes):  # one image's regions fit into the cache
+            scores, deltas = self(maps[i : i + 1], [own])
+            found.append(best_of(own, scores.softmax(1)[:, :-1], deltas, size))
+        return found
 
 
 def aligned(maps: Tensor, boxes: Tensor, n: int) -> Tensor:
-    """(R, C, n, n): RoIAlign of boxes (R, 4), in cells of a map (C, h, w).
+    """(R, n, n, C): RoIAlign of boxes (R, 4), in cells of a map (C, h, w).
 
     Each of n x n parts is the mean of the map at 2 x 2 points between cells. Along
     each axis that is a matrix, and products of these are far faster, also backwards,
@@ -217,10 +213,9 @@ def aligned(maps: Tensor, boxes: Tensor, n: int) -> Tensor:
     h, w = maps.shape[1:]
     across = _at_points(boxes[:, 0], boxes[:, 2], n, w)
     down = _at_points(boxes[:, 1], boxes[:, 3], n, h)
-    rows = maps.reshape(-1, w) @ across.flatten(0, 1).T  # (C h, R n)
-    rows = rows.view(len(maps), h, len(boxes), n).permute(2, 1, 0, 3)
-    found = down @ rows.reshape(len(boxes), h, -1)  # (R, n, C n)
-    return found.view(len(boxes), n, len(maps), n).transpose(1, 2)
+    cells = maps.permute(1, 2, 0)  # as a map is in memory
+    rows = down.flatten(0, 1) @ cells.reshape(h, -1)  # (R n, w C)
+    return across[:, None] @ rows.view(len(boxes), n, w, -1)
 
 
 def _at_points(low: Tensor, high: Tensor, n: int, size: int) -> Tensor:
