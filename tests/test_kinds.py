@@ -127,6 +127,7 @@ SMALLEST = {
     "n_heads": 1,
     "n_layers": 1,
     "pretraining_epochs": 1,
+    "fine_tuning_epochs": 1,
     "n_sampling_steps": 1,
     "random_state": 0,
     # Of a forecaster: what takes long to choose.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from sknets._engine.optim import Budget
 from sknets._params import param
 from sknets.detection._boxes import Found
 from sknets.detection._nets import DetectionNet
@@ -73,6 +74,11 @@ class FastRCNNDetector(ByProposals):
         the longer it takes (about 1 to 8 to 30).
     n_units : int, default=256
         Of each of the two dense layers.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the images. "auto" are 12 epochs, or as many as
+        make 1,600 steps.
+    batch_size : int or "auto", default="auto"
+        Images a step; "auto": about 260,000 pixels, 4 to 8 images.
     lr : float, default=1.5e-3
         The learning rate, at its highest.
 
@@ -118,8 +124,11 @@ class FastRCNNDetector(ByProposals):
     True
     """
 
+    _auto_batch: ClassVar[tuple[int, int, int]] = 4, 8, 2**18
+
     n_units: int = param(default=256, at_least=1)
     lr: float = param(default=1.5e-3, above=0)
+    _budget = Budget(epochs=12, steps=1600)
 
     def _build(self) -> nn.Module:
         stride = stride_of(self.object_size_)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._engine.optim import Budget
 from sknets._params import param
 from sknets.detection._anchors import anchors_of
 from sknets.detection._boxes import Found, cornered, decoded, encoded
@@ -203,6 +204,11 @@ class FasterRCNNDetector(Detector):
         Height by width of anchors: each size has all of them.
     n_units : int, default=256
         Of each of the two dense layers.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the images. "auto" are 12 epochs, or as many as
+        make 1,600 steps.
+    batch_size : int or "auto", default="auto"
+        Images a step; "auto": about 260,000 pixels, 4 to 8 images.
     lr : float, default=1.5e-3
         The learning rate, at its highest.
 
@@ -246,10 +252,13 @@ class FasterRCNNDetector(Detector):
     True
     """
 
+    _auto_batch: ClassVar[tuple[int, int, int]] = 4, 8, 2**18
+
     n_scales: int = param(default=3, at_least=1)
     aspect_ratios: tuple[float, ...] | list = param(default=(0.5, 1.0, 2.0))
     n_units: int = param(default=256, at_least=1)
     lr: float = param(default=1.5e-3, above=0)
+    _budget = Budget(epochs=12, steps=1600)
 
     def _learn_boxes(self, rows: np.ndarray) -> None:
         super()._learn_boxes(rows)

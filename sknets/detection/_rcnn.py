@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -254,6 +254,8 @@ class RCNNDetector(ByProposals):
     max_epochs : int or "auto", default="auto"
         How often the machines go through the regions of all images. "auto" are 40
         epochs, or as many as make 1,500 steps.
+    batch_size : int or "auto", default="auto"
+        Images a step; "auto": about 260,000 pixels, 4 to 8 images.
     lr : float, default=3e-3
         Their learning rate, at its highest.
 
@@ -315,6 +317,8 @@ class RCNNDetector(ByProposals):
     >>> net.fit(X[:30], y[:30]).evaluate(X[30:], y[30:])["ap50"] > 0.8
     True
     """
+
+    _auto_batch: ClassVar[tuple[int, int, int]] = 4, 8, 2**18
 
     crop_size: int = param(default=32, at_least=16)
     n_units: int = param(default=256, at_least=1)
