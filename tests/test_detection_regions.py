@@ -1,6 +1,7 @@
 """What is true of R-CNN, Fast R-CNN and Faster R-CNN alone."""
 
 import copy
+import sys
 
 import numpy as np
 import pytest
@@ -251,6 +252,13 @@ def test_selective_search_finds_objects_and_the_same_ones_again():
             true = torch.tensor(own["boxes"], dtype=torch.float64)
             iou = box_iou(true, torch.tensor(found[0]))
             assert (iou.amax(1) > 0.7).all()
+
+
+@pytest.mark.parametrize("cls", [FastRCNNDetector, RCNNDetector])
+def test_without_opencv_a_sentence_says_what_to_install(cls, data, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ImportError, match=f"^{cls.__name__} .* install .sknets.vision"):
+        cls().fit(*data)
 
 
 def test_windows_cover_the_image():

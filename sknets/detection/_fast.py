@@ -71,7 +71,7 @@ class FastRCNNDetector(ByProposals):
     ----------
     selective_search : {"single", "fast", "quality"}, default="fast"
         How many ways of joining segments are tried: the more, the more regions, and
-        the longer it takes (about 1 to 8 to 30).
+        the longer it takes (about 1 to 7 to 27).
     n_units : int, default=256
         Of each of the two dense layers.
     max_epochs : int or "auto", default="auto"
@@ -89,7 +89,8 @@ class FastRCNNDetector(ByProposals):
 
     Notes
     -----
-    All other parameters and attributes are as in `sknets.YOLODetector`.
+    The other parameters and attributes that it has are as in
+    `sknets.YOLODetector`.
 
     Regions are looked for once for each image, in `fit` and in prediction, which takes
     longer than the network does. They follow the changes of ``augment``; a function

@@ -250,7 +250,7 @@ class RCNNDetector(ByProposals):
         The learning rate of these epochs, at its highest.
     selective_search : {"single", "fast", "quality"}, default="fast"
         How many ways of joining segments are tried: the more, the more regions, and
-        the longer it takes (about 1 to 8 to 30).
+        the longer it takes (about 1 to 7 to 27).
     max_epochs : int or "auto", default="auto"
         How often the machines go through the regions of all images. "auto" are 40
         epochs, or as many as make 1,500 steps.
