@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sknets._engine.optim import Budget
 from sknets._params import param
 from sknets.detection._boxes import Found
-from sknets.detection._nets import DetectionNet
+from sknets.detection._nets import CanvasNet
 from sknets.detection._proposals import ByProposals, ProposedBatch
 from sknets.detection._regions import Neck, RegionHead, drawn, padded, stride_of
 
@@ -19,12 +19,12 @@ _REGIONS, _QUARTER = 64, 0.25  # regions of an image that learn, objects at most
 _IS_OBJECT = 0.5  # the intersection over union of a region that learns an object
 
 
-class FastRCNNNet(DetectionNet):
+class FastRCNNNet(CanvasNet):
     """A trunk, and a head for given regions of its map.
 
     Parameters
     ----------
-    parts : as of `DetectionNet`
+    parts : as of `CanvasNet`
     stride : int
         Of the map, which a coarser one joins.
     n_classes, n_units : int

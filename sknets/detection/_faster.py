@@ -14,7 +14,7 @@ from sknets._engine.optim import Budget
 from sknets._params import param
 from sknets.detection._anchors import anchors_of
 from sknets.detection._boxes import Found, cornered, decoded, encoded
-from sknets.detection._nets import DetectionNet, places
+from sknets.detection._nets import CanvasNet, places
 from sknets.detection._regions import (
     Neck,
     RegionHead,
@@ -135,12 +135,12 @@ class RegionProposals(nn.Module):
         }
 
 
-class FasterRCNNNet(DetectionNet):
+class FasterRCNNNet(CanvasNet):
     """A trunk, a network that proposes regions of its map, and a head for these.
 
     Parameters
     ----------
-    parts : as of `DetectionNet`
+    parts : as of `CanvasNet`
     stride : int
         Of the map, which a coarser one joins.
     anchors : ndarray of shape (A, 2)

@@ -18,7 +18,7 @@ from sknets._engine.optim import Budget
 from sknets._engine.players import Phase, Player, Trainer
 from sknets._params import param
 from sknets.detection._boxes import Found
-from sknets.detection._nets import DetectionNet
+from sknets.detection._nets import CanvasNet
 from sknets.detection._proposals import ByProposals, ProposedAugment, ProposedBatch
 from sknets.detection._regions import (
     aligned,
@@ -77,12 +77,12 @@ class RCNNAugment(ProposedAugment):
         return (x, y) if isinstance(x, FeatureBatch) else super().forward(x, y)
 
 
-class RCNNNet(DetectionNet):
+class RCNNNet(CanvasNet):
     """A network for crops of regions, a linear machine a class, and a ridge regression.
 
     Parameters
     ----------
-    parts : as of `DetectionNet`
+    parts : as of `CanvasNet`
     crop : int
         The side of a crop in pixels.
     n_classes, n_units : int

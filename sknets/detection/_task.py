@@ -158,7 +158,9 @@ class Detector(BoxTask):
     def _found(self, x: Any) -> np.ndarray:
         """Of each image, in its own pixels."""
         smaller, scales = fitted(x, self.canvas_size_)
-        found = items(self.net_.batches(self._with_regions(smaller), self._run()), len(x))
+        found = items(
+            self.net_.batches(self._with_regions(smaller), self._run()), len(x)
+        )
         records = np.empty(len(x), dtype=object)
         for i, (each, scale, size) in enumerate(zip(found, scales, x.sizes)):
             records[i] = self._record(each, scale, size)
