@@ -297,6 +297,11 @@ def test_proposals_follow_their_images(data, fitted):
 # -- R-CNN's machines ------------------------------------------------------------------
 
 
+def test_features_are_not_of_running_means(data):
+    with pytest.raises(ValueError, match=r"^RCNNDetector\(ema_decay=0.9\): "):
+        RCNNDetector(ema_decay=0.9).fit(*data)
+
+
 def test_margins_of_machines(fitted):
     module = fitted[RCNNDetector].net_.module_
     scores = torch.tensor([[0.5, -0.5], [2.0, -3.0], [0.0, 0.2]])

@@ -278,7 +278,7 @@ class RCNNDetector(ByProposals):
     Notes
     -----
     All other parameters and attributes are as in `sknets.YOLODetector`; ``augment`` is
-    for fine-tuning.
+    for fine-tuning, and ``ema_decay`` is refused.
 
     Regions are looked for once for each image, in `fit` and in prediction, which takes
     longer than the network does. They follow the changes of ``augment``; a function
@@ -330,6 +330,9 @@ class RCNNDetector(ByProposals):
         if self.crop_size % _STRIDE:
             sentence = f"crop_size must be a multiple of {_STRIDE}"
             raise ValueError(self._refusal("crop_size", sentence))
+        if self.ema_decay is not None:
+            sentence = "features are those of the last weights, not of running means"
+            raise ValueError(self._refusal("ema_decay", sentence))
 
     def _learn_statistics(self, samples: Samples) -> None:
         super()._learn_statistics(samples)
