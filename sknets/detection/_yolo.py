@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import nn
 
+from sknets._engine.optim import Budget
 from sknets._inputs.boxes import Boxes
 from sknets._params import param
 from sknets.detection._anchors import anchors_of, usual_scales
@@ -135,7 +136,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     Notes
     -----
     Training is the same for all estimators: for ``max_epochs`` (40, or more where these
-    would be fewer than 1,500 steps), ``early_stopping``, ``warm_start``,
+    would be fewer than 3,000 steps), ``early_stopping``, ``warm_start``,
     ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the
     rest, and for ``net_``, ``loss_curve_`` and the other attributes of training, see
     `sknets._estimator.Estimator`. ``validation_scores_`` are those of `score`, and
@@ -183,6 +184,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     level: int | None = param(default=None, at_least=1)
     n_units: int = param(default=512, at_least=1)
     dropout: float = param(default=0.5, at_least=0, below=1)
+    _budget = Budget(epochs=40, steps=3000)
 
     def _check_params(self) -> None:
         super()._check_params()
@@ -203,11 +205,11 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
 
     def _learn_boxes(self, rows: np.ndarray) -> None:
         super()._learn_boxes(rows)
+        strides: tuple[int, ...] = (8,) if self.object_size_ < _SMALL else (16,)
         if self.version == 3:
             fine = usual_scales(rows)[0] < _TINY
-            self.strides_ = (4, 8, 16) if fine else (8, 16, 32)
-        else:
-            self.strides_ = (8,) if self.object_size_ < _SMALL else (16,)
+            strides = (4, 8, 16) if fine else (8, 16, 32)
+        self.strides_ = strides
         if self.version == 1:
             return
         shape = len(self.strides_), self.n_anchors

@@ -173,9 +173,13 @@ class YOLONet(DetectionNet):
             sums["class"] = sums["class"].index_add(0, at[0], told)
             learned = learned.index_add(0, at[0], torch.ones_like(giou))
             # As sure as the box is right; no background where it nearly is.
-            target = torch.zeros_like(raw[..., 4])
-            sure = paired_iou(boxes[at], true[row]).detach()
-            target = target.index_put(at, sure.clamp(min=0.1))
+            sure = paired_iou(boxes[at], true[row]).detach().clamp(min=0.1)
+            target = raw.new_zeros(raw.shape[:-1])
+            place = at[0]
+            for axis, own in enumerate(at[1:], 1):
+                place = place * target.shape[axis] + own
+            # Of objects that share a cell that counts which is seen best.
+            target.view(-1).scatter_reduce_(0, place, sure, "amax")
             entropy = F.binary_cross_entropy_with_logits(
                 raw[..., 4], target, reduction="none"
             )
