@@ -255,7 +255,8 @@ default=("flip", "scale", "shift", "brightness")
         Returns
         -------
         figures : dict
-            ``mean_iou``, as `score`; ``accuracy``, the share of right labels;
+            ``mean_iou``, as `score`; ``box_iou``, the same whatever the labels;
+            ``accuracy``, the share of right labels;
             ``localized``, that of images with the right label and an intersection over
             union of 0.5 or more.
         """
@@ -323,8 +324,14 @@ def figures_of(
     """Of each image, (n,), beside the truth (n, 5)."""
     right = rows[:, 4] == codes
     both = torch.from_numpy(boxes), torch.from_numpy(rows[:, :4])
-    iou = paired_iou(*both).numpy() * right
-    return {"mean_iou": iou, "accuracy": right, "localized": iou >= 0.5}
+    box_iou = paired_iou(*both).numpy()
+    iou = box_iou * right
+    return {
+        "mean_iou": iou,
+        "box_iou": box_iou,
+        "accuracy": right,
+        "localized": iou >= 0.5,
+    }
 
 
 __all__ = ["ObjectLocalizer"]
