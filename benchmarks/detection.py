@@ -160,7 +160,8 @@ class Maps(nn.Module):
     def __init__(self, trunk, neck=None):
         super().__init__()
         self.trunk, self.neck = trunk, neck
-        self.out_channels = [*trunk.widths.values()] if neck is None else neck.width
+        widths = [trunk.widths[stride] for stride in trunk.strides]
+        self.out_channels = widths if neck is None else neck.width
 
     def forward(self, x):
         maps = self.trunk(x.contiguous(memory_format=torch.channels_last))
