@@ -34,11 +34,13 @@ class YOLODetector(Exportable, Detector):
         maps, the coarser ones joining the finer ones, and classes that do not exclude
         each other.
         "9000" [2]_: as 2, with a tree of labels.
-    n_anchors : int, default=3
-        Anchors of each map. Of version 1 the boxes of a cell.
-    multi_scale : bool, default=True
+    n_anchors : int or "auto", default="auto"
+        Anchors of each map; of version 1 the boxes of a cell. "auto" are the papers': 2
+        of version 1, 5 of versions 2 and "9000", 3 of version 3.
+    multi_scale : bool, default=False
         Whether each step of training sees its images at another size, from two thirds
-        to four thirds of theirs. Of versions 2 and "9000".
+        to four thirds of theirs, as the paper's of versions 2 and "9000" does, for
+        which these are. It takes longer to learn, and "scale" does much of it.
     hierarchy : nested dict, or list of pairs, default=None
         Of version "9000": which label is a kind of which. A dict as ``{"animal":
         {"dog": {}, "cat": {}}}``, or pairs of a label and the one above it (None of the
@@ -177,8 +179,8 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     """
 
     version: Literal[1, 2, 3, "9000"] = param(default=3)
-    n_anchors: int = param(default=3, at_least=1)
-    multi_scale: bool = param(default=True)
+    n_anchors: int | Literal["auto"] = param(default="auto", at_least=1)
+    multi_scale: bool = param(default=False)
     hierarchy: dict | list | tuple | None = param(default=None)
     hierarchy_threshold: float = param(default=0.5, at_least=0, at_most=1)
     level: int | None = param(default=None, at_least=1)
@@ -212,10 +214,15 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         self.strides_ = strides
         if self.version == 1:
             return
-        shape = len(self.strides_), self.n_anchors
+        shape = len(self.strides_), self._n_anchors()
         sizes, random = rows[:, 2:4] - rows[:, :2], np.random.RandomState(0)
         found = anchors_of(sizes, rows[:, 4], int(np.prod(shape)), random)
         self.anchors_ = found.reshape(*shape, 2)
+
+    def _n_anchors(self) -> int:
+        usual: dict[Any, int] = {1: 2, 3: 3}
+        auto = usual.get(self.version, 5)
+        return auto if self.n_anchors == "auto" else int(self.n_anchors)
 
     def _classes(self) -> Any:
         n = len(self.classes_)
@@ -235,7 +242,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     def _build(self) -> nn.Module:
         strides, n = self.strides_, len(self.classes_)
         if self.version == 1:
-            options = self.n_anchors, n, self.n_units, self.dropout
+            options = self._n_anchors(), n, self.n_units, self.dropout
             return YOLO1Net(self._parts(strides), strides[0], *options)
         single = len(strides) == 1
         return YOLONet(
