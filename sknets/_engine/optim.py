@@ -43,8 +43,8 @@ class Recipe:
     shuffle: bool = True
     bfloat16: bool = False
     predict_batch_size: int = 1024
-    manual_gradients: bool = True
     ema_decay: float | None = None
+    manual_gradients: bool = True
 
 
 def make_optimizer(
