@@ -121,7 +121,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     strides_ : tuple of int
         Of the maps that boxes are read from: 8, 16 and 32, or half of that where the
         smallest usual objects are below 16 pixels; of one map 16, or 8 where the usual
-        object is below 32.
+        object is below 32, or the smallest usual ones below 16.
     object_size_ : float
         The median of the square roots of the areas of boxes, in pixels.
     canvas_size_ : tuple of int
@@ -207,9 +207,9 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
 
     def _learn_boxes(self, rows: np.ndarray) -> None:
         super()._learn_boxes(rows)
-        strides: tuple[int, ...] = (8,) if self.object_size_ < _SMALL else (16,)
+        fine = usual_scales(rows)[0] < _TINY
+        strides: tuple[int, ...] = (8,) if fine or self.object_size_ < _SMALL else (16,)
         if self.version == 3:
-            fine = usual_scales(rows)[0] < _TINY
             strides = (4, 8, 16) if fine else (8, 16, 32)
         self.strides_ = strides
         if self.version == 1:
