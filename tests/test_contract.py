@@ -107,7 +107,7 @@ for image, own in zip(dots.reshape(96, 24, 24), [*couples[0], *couples[1]]):
         image[y - 1 : y + 2, x - 1 : x + 2] = bright
 crowds = [{"keypoints": np.insert(own, 2, 1, axis=2)} for own in couples[1]]
 # Bright squares or wide bars, up to two an image.
-canvases = np.random.default_rng(7).integers(0, 60, (48, 32, 32), dtype=np.uint8)
+canvases = np.random.default_rng(7).integers(0, 60, (16, 32, 32), dtype=np.uint8)
 objects = []
 for i, image in enumerate(canvases):
     boxes = [[2, 3 + i % 4, 12, 13 + i % 4], [15, 15 + i % 5, 31, 23 + i % 5]][i % 2 :]
@@ -117,16 +117,19 @@ for i, image in enumerate(canvases):
     kinds = [("square", "bar")[box[0] > 9] for box in boxes]
     objects.append({"boxes": boxes, "labels": kinds})
 # One of them an image.
-lone = np.random.default_rng(8).integers(0, 60, (40, 32, 32), dtype=np.uint8)
+lone = np.random.default_rng(8).integers(0, 60, (16, 32, 32), dtype=np.uint8)
 sole = [
     [[15, 15 + i % 5, 31, 23 + i % 5], [2, 3 + i % 4, 12, 13 + i % 4]][i % 2]
-    for i in range(40)
+    for i in range(16)
 ]
 for image, (x, top, right, bottom) in zip(lone, sole):
     image[top:bottom, x:right] = 220
 KINDS = {
     "images": {
-        "object detection": (canvases, objects),
+        "object detection": (
+            [image[: 30 + i % 3] for i, image in enumerate(canvases)],
+            objects,
+        ),
         "object localization": (
             lone,
             [{"boxes": [b], "labels": ["bar" if b[0] > 9 else "square"]} for b in sole],
@@ -137,10 +140,6 @@ KINDS = {
         "segmentation": (bars, bars[..., 0] > 100),
     },
     "images of unequal size": {
-        "object detection": (
-            [image[: 30 + i % 3] for i, image in enumerate(canvases)],
-            objects,
-        ),
         "object localization": (
             [image[: 30 + i % 3] for i, image in enumerate(lone)],
             np.array(sole),
@@ -250,13 +249,13 @@ CHOSEN = {
 
 
 # All is the same after two epochs but what depends on how long is trained: how well is
-# learned, for which these are enough, and whether rounding adds up (None: the default).
+# learned, and whether rounding adds up; for both these are enough.
 MOST_EPOCHS = {
     "check_class_weight_classifiers": 15,
     "check_classifiers_train": 15,
     "check_regressors_train": 40,
-    "check_sample_weight_equivalence_on_dense_data": None,
-    "check_sample_weight_equivalence_on_sparse_data": None,
+    "check_sample_weight_equivalence_on_dense_data": 30,
+    "check_sample_weight_equivalence_on_sparse_data": 30,
 }
 WHOLE = "WHOLE" in os.environ  # `WHOLE=1 make test`: all of it with default parameters
 
