@@ -17,7 +17,12 @@ from sknets._targets import given_target
 from sknets.detection._base import BoxTask
 from sknets.detection._boxes import Found, suppressed
 from sknets.detection._canvas import fitted
-from sknets.metrics import average_precision_by_class, mean_average_precision, mean_of
+from sknets.metrics import (
+    average_precision_by_class,
+    mean_average_precision,
+    mean_of,
+    weights_of,
+)
 
 
 class Detector(BoxTask):
@@ -112,7 +117,8 @@ class Detector(BoxTask):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return COCO's mean average precision.
 
-        See `sknets.metrics.mean_average_precision`.
+        See `sknets.metrics.mean_average_precision`. Images with labels alone, as YOLO
+        9000 learns from, do not count.
 
         Parameters
         ----------
@@ -124,8 +130,8 @@ class Detector(BoxTask):
         -------
         score : float
         """
-        true, found = self._both(X, y)
-        return mean_average_precision(true, found, sample_weight=sample_weight)
+        true, found, weight = self._both(X, y, sample_weight)
+        return mean_average_precision(true, found, sample_weight=weight)
 
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Return what can be said of predictions beside the truth.
@@ -142,8 +148,8 @@ class Detector(BoxTask):
             intersection over union, ``ap50`` and ``ap75``, at one of them, and
             ``by_class``, a dict of a dict of these three for each label in y.
         """
-        true, found = self._both(X, y)
-        each = average_precision_by_class(true, found, sample_weight=sample_weight)
+        true, found, weight = self._both(X, y, sample_weight)
+        each = average_precision_by_class(true, found, sample_weight=weight)
         names = "average_precision", "ap50", "ap75"
         by_class = {
             label: dict(zip(names, map(float, (levels.mean(), levels[0], levels[5]))))
@@ -181,12 +187,16 @@ class Detector(BoxTask):
             "scores": kept.scores.cpu().double().numpy(),
         }
 
-    def _both(self, X: Any, y: Any) -> tuple[list[dict], np.ndarray]:
+    def _both(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[list[dict], np.ndarray, np.ndarray]:
+        """The truth, what is found, and what each image weighs."""
         check_is_fitted(self)
         x = self._check_input(X, reset=False)
         rows = self.target_reader_.read(given_target(y, type(self).__name__, len(x)))
         refuse_beyond(type(self).__name__, x.sizes, rows)
-        return records_of(rows, self.classes_), self._found(x)
+        weight = weights_of(sample_weight, len(x)) * with_places(rows)
+        return records_of(rows, self.classes_), self._found(x), weight
 
     def _score(self) -> Any:
         return BoxScore(self)
@@ -207,10 +217,16 @@ class BoxScore:
         self.found += [detector._record(each, 1.0, size) for each in output]
         rows = [own[own[:, 4] >= 0] for own in y.double().cpu().numpy()]
         self.true += records_of(rows, detector.classes_)
-        self.weight += [1.0] * len(y) if weight is None else weight.tolist()
+        own = np.ones(len(y)) if weight is None else weight.cpu().numpy()
+        self.weight += (own * with_places(rows)).tolist()
 
     def compute(self) -> float:
         return mean_average_precision(self.true, self.found, sample_weight=self.weight)
+
+
+def with_places(rows: Any) -> np.ndarray:
+    """Which images count in a score: not those with labels whose boxes are unknown."""
+    return np.array([not np.isnan(own[:, :4]).any() for own in rows])
 
 
 def records_of(rows: Any, classes: np.ndarray) -> list[dict[str, np.ndarray]]:
