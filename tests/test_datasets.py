@@ -24,6 +24,9 @@ from sknets.datasets import (
     read_coco,
     read_voc,
     read_yolo,
+    write_coco,
+    write_voc,
+    write_yolo,
 )
 
 MAKERS = [make_scenes, make_figures, make_cluttered_digits]
@@ -550,6 +553,49 @@ def test_files_of_yolo_give_back_what_was_written(tmp_path):
     for file in (tmp_path / "labels").iterdir():
         file.rename(tmp_path / "images" / file.name)
     same_as_true(read_yolo(tmp_path / "images", tmp_path / "classes.txt")[1])
+
+
+READ = {
+    write_coco: lambda path: read_coco(path / "annotations.json", path / "images"),
+    write_voc: read_voc,
+    write_yolo: read_yolo,
+}
+
+
+@pytest.mark.parametrize("write", READ, ids=lambda write: write.__name__)
+def test_what_is_written_is_read_again(tmp_path, write):
+    random = np.random.default_rng(0)
+    X = [random.integers(0, 256, (*shape, 3), dtype="uint8") for shape in SHAPES]
+    boxes = [[1.25, 2.0, 7.75, 6.0], [0.0, 0.0, *SHAPES[0][::-1]]]
+    y = [{"boxes": boxes, "labels": ["ä & <b>", "dog"], "scores": [0.9, 0.8]}]
+    y += [{"boxes": [], "labels": []}, {"boxes": boxes[:1], "labels": ["dog"]}]
+    write(tmp_path / "new", X, y)
+    again, records = READ[write](tmp_path / "new")
+    for image, array in zip(again, X, strict=True):
+        np.testing.assert_array_equal(image, array)
+    for own, true in zip(records, y, strict=True):
+        expected = np.array(true["boxes"], float).reshape(-1, 4)
+        np.testing.assert_allclose(own["boxes"], expected, atol=1e-9)
+        assert own["labels"].tolist() == true["labels"]
+    with pytest.raises(FileExistsError, match="is not empty"):
+        write(tmp_path / "new", X, y)
+
+
+def test_what_cannot_be_written_writes_nothing(tmp_path):
+    X, y = [np.zeros((9, 9))], [{"boxes": [[0, 0, 5, 5]], "labels": [1]}]
+    beyond = [{"boxes": [[0, 0, 5, 50]], "labels": [1]}]
+    broken = [{"boxes": [[0, 0, 5, 5]], "labels": ["a\nb"]}]
+    for sentence, *given in (
+        ("not within X\\[0\\]", X, beyond),
+        ("has 1 images and y 2", X, y * 2),
+        ("is of one line", X, broken),
+        ("floats from 0 to 1", [X[0] + 2], y),
+        ("must be an image of shape", [np.zeros((9, 9, 2))], y),
+    ):
+        with pytest.raises(ValueError, match=sentence) as error:
+            write_yolo(tmp_path / "new", *given)
+        assert str(error.value).startswith("write_yolo: ")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

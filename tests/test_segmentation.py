@@ -429,7 +429,7 @@ def test_bad_input_is_refused():
         backbone="vgg11",
         freeze_backbone=True,
     )
-    refused("must have 2 to 5 axes", np.zeros((12, 100)), y)
+    refused("must have 3 to 5 axes", np.zeros((12, 100)), y)
     refused(r"X\[1\] has 3 channels", [X[0][..., None], np.zeros((24, 24, 3))], y[:2])
     refused("read files first", ["a.png", "b.png"], y[:2])
 

@@ -117,7 +117,7 @@ class Images(Reader):
                 )
             )
         if items is None:
-            array = _read_rows(self, X, reset) if rows else read_array(self, X)
+            array = _read_rows(self, X, reset) if rows else read_array(self, X, 2)
         first = tuple(array.shape[1:]) if items is None else items[0].shape
         if reset:
             layout = learn_layout(self, first, plain=rows and len(first) == 1)
@@ -215,8 +215,8 @@ def _shape_of(items: list[np.ndarray] | None, X: Any) -> tuple[int, ...]:
     return items[0].shape if items is not None else np.shape(X)[1:]
 
 
-def read_array(reader: Any, X: Any) -> np.ndarray:
-    """X of three to five axes."""
+def read_array(reader: Any, X: Any, least: int = 3) -> np.ndarray:
+    """X of three to five axes, where ``least`` would be understood."""
     owner = reader.who
     refuse_files(owner, X)
     refuse_columns(owner, X)
@@ -229,8 +229,8 @@ def read_array(reader: Any, X: Any) -> np.ndarray:
         raise type(error)(f"{owner}: {why}") from error
     if not 3 <= array.ndim <= 5:
         raise ValueError(
-            f"{owner}: X must have 2 to 5 axes (samples, extents, channels), got shape "
-            f"{array.shape}"
+            f"{owner}: X must have {least} to 5 axes (samples, extents, channels), "
+            f"got shape {array.shape}"
         )
     if not array.size:
         raise ValueError(_empty(owner, 0, array.shape[1:]))

@@ -23,7 +23,8 @@ class Reader(Declared):
     name : str
         Of the kind.
     owner : object
-        Who reads: named in errors, and scikit-learn's checks of rows are its own.
+        Who reads: named in errors, and scikit-learn's checks of rows are its own; the
+        name of a function that reads.
     """
 
     name: ClassVar[str]
@@ -40,8 +41,9 @@ class Reader(Declared):
 
     @property
     def who(self) -> str:
-        """The class that errors name."""
-        return type(self.owner).__name__
+        """The class, or function, that errors name."""
+        owner = self.owner
+        return owner if isinstance(owner, str) else type(owner).__name__
 
     def _refusal(self, name: str, sentence: str) -> str:
         return f"{self.who}({name}={getattr(self, name)!r}): {sentence}"

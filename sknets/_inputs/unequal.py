@@ -63,6 +63,8 @@ class ImageList(Container):
         else:
             other.images = [self.images[i] for i in rows]
         other.sizes = [self.sizes[i] for i in rows]
+        if self.lengths is not None:
+            other.lengths = self.lengths[list(rows)]
         return other
 
     @property

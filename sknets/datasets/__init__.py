@@ -1,10 +1,12 @@
-"""Made pictures whose truth is known, and readers of annotated ones.
+"""Made pictures whose truth is known, and readers and writers of annotated ones.
 
 Where a real data set would have to be downloaded, made ones start at once, the same by
 the seed: scenes for segmentation, figures for pose estimation, cluttered digits for
-detection. Boxes in the formats of COCO, Pascal VOC and YOLO are read from files.
+detection. Boxes in the formats of COCO, Pascal VOC and YOLO are read from files and
+written to them.
 """
 
+from sknets.datasets._annotation_writers import write_coco, write_voc, write_yolo
 from sknets.datasets._annotations import read_coco, read_voc, read_yolo
 from sknets.datasets._digits import make_cluttered_digits
 from sknets.datasets._figures import (
@@ -25,4 +27,7 @@ __all__ = [
     "read_coco",
     "read_voc",
     "read_yolo",
+    "write_coco",
+    "write_voc",
+    "write_yolo",
 ]

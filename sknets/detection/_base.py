@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from sknets._backbones import check_backbone, imagenet_statistics, load_weights
+from sknets._engine.collect import parts_of
 from sknets._engine.data import Samples
 from sknets._engine.optim import Budget
 from sknets._in_images import InImages
@@ -17,11 +19,15 @@ from sknets._inputs.boxes import Boxes, padded_boxes, refuse_beyond
 from sknets._inputs.reader import Learned
 from sknets._params import param
 from sknets._targets import given_target
+from sknets.detection._anchors import usual_scales
 from sknets.detection._augment import AUGMENTATIONS, DetectionAugment
 from sknets.detection._canvas import fitted
 from sknets.detection._nets import make_trunk
 
-_LARGEST = 416  # "auto": the longer side of the canvas, at most
+# "auto": the longer side of the canvas, as small as it may be where the smallest usual
+# objects have so many pixels there.
+_SIDE, _OBJECT = (256, 416), 48
+_SEEN = 800_000_000  # pixels that a fit looks at where there are few images, at most
 _STRIDE = 32  # of the coarsest map of any of the networks
 
 
@@ -52,7 +58,7 @@ class BoxTask(InImages):
     weight_decay: float = param(default=5e-4, at_least=0)
     gradient_clip: float | None = param(default=5.0, above=0)
     ema_decay: float | None = param(default=None, above=0, below=1)
-    _budget = Budget(epochs=40, steps=1500)
+    _full_budget: ClassVar[Budget] = Budget(epochs=40, steps=1500)
 
     def plot(self, image: Any, prediction: Any = None, *, ax: Any = None) -> Any:
         """Draw boxes over an image.
@@ -133,15 +139,13 @@ class BoxTask(InImages):
         there = [own[own[:, 4] >= 0] for own in values]
         refuse_beyond(type(self).__name__, samples.x.sizes, there)
         if reset:
-            self.canvas_size_ = self._canvas(samples.x.largest)
+            self.canvas_size_ = self._canvas(samples.x.largest, learned_boxes(samples))
         samples.x, scales = fitted(samples.x, self.canvas_size_)
         samples.y.values[..., :4] *= torch.from_numpy(scales)[:, None, None].to(
             samples.y.values
         )
         if reset:
-            seen = slice(None) if samples.rows is None else samples.rows
-            boxes = samples.y.values[seen].flatten(0, 1).cpu().double().numpy()
-            self._learn_boxes(boxes[np.isfinite(boxes).all(1)])
+            self._learn_boxes(learned_boxes(samples))
         samples.x = self._with_regions(samples.x)
         return samples
 
@@ -149,17 +153,31 @@ class BoxTask(InImages):
         """Images on the canvas, with what else of them the network needs."""
         return x
 
+    def _in_pieces(
+        self, x: ImageList, function: Any = None
+    ) -> Iterator[tuple[np.ndarray, Any, np.ndarray]]:
+        """Of each batch which images it has, what is found, and their scales.
+
+        They are made smaller a batch at a time: all of them may be larger than memory.
+        """
+        for part in parts_of(x, self._predict_batch_size):
+            piece, scales = fitted(x.batch(part), self.canvas_size_)
+            images = np.arange(len(x))[part]
+            for rows, found in self.net_.batches(self._with_regions(piece), function):
+                yield images[rows], found, scales[rows]
+
     def _learn_boxes(self, rows: np.ndarray) -> None:
         """What there is to know of boxes (n, 5) on the canvas."""
-        if not len(rows):
-            raise ValueError(f"{type(self).__name__}: y has no box to learn from")
         sizes = rows[:, 2:4] - rows[:, :2]
         self.object_size_ = float(np.median(np.sqrt(sizes.prod(1))))
 
-    def _canvas(self, largest: tuple[int, ...]) -> tuple[int, ...]:
-        """The images that are trained on."""
+    def _canvas(self, largest: tuple[int, ...], rows: np.ndarray) -> tuple[int, ...]:
+        """The images that are trained on, of those with such boxes (n, 5)."""
+        if not len(rows):
+            raise ValueError(f"{type(self).__name__}: y has no box to learn from")
         if self.image_size == "auto":
-            scale = min(1.0, _LARGEST / max(largest))
+            least, most = (side / max(largest) for side in _SIDE)
+            scale = min(1.0, max(least, min(most, _OBJECT / usual_scales(rows)[0])))
             return rounded([max(1, round(scale * side)) for side in largest], _STRIDE)
         given = self.image_size
         size = (given, given) if isinstance(given, int) else tuple(given)
@@ -170,6 +188,12 @@ class BoxTask(InImages):
             )
             raise ValueError(self._refusal("image_size", sentence))
         return size
+
+    @property
+    def _budget(self) -> Budget:
+        step = self._batch_size() * int(np.prod(self.canvas_size_))
+        epochs, steps = self._full_budget
+        return Budget(epochs, steps=max(500, min(steps, _SEEN // step)))
 
     def _trained_size(self) -> tuple[int, ...]:
         return self.canvas_size_
@@ -202,4 +226,11 @@ class BoxTask(InImages):
         )
 
 
-__all__ = ["BoxTask"]
+def learned_boxes(samples: Samples) -> np.ndarray:
+    """(n, 5): the boxes of the images to learn from, and their classes."""
+    seen = slice(None) if samples.rows is None else samples.rows
+    boxes = samples.y.values[seen].flatten(0, 1).cpu().double().numpy()
+    return boxes[np.isfinite(boxes).all(1)]
+
+
+__all__ = ["BoxTask", "learned_boxes"]

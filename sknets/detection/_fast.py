@@ -76,7 +76,7 @@ class FastRCNNDetector(ByProposals):
         Of each of the two dense layers.
     max_epochs : int or "auto", default="auto"
         How often training goes through the images. "auto" are 12 epochs, or as many as
-        make 1,600 steps.
+        make 1,600 steps, or see 800 million pixels if these are fewer.
     batch_size : int or "auto", default="auto"
         Images a step; "auto": about 260,000 pixels, 4 to 8 images.
     lr : float, default=1.5e-3
@@ -129,7 +129,7 @@ class FastRCNNDetector(ByProposals):
 
     n_units: int = param(default=256, at_least=1)
     lr: float = param(default=1.5e-3, above=0)
-    _budget = Budget(epochs=12, steps=1600)
+    _full_budget = Budget(epochs=12, steps=1600)
 
     def _build(self) -> nn.Module:
         stride = stride_of(self.object_size_)

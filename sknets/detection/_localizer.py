@@ -18,7 +18,6 @@ from sknets._targets import given_target
 from sknets.detection._augment import AUGMENTATIONS
 from sknets.detection._base import BoxTask
 from sknets.detection._boxes import paired_iou
-from sknets.detection._canvas import fitted
 from sknets.detection._localizer_net import LocalizerNet
 from sknets.metrics import weights_of
 
@@ -50,7 +49,8 @@ class ObjectLocalizer(BoxTask):
         Height and width of the images that the network sees, multiples of 32. Larger
         ones are made smaller, with their proportions, smaller ones are filled up with
         the mean colour (letterboxing). "auto": the largest height and width in `fit`,
-        at most 416.
+        their longer side at most 416, or down to 256 where the smallest usual objects
+        keep 48 pixels.
     augment : str, callable, list or None, \
 default=("flip", "scale", "shift", "brightness")
         As of `sknets.YOLODetector`, without "mosaic" and "crop", after which an image
@@ -96,8 +96,9 @@ default=("flip", "scale", "shift", "brightness")
     `sknets.SSDDetector`.
 
     Training is the same for all estimators: for ``max_epochs`` (40, or more where these
-    would be fewer than 1,500 steps), ``early_stopping``, ``warm_start``,
-    ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the
+    would be fewer than 1,500 steps and see fewer than 800 million pixels),
+    ``early_stopping``, ``warm_start``, ``precision``, ``device``,
+    ``random_state``, ``verbose``, ``callbacks`` and the
     rest, and for ``net_``, ``loss_curve_`` and the other attributes of training, see
     `sknets._estimator.Estimator`. ``validation_scores_`` are those of `score`, and
     ``net_.history`` has the loss of each of its parts: ``train_box``, the generalised
@@ -276,10 +277,12 @@ default=("flip", "scale", "shift", "brightness")
 
     def _found(self, x: ImageList) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of each image the box in its own pixels, the class and how sure that is."""
-        smaller, scales = fitted(x, self.canvas_size_)
-        output = self._collect(smaller, self.net_.module_).astype(np.float64)
+        output = np.empty((len(x), 4 + len(self.classes_)))
+        for rows, found, scales in self._in_pieces(x):
+            output[rows] = found.float().cpu().numpy()
+            output[rows, :4] /= scales[:, None]
         high = np.array([[*size[::-1]] * 2 for size in x.sizes])
-        boxes = (output[:, :4] / scales[:, None]).clip(0, high)
+        boxes = output[:, :4].clip(0, high)
         return boxes, output[:, 4:].argmax(1), output[:, 4:].max(1)
 
     def _make_target_reader(self, classes: Any) -> Boxes:

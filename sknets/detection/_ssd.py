@@ -55,7 +55,8 @@ class SSDDetector(Exportable, Detector):
         Height and width of the images that the network sees, multiples of 32. Larger
         ones are made smaller, with their proportions, smaller ones are filled up with
         the mean colour (letterboxing). "auto": the largest height and width in `fit`,
-        at most 416.
+        their longer side at most 416, or down to 256 where the smallest usual objects
+        keep 48 pixels.
     augment : str, callable, list or None, \
 default=("flip", "scale", "shift", "mosaic", "brightness")
         As of `sknets.YOLODetector`. "crop" is the paper's, with "color".
@@ -116,8 +117,9 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     objects three.
 
     Training is the same for all estimators: for ``max_epochs`` (40, or more where these
-    would be fewer than 1,500 steps), ``early_stopping``, ``warm_start``,
-    ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the
+    would be fewer than 1,500 steps and see fewer than 800 million pixels),
+    ``early_stopping``, ``warm_start``, ``precision``, ``device``,
+    ``random_state``, ``verbose``, ``callbacks`` and the
     rest, and for ``net_``, ``loss_curve_`` and the other attributes of training, see
     `sknets._estimator.Estimator`. ``validation_scores_`` are those of `score`, and
     ``net_.history`` has the loss of each of its parts: ``train_box``, ``train_class``.

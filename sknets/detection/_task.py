@@ -10,13 +10,11 @@ from torch import Tensor
 
 from sknets._available import available_unless
 from sknets._engine.callbacks import with_callbacks
-from sknets._engine.collect import items
 from sknets._inputs.boxes import refuse_beyond
 from sknets._params import param
 from sknets._targets import given_target
 from sknets.detection._base import BoxTask
 from sknets.detection._boxes import Found, suppressed
-from sknets.detection._canvas import fitted
 from sknets.metrics import (
     average_precision_by_class,
     mean_average_precision,
@@ -163,13 +161,10 @@ class Detector(BoxTask):
 
     def _found(self, x: Any) -> np.ndarray:
         """Of each image, in its own pixels."""
-        smaller, scales = fitted(x, self.canvas_size_)
-        found = items(
-            self.net_.batches(self._with_regions(smaller), self._run()), len(x)
-        )
         records = np.empty(len(x), dtype=object)
-        for i, (each, scale, size) in enumerate(zip(found, scales, x.sizes)):
-            records[i] = self._record(each, scale, size)
+        for rows, found, scales in self._in_pieces(x, self._run()):
+            for i, each, scale in zip(rows, found, scales):
+                records[i] = self._record(each, scale, x.sizes[i])
         return records
 
     def _run(self) -> Any:

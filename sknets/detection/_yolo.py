@@ -72,7 +72,8 @@ class YOLODetector(Exportable, Detector):
         Height and width of the images that the network sees, multiples of 32. Larger
         ones are made smaller, with their proportions, smaller ones are filled up with
         the mean colour (letterboxing). "auto": the largest height and width in `fit`,
-        at most 416.
+        their longer side at most 416, or down to 256 where the smallest usual objects
+        keep 48 pixels.
     augment : str, callable, list or None, \
 default=("flip", "scale", "shift", "mosaic", "brightness")
         Changes of the images of training, new ones each epoch but for the last fifth of
@@ -138,8 +139,9 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     Notes
     -----
     Training is the same for all estimators: for ``max_epochs`` (40, or more where these
-    would be fewer than 3,000 steps), ``early_stopping``, ``warm_start``,
-    ``precision``, ``device``, ``random_state``, ``verbose``, ``callbacks`` and the
+    would be fewer than 3,000 steps and see fewer than 800 million pixels),
+    ``early_stopping``, ``warm_start``, ``precision``, ``device``,
+    ``random_state``, ``verbose``, ``callbacks`` and the
     rest, and for ``net_``, ``loss_curve_`` and the other attributes of training, see
     `sknets._estimator.Estimator`. ``validation_scores_`` are those of `score`, and
     ``net_.history`` has the loss of each of its parts: ``train_box``, ``train_object``,
@@ -186,7 +188,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     level: int | None = param(default=None, at_least=1)
     n_units: int = param(default=512, at_least=1)
     dropout: float = param(default=0.5, at_least=0, below=1)
-    _budget = Budget(epochs=40, steps=3000)
+    _full_budget = Budget(epochs=40, steps=3000)
 
     def _check_params(self) -> None:
         super()._check_params()
