@@ -12,6 +12,7 @@ from pycocotools.cocoeval import COCOeval
 from torchvision import ops
 from torchvision.transforms import v2
 
+import sknets
 from sknets import DetectionDisplay, YOLODetector, compare
 from sknets._comparison.blobs import BlobForest, otsu
 from sknets._inputs import ImageList
@@ -482,6 +483,23 @@ def test_predictions_are_records(fitted_net):
     assert len(frame) == sum(len(each["scores"]) for each in found)
     assert [*frame] == ["image", "label", "score", "left", "top", "right", "bottom"]
     assert len(fitted_net.to_frame(Y)) == sum(len(each["labels"]) for each in Y)
+
+
+def test_many_large_images_are_made_smaller_a_few_at_a_time(fitted_net, monkeypatch):
+    pieces = []
+
+    def counted(x, size):
+        pieces.append(len(x))
+        return fitted(x, size)
+
+    monkeypatch.setattr(sknets.detection._base, "fitted", counted)
+    monkeypatch.setattr(YOLODetector, "_predict_batch_size", 8)
+    doubled = np.repeat(np.repeat(X[:20], 2, axis=1), 2, axis=2)
+    found = fitted_net.predict(doubled)
+    assert pieces == [8, 8, 4]
+    few = fitted_net.predict(doubled[16:])
+    for one, other in zip(found[16:], few):
+        np.testing.assert_allclose(one["boxes"], other["boxes"], rtol=1e-4, atol=1e-3)
 
 
 def test_few_or_many_boxes(fitted_net):
