@@ -91,7 +91,7 @@ def test_the_cells_are_those_of_the_papers(cell, pooling):
     steps = np.concatenate(X)
     for x, found in zip(X[:9], rnn.transform(X[:9])):
         x = (x - steps.mean(0)) / steps.std(0)
-        for onward, back in zip(net.forwards, net.backwards):
+        for onward, back in zip(net.stack.forwards, net.stack.backwards):
             there = steps_by_hand(cell, numbers(onward), x)
             again = steps_by_hand(cell, numbers(back), x[::-1])[::-1]
             x = np.hstack([there, again])
@@ -123,10 +123,10 @@ def test_equal_weights_give_torchs_bits(cell, bidirectional):
         3, 8, 2, batch_first=True, bidirectional=bidirectional
     )
     weights = {}
-    for i, layer in enumerate(net.forwards):
+    for i, layer in enumerate(net.stack.forwards):
         for name, value in layer.state_dict().items():
             weights[name.replace("l0", f"l{i}")] = value
-    for i, layer in enumerate(net.backwards or ()):
+    for i, layer in enumerate(net.stack.backwards or ()):
         for name, value in layer.state_dict().items():
             weights[name.replace("l0", f"l{i}_reverse")] = value
     torchs.load_state_dict(weights, strict=True)

@@ -14,7 +14,8 @@ from torch import nn
 
 import sknets
 from sknets import TransformerClassifier, TransformerRegressor
-from sknets.transformer._nets import EncoderBlock, PatchTokens, sinusoids
+from sknets._attention import EncoderBlock, sinusoids
+from sknets.transformer._nets import PatchTokens
 
 torch.set_num_threads(1)
 

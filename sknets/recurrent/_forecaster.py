@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sknets._cells import CELLS
 from sknets._engine.containers import Ragged
 from sknets._engine.optim import Budget
 from sknets._forecasting import Forecaster
 from sknets._layers import Dropout, rescale
 from sknets._params import param
-from sknets.recurrent._nets import CELLS
 
 
 class ForecastNet(nn.Module):

@@ -9,6 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sknets._attention import SinusoidalPositions
 from sknets._engine.collect import items
 from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples, rows_a_step
@@ -28,7 +29,6 @@ from sknets.transformer._nets import (
     LearnedPositions,
     PatchTokens,
     ScaledEmbedding,
-    SinusoidalPositions,
     TransformerNet,
 )
 
