@@ -34,7 +34,7 @@ from sknets._engine.device import (
 from sknets._engine.net import DivergenceError, Net
 from sknets._engine.optim import FusedStep, Recipe, make_optimizer
 from sknets._inputs.table import Rows
-from sknets._layers import Dropout
+from sknets._layers import Dropout, kept
 from sknets._losses import CrossEntropy
 from sknets._params import param
 
@@ -400,6 +400,22 @@ def test_dropout_keeps_the_expectation_and_its_own_stream():
     assert out.mean() == pytest.approx(1, abs=0.02)
     assert torch.equal(layer.eval()(torch.ones(3)), torch.ones(3))
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("p", [0.001, 0.1, 0.5, 0.9])
+def test_numbers_are_dropped_each_by_itself(p):
+    for shape in ((63, 64), (300, 301)):  # by torch's own draw; by pieces of one
+        generator = torch.Generator().manual_seed(0)
+        mask = kept(torch.ones(shape), p, generator)
+        share, noise = 1 - mask.double().mean(), (p * (1 - p) / mask.numel()) ** 0.5
+        assert abs(share - p) < 4 * noise
+        flat = mask.flatten().double() - (1 - p)
+        for step in (1, 2, 3, 4, 8):  # neither are those cut of one number alike
+            together = (flat[step:] * flat[:-step]).mean() / (p * (1 - p))
+            assert abs(together) < 4 / mask.numel() ** 0.5
+    image = torch.ones(2, 8, 24, 24).to(memory_format=torch.channels_last)
+    layer = Dropout(0.5).train()
+    assert layer(image).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_read_only_memory_is_shared_without_a_warning():

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sknets._engine.dense import Backpropagation
-from sknets._layers import ACTIVATIONS, Standardize
+from sknets._layers import ACTIVATIONS, Standardize, kept
 from sknets._losses import LogisticLoss, SquaredError
 
 
@@ -29,10 +29,10 @@ class Corrupt(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.level == 0:
             return x
-        noise = torch.empty_like(x)
         if self.kind == "gaussian":
+            noise = torch.empty_like(x)
             return noise.normal_(0, self.level, generator=self.generator).add_(x)
-        return noise.bernoulli_(1 - self.level, generator=self.generator).mul_(x)
+        return x * kept(x, self.level, self.generator)
 
 
 class TiedLinear(nn.Module):
