@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what is loaded on first use, for type checkers and editors
     from sknets.recurrent import *
     from sknets.recursive import *
     from sknets.segmentation import *
+    from sknets.sequence_to_sequence import *
     from sknets.transformer import *
 
 __version__ = "0.1.0"
@@ -85,6 +86,8 @@ _HOME = {
     "GraphClassifier": "graph",
     "GraphRegressor": "graph",
     "KnowledgeGraphEmbedder": "graph",
+    # 11. Sequence to sequence
+    "Seq2SeqTranslator": "sequence_to_sequence",
     # 12. Object detection
     "DetectionDisplay": "detection",
     "ObjectLocalizer": "detection",

@@ -42,6 +42,7 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "GraphClassifier": ("classification", ("graphs",)),
     "GraphRegressor": ("regression", ("graphs",)),
     "KnowledgeGraphEmbedder": ("transformation", ("triples",)),
+    "Seq2SeqTranslator": ("translation", ("text",)),
     "ObjectLocalizer": ("object localization", ("images",)),
     "SSDDetector": ("object detection", ("images",)),
     "FastRCNNDetector": ("object detection", ("images",)),

@@ -174,6 +174,7 @@ KINDS = {
     "text": {
         "classification": (reviews, labels[widths // 2 - 1]),
         "regression": (reviews, widths * 1.0),
+        "translation": (reviews, [f"{text[::-1]} it is" for text in reviews]),
     },
     "videos": {
         "classification": (clips, labels[np.arange(48) % 3]),
@@ -238,6 +239,7 @@ CHOSEN = {
         "selective_search": "single",
     },
     "object localization": {"width": 8, "batch_size": 4},
+    "translation": {"width": 16, "n_layers": 1, "batch_size": 8, "n_beams": 2},
     "pose estimation": {
         "width": 8,
         "depth": 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import compress
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -56,18 +57,25 @@ class Text(Reader, TextParameters):
     """
 
     name: ClassVar[str] = "text"
+    # What errors call the texts.
+    called: ClassVar[str] = "X"
 
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> SequenceData:
-        texts = _checked(self.who, X)
-        if reset and seen is not None:
-            counted = [text for text, is_seen in zip(texts, seen) if is_seen]
-            self.vocabulary_: dict[str, int] = _learn_tokens(self, counted)
-        elif reset:
-            self.vocabulary_ = _learn_tokens(self, texts)
+        texts = self.texts(X)
+        if reset:
+            counted = texts if seen is None else compress(texts, seen)
+            self.learn_tokens(list(counted))
         encode = _code(self)
         limit = self.max_length
         coded = [np.array(encode(text)[:limit] or [EMPTY], np.int32) for text in texts]
         return SequenceData.of([numbers[:, None] for numbers in coded], whole=True)
+
+    def texts(self, X: Any) -> list[Any]:
+        """Strings, or lists of tokens, of which none is anything else."""
+        return _checked(self.who, X, self.called)
+
+    def learn_tokens(self, texts: list[Any]) -> None:
+        self.vocabulary_: dict[str, int] = _learn_tokens(self, texts)
 
     def write(self, encoded: Any) -> str:
         """The text of tokens' numbers; unknown ones are left out."""
@@ -80,31 +88,30 @@ class Text(Reader, TextParameters):
         return gap.join(names[n - N_RESERVED] for n in numbers)
 
 
-def _checked(owner: str, X: Any) -> list[Any]:
-    X = column_of(X)
+def _checked(owner: str, X: Any, called: str) -> list[Any]:
+    X, says = column_of(X), f"{owner}: {called}"
     if isinstance(X, str) or getattr(X, "ndim", 1) != 1:
         got = f"one string, {X!r:.40}" if isinstance(X, str) else f"the shape {X.shape}"
         raise ValueError(
-            f"{owner}: X must be a list of texts, or a column of a table, got {got}"
+            f"{says} must be a list of texts, or a column of a table, got {got}"
         )
     texts = [item.tolist() if isinstance(item, np.ndarray) else item for item in X]
     if not texts:
-        raise ValueError(f"{owner}: X has 0 samples; it must have at least one text")
+        raise ValueError(f"{says} has 0 samples; it must have at least one text")
     for i, text in enumerate(texts):
         if isinstance(text, str):
             continue
         if not isinstance(text, list | tuple):
             fix = "; make it ''" if is_missing(text) else ""
-            fix = f"; make it X[{i}].decode()" if isinstance(text, bytes) else fix
+            decoded = f"; make it {called}[{i}].decode()"
+            fix = decoded if isinstance(text, bytes) else fix
             raise ValueError(
-                f"{owner}: X[{i}] must be a text or a list of tokens, got {text!r:.60}"
-                + fix
+                f"{says}[{i}] must be a text or a list of tokens, got {text!r:.60}{fix}"
             )
         wrong = next((token for token in text if not isinstance(token, str)), None)
         if wrong is not None:
             raise ValueError(
-                f"{owner}: X[{i}] must be a list of tokens, and {wrong!r:.60} is no "
-                "string"
+                f"{says}[{i}] must be a list of tokens, and {wrong!r:.60} is no string"
             )
     return texts
 
@@ -128,7 +135,7 @@ def _learn_tokens(reader: Any, texts: list[Any]) -> dict[str, int]:
     kept = [token for _, token in sorted(enough)[:size]]
     if not kept:
         raise ValueError(
-            f"{reader.who}: X has no token"
+            f"{reader.who}: {reader.called} has no token"
             + (
                 f" that occurs {reader.min_frequency} times (min_frequency)"
                 if counts

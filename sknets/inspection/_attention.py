@@ -12,6 +12,8 @@ from sknets.display import pyplot
 from sknets.inspection._displays import draw_image, heat_of
 from sknets.inspection._reading import read
 
+END = "[END]"  # of a text
+
 
 @dataclass(repr=False)
 class AttentionDisplay:
@@ -19,10 +21,13 @@ class AttentionDisplay:
 
     Parameters
     ----------
-    weights : ndarray of shape (n_tokens, n_tokens)
+    weights : ndarray of shape (n_tokens, n_tokens) or (n_written, n_tokens)
         Row i is what token i looks at and sums to 1.
     names : list of str
         Of the tokens: columns, words, numbers of steps or patches.
+    written : list of str or None
+        The tokens of the rows, where they are others than those of the columns: of a
+        text that is written while another is read.
     image : ndarray of shape (height, width, n_channels) or None
         If given, the picture shows the image, and over it what [CLS] (or, without it,
         the mean patch) looks at.
@@ -50,6 +55,7 @@ class AttentionDisplay:
     image: np.ndarray | None = None
     grid: tuple[int, int] | None = None
     patch: tuple[int, int] | None = None
+    written: list[str] | None = None
 
     @classmethod
     def from_estimator(
@@ -65,7 +71,7 @@ class AttentionDisplay:
 
         Parameters
         ----------
-        estimator : fitted TransformerClassifier or TransformerRegressor
+        estimator : fitted TransformerClassifier, TransformerRegressor or translator
         x : one sample
             A row of the table, a sequence, a text or an image.
         layer : int, default=-1
@@ -94,6 +100,8 @@ class AttentionDisplay:
                 f"have; {type(estimator).__name__} has none"
             )
         X = _as_batch(estimator, x)
+        if hasattr(estimator, "target_reader_"):
+            return cls._of_writer(estimator, X).plot(ax)
         maps = estimator.attention_maps(X)[0]
         for name, value, n in (
             ("layer", layer, maps.shape[0]),
@@ -121,6 +129,16 @@ class AttentionDisplay:
             names = [str(i) for i in range(n)]
         return cls(weights, first + names).plot(ax)
 
+    @classmethod
+    def _of_writer(cls, writer: Any, X: Any) -> AttentionDisplay:
+        """What each token that is written looks at in the text that is read."""
+        (text,) = writer.predict(X)
+        (weights,) = writer.attention_maps(X, [text])
+        read = [*tokens_of(writer.reader_, X[0]), END]
+        return cls(
+            weights, read, written=[*tokens_of(writer.target_reader_, text), END]
+        )
+
     def plot(self, ax: Any = None) -> AttentionDisplay:
         """Draw on a figure of its own, or on `ax`.
 
@@ -141,18 +159,23 @@ class AttentionDisplay:
         plt = pyplot()
         if self.image is not None:
             return self._plot_image(plt, ax)
-        n = len(self.names)
+        rows = self.names if self.written is None else self.written
         if ax is None:
-            side = min(12.0, 2.2 + 0.32 * n)
-            _, ax = plt.subplots(figsize=(side + 0.8, side), layout="constrained")
+            wide, high = (
+                min(12.0, 2.2 + 0.32 * len(each)) for each in (self.names, rows)
+            )
+            _, ax = plt.subplots(figsize=(wide + 0.8, high), layout="constrained")
         heat = heat_of(self.weights, "Blues", "Blues")
         ax.imshow(self.weights, cmap=heat.cmap, norm=heat.norm)
-        every = range(0, n, -(-n // 40))  # more names than that are not legible
-        shown = [self.names[i] for i in every]
-        ax.set_xticks(every, shown, rotation=90)
-        ax.set_yticks(every, shown)
+        across, down = (
+            # More names than that are not legible.
+            range(0, len(each), -(-len(each) // 40))
+            for each in (self.names, rows)
+        )
+        ax.set_xticks(across, [self.names[i] for i in across], rotation=90)
+        ax.set_yticks(down, [rows[i] for i in down])
         ax.set_xlabel("looks at")
-        ax.set_ylabel("token")
+        ax.set_ylabel("token" if self.written is None else "is written")
         bar = ax.figure.colorbar(heat, ax=ax, aspect=30, pad=0.02)
         bar.set_label("attention")
         bar.outline.set_visible(False)

@@ -1,0 +1,5 @@
+"""Sequence to sequence: what was read is said in another sequence, token by token."""
+
+from sknets.sequence_to_sequence._translator import Seq2SeqTranslator
+
+__all__ = ["Seq2SeqTranslator"]
