@@ -66,13 +66,15 @@ class ConvolutionalDecoder(nn.Module):
         self.blocks = nn.ModuleList(Gated(width, dropout) for _ in range(n_layers))
         self.queries = nn.ModuleList(nn.Linear(width, width) for _ in range(n_layers))
         self.outs = nn.ModuleList(nn.Linear(width, width) for _ in range(n_layers))
+        # The token that is read is in the states, and is not to be written again.
+        self.last = nn.Linear(width, width)
 
     def forward(self, x: Tensor, memory: Memory, told: Any = None) -> Tensor:
         first = x = self.positions(x)
         for i, block in enumerate(self.blocks):
             last = told if i == len(self.blocks) - 1 else None
             x = self._joined(i, x, block(x, _KERNEL - 1), first, memory, last)
-        return x
+        return self.last(x)
 
     def begin(self, memory: Memory) -> Any:
         """The cache before the first token: of each layer the inputs just before."""
@@ -89,14 +91,14 @@ class ConvolutionalDecoder(nn.Module):
             window = torch.cat([past, x], 1)
             kept.append(window[:, 1:])
             x = self._joined(i, x, block.step(window), first, memory)
-        return x[:, 0], (place + 1, kept, memory)
+        return self.last(x[:, 0]), (place + 1, kept, memory)
 
     def _joined(
         self, i: int, x: Tensor, found: Tensor, first: Tensor, memory: Memory, told=None
     ) -> Tensor:
         """A layer's input and output, and what it looks for in the memory."""
         query = (self.queries[i](found) + first) * _HALF
-        scores = query @ memory.states.mT
+        scores = query @ memory.states.mT / math.sqrt(query.shape[2])
         if memory.mask is not None:
             scores = scores.masked_fill(~memory.mask[:, None], -torch.inf)
         weights = scores.softmax(2)

@@ -27,7 +27,8 @@ def text_scores(true: Any, found: Any) -> dict[str, float]:
     listed = any(not isinstance(text, str) for text in true)
     true, found = ([_whole(text) for text in texts] for texts in (true, found))
     # Tokens are not to be cut again.
-    bleu = sacrebleu.BLEU(tokenize="none" if listed else "13a", force=True)
+    cut = "none" if listed else "13a"
+    bleu = sacrebleu.BLEU(tokenize=cut, force=True, effective_order=True)
     return {
         "bleu": bleu.corpus_score(found, [true]).score,
         "chrf": sacrebleu.CHRF().corpus_score(found, [true]).score,

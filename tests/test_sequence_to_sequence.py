@@ -1,0 +1,247 @@
+"""Texts that are read and written: attention, cells, convolutions, beams, scores."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sacrebleu
+import torch
+import torch.nn.functional as F
+from sklearn.base import clone
+
+from sknets import AttentionDisplay, Seq2SeqTranslator
+from sknets._inputs.text import EMPTY
+from sknets._losses import smoothed_cross_entropy
+
+ARCHITECTURES = ["transformer", "lstm", "gru", "convolutional"]
+WORDS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf"}
+WORDS |= {"six": "sechs"}
+PAIRS = [(f"{a} and {b}", f"{WORDS[b]} und {WORDS[a]}") for a in WORDS for b in WORDS]
+KEPT = [pair for i, pair in enumerate(PAIRS) if i % 7]
+NEW = [pair for i, pair in enumerate(PAIRS) if not i % 7]
+
+
+def small(**params):
+    given = {"width": 32, "n_layers": 1, "tokenizer": "words", "dropout": 0.0}
+    given |= {"max_epochs": 60, "batch_size": 8, "lr": 5e-3, "ema_decay": None}
+    return Seq2SeqTranslator(**{**given, "random_state": 0, **params})
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def net(request):
+    return small(architecture=request.param).fit(*zip(*KEPT))
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    return small().fit(*zip(*KEPT))
+
+
+# -- the networks ----------------------------------------------------------------------
+
+
+def test_new_combinations_are_translated(net):
+    X, y = zip(*NEW)
+    assert net.evaluate(X, y)["exact"] == 1
+    assert net.score(X, y) == pytest.approx(100)
+
+
+def test_a_step_with_a_cache_says_what_all_steps_together_say(net):
+    module = net.net_.module_.eval()
+    x = net.reader_.read([pair[0] for pair in KEPT[:6]]).batch(slice(None))
+    tokens = torch.randint(2, net._n_target_tokens, (6, 9))
+    tokens[:, 0] = EMPTY
+    with torch.inference_mode():
+        memory = module(x)
+        states = module.decoder(module.tokens(tokens), memory)
+        whole = F.linear(states, module.tokens.weight, module.bias)
+        cache, _ = module.begin(memory)
+        for place in range(9):
+            logits, cache = module.step(tokens[:, place], cache)
+            torch.testing.assert_close(logits, whole[:, place], rtol=1e-4, atol=1e-4)
+
+
+def test_padding_is_never_read(net):
+    module = net.net_.module_.eval()
+    texts = ["two and one and two and three", "five", "four and one"]
+    batch = net.reader_.read(texts).batch(slice(None))
+    assert batch.mask is not None
+    with torch.inference_mode():
+        together = module(batch)
+        for i, text in enumerate(texts):
+            alone = module(net.reader_.read([text]).batch(slice(None)))
+            n = alone.states.shape[1]
+            assert n == len(text.split()) + 1  # and the end
+            torch.testing.assert_close(together.states[i, :n], alone.states[0])
+    many, one = net.predict(texts), [net.predict([text])[0] for text in texts]
+    assert many.tolist() == one
+
+
+def test_beams_never_find_less_than_the_greedy_path(transformer):
+    net = clone(transformer).set_params(max_epochs=12).fit(*zip(*KEPT))
+    X = [pair[0] for pair in PAIRS]
+    greedy = net.set_params(n_beams=1, length_penalty=0.0).predict_with_scores(X)[1]
+    texts, scores = net.set_params(n_beams=4).predict_with_scores(X)
+    assert (scores >= greedy - 1e-4).all()
+    assert (scores > greedy + 1e-3).any()
+    # What it says of a text is what the network's loss says of it.
+    plain = net.set_params(label_smoothing=0.0)._build()
+    plain.load_state_dict(net.net_.module_.state_dict())
+    unit = net.target_length_
+    for text, score in list(zip(texts, scores))[:5]:
+        written = net.target_reader_.read([text]).batch(slice(None))
+        read = net.reader_.read([X[texts.tolist().index(text)]]).batch(slice(None))
+        with torch.inference_mode():
+            assert float(plain.eval().loss(read, written)) * unit == pytest.approx(
+                -score, rel=1e-3
+            )
+
+
+def test_rows_of_attention_sum_to_one(net):
+    X = ["one and two", "five"]
+    maps = net.attention_maps(X, ["zwei und eins", "fünf"])
+    assert [each.shape for each in maps] == [(4, 4), (2, 2)]
+    for each in maps:
+        np.testing.assert_allclose(each.sum(1), 1, rtol=1e-5)
+
+
+def test_attention_is_drawn(transformer):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    display = AttentionDisplay.from_estimator(transformer, "one and two")
+    assert display.names == ["one", "and", "two", "[END]"]
+    assert display.written == ["zwei", "und", "eins", "[END]"]
+    # What is written by looking at it is there.
+    looked = display.weights.argmax(1)
+    assert looked[0] in (2, 3) or looked[2] in (0, 3)
+    plt.close("all")
+
+
+def test_smoothed_cross_entropy_is_torchs():
+    generator = torch.Generator().manual_seed(0)
+    options = {"generator": generator, "dtype": torch.float64}
+    states, weight = torch.randn(300, 6, **options), torch.randn(11, 6, **options)
+    bias, scale = torch.randn(11, **options), torch.rand(300, **options)
+    target = torch.randint(11, (300,), generator=generator)
+    for smoothing in (0.0, 0.1):
+        given = [each.clone().requires_grad_() for each in (states, weight, bias)]
+        ours = smoothed_cross_entropy(*given, target, smoothing)
+        theirs = F.cross_entropy(
+            F.linear(*given), target, reduction="none", label_smoothing=smoothing
+        )
+        torch.testing.assert_close(ours, theirs)
+        gradients = [
+            torch.autograd.grad((loss * scale).sum(), given) for loss in (ours, theirs)
+        ]
+        for one, other in zip(*gradients):
+            torch.testing.assert_close(one, other)
+
+
+# -- what users do ---------------------------------------------------------------------
+
+
+def test_lists_of_tokens_become_lists_of_tokens():
+    X, y = ([text.split() for text in side] for side in zip(*KEPT))
+    net = small().fit(X, y)
+    assert net.predict([["three", "and", "one"]])[0] == ["eins", "und", "drei"]
+    assert net.score(X, y) == pytest.approx(100)
+    assert net.evaluate(X, y)["exact"] == 1
+
+
+def test_byte_pairs_are_shared_by_both_sides_and_spell_any_text():
+    X, y = zip(*KEPT)
+    net = small(tokenizer="bpe", vocabulary_size=300, max_epochs=2).fit(X, y)
+    assert net.vocabulary_ == net.target_vocabulary_
+    module = net.net_.module_
+    assert module.read.tokens is module.tokens
+    assert isinstance(net.predict(["Ŵ 日本"])[0], str)
+    apart = small(tokenizer="bpe", vocabulary_size=300, shared_vocabulary=False)
+    apart.set_params(max_epochs=1).fit(X, y)
+    assert apart.vocabulary_ != apart.target_vocabulary_
+
+
+def test_words_of_absent_pairs_are_not_learned():
+    X, y = [*zip(*KEPT)]
+    weight = np.ones(len(X))
+    weight[[i for i, text in enumerate(X) if "five" in text]] = 0
+    for tokenizer in ("words", "bpe"):
+        net = small(tokenizer=tokenizer, max_epochs=1, vocabulary_size=400)
+        net.fit(X, y, weight)
+        rows = weight > 0
+        kept = [[text for text, row in zip(side, rows) if row] for side in (X, y)]
+        twin = clone(net).fit(*kept)
+        assert net.target_vocabulary_ == twin.target_vocabulary_
+        assert net.vocabulary_ == twin.vocabulary_
+        if tokenizer == "words":  # in batches of the same lengths
+            assert net.loss_curve_ == pytest.approx(twin.loss_curve_, rel=1e-5)
+
+
+def test_scores_are_sacrebleus(transformer):
+    X = [pair[0] for pair in PAIRS]
+    other = ["eins und eins"] * len(X)
+    found = transformer.predict(X).tolist()
+    figures = transformer.evaluate(X, other)
+    # Of texts without four words in a row, by shorter rows alone.
+    bleu = sacrebleu.BLEU(effective_order=True).corpus_score(found, [other])
+    assert figures["bleu"] == pytest.approx(bleu.score)
+    assert figures["bleu"] > 0
+    assert figures["chrf"] == pytest.approx(sacrebleu.corpus_chrf(found, [other]).score)
+    assert figures["exact"] == np.mean([a == b for a, b in zip(found, other)])
+    for name, score in figures.items():
+        assert clone(transformer).set_params(metric=name).metric == name
+        transformer.set_params(metric=name)
+        assert transformer.score(X, other) == score
+    transformer.set_params(metric="bleu")
+
+
+def test_validation_scores_are_those_of_texts():
+    X, y = zip(*KEPT)
+    net = small(early_stopping=True, metric="exact", max_epochs=30)
+    net.fit(X, y, X_val=[pair[0] for pair in NEW], y_val=[pair[1] for pair in NEW])
+    assert max(net.validation_scores_) == 1 and net.validation_scores_[0] < 0.5
+
+
+def test_columns_of_a_frame_are_sides():
+    frame = pd.DataFrame(KEPT, columns=["en", "de"]).iloc[::-1]
+    net = small(max_epochs=2).fit(frame["en"], frame["de"])
+    assert net.predict(frame["en"]).shape == (len(frame),)
+
+
+def test_output_may_be_short(transformer):
+    transformer.set_params(max_output_length=2)
+    assert len(transformer.predict(["one and two"])[0].split()) <= 2
+    transformer.set_params(max_output_length="auto")
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "sentence"),
+    [
+        (["a", "b"], ["c"], "X has 2, y has 1"),
+        (["a", " "], ["b", "c"], r"X\[1\] is an empty text, ' ': leave the pair out"),
+        (["a", "b"], ["", "c"], r"y\[0\] is an empty text, ''"),
+        (["a", "b"], ["c", None], r"y\[1\] must be a text or a list of tokens, got No"),
+        (["a", np.nan], ["c", "d"], r"X\[1\] must be a text or a list of tokens, got"),
+        (["a", "b"], None, "requires y to be passed"),
+        (
+            ["a", "b"],
+            "cd",
+            "y must be a list of texts, or a column of a table, got one",
+        ),
+        ("ab", ["c", "d"], "X must be a list of texts, .*, got one string, 'ab'"),
+        ([[1.0, 2.0]], ["c"], "takes text, not a table"),
+    ],
+)
+def test_what_is_no_pair_of_texts_is_said_in_a_sentence(X, y, sentence):
+    net = small(max_epochs=1)
+    with pytest.raises(ValueError, match=rf"^Seq2SeqTranslator.*{sentence}"):
+        net.fit(X, y)
+    assert not hasattr(net, "net_")
+
+
+def test_widths_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="multiple of n_heads=4"):
+        small(width=30).fit(*zip(*KEPT))
+    with pytest.raises(ValueError, match="must be even"):
+        small(width=31, architecture="lstm").fit(*zip(*KEPT))
+
+
+def test_an_empty_text_is_translated_to_something(transformer):
+    assert isinstance(transformer.predict([""])[0], str)
