@@ -145,7 +145,7 @@ class BoxTask(InImages):
             samples.y.values
         )
         if reset:
-            self._learn_boxes(learned_boxes(samples))
+            self._learn_boxes(learned_boxes(samples), len(samples))
         samples.x = self._with_regions(samples.x)
         return samples
 
@@ -166,8 +166,8 @@ class BoxTask(InImages):
             for rows, found in self.net_.batches(self._with_regions(piece), function):
                 yield images[rows], found, scales[rows]
 
-    def _learn_boxes(self, rows: np.ndarray) -> None:
-        """What there is to know of boxes (n, 5) on the canvas."""
+    def _learn_boxes(self, rows: np.ndarray, n_images: int) -> None:
+        """What there is to know of the boxes (n, 5) of so many images on the canvas."""
         sizes = rows[:, 2:4] - rows[:, :2]
         self.object_size_ = float(np.median(np.sqrt(sizes.prod(1))))
 

@@ -260,8 +260,8 @@ class FasterRCNNDetector(Detector):
     lr: float = param(default=1.5e-3, above=0)
     _full_budget = Budget(epochs=12, steps=1600)
 
-    def _learn_boxes(self, rows: np.ndarray) -> None:
-        super()._learn_boxes(rows)
+    def _learn_boxes(self, rows: np.ndarray, n_images: int) -> None:
+        super()._learn_boxes(rows, n_images)
         sizes = np.sqrt((rows[:, 2:4] - rows[:, :2]).prod(1, keepdims=True))
         squares = sizes.repeat(2, 1)
         random = np.random.RandomState(0)

@@ -169,8 +169,8 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
             sentence = "scales must be a smaller share of the canvas and a larger one"
             raise ValueError(self._refusal("scales", sentence))
 
-    def _learn_boxes(self, rows: np.ndarray) -> None:
-        super()._learn_boxes(rows)
+    def _learn_boxes(self, rows: np.ndarray, n_images: int) -> None:
+        super()._learn_boxes(rows, n_images)
         if self.scales == "auto":
             small, large = usual_scales(rows)
             self.strides_ = self._strides(small, large)

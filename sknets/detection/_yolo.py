@@ -11,11 +11,11 @@ from torch import nn
 from sknets._engine.optim import Budget
 from sknets._inputs.boxes import Boxes
 from sknets._params import param
-from sknets.detection._anchors import anchors_of, usual_scales
+from sknets.detection._anchors import anchors_of, shape_iou, usual_scales
 from sknets.detection._export import Exportable
 from sknets.detection._task import Detector
 from sknets.detection._words import EachOnItsOwn, OneOfMany, WordTree, words_of
-from sknets.detection._yolo_nets import YOLO1Net, YOLONet
+from sknets.detection._yolo_nets import ALIKE, N_CELLS, YOLO1Net, YOLONet
 
 # Pixels of the usual object, below which one map has a stride of 8, not 16; and of
 # the smallest usual ones, below which three begin with one of 4, not 8.
@@ -123,6 +123,8 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         Of the maps that boxes are read from: 8, 16 and 32, or half of that where the
         smallest usual objects are below 16 pixels; of one map 16, or 8 where the usual
         object is below 32, or the smallest usual ones below 16.
+    cells_per_image_ : float
+        How many cells learn the objects of an image, on average. Not of version 1.
     object_size_ : float
         The median of the square roots of the areas of boxes, in pixels.
     canvas_size_ : tuple of int
@@ -207,8 +209,8 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         known = None if self.hierarchy is None else self._words()[0]
         return Boxes.of(self, announced=classes, places_optional=alone, known=known)
 
-    def _learn_boxes(self, rows: np.ndarray) -> None:
-        super()._learn_boxes(rows)
+    def _learn_boxes(self, rows: np.ndarray, n_images: int) -> None:
+        super()._learn_boxes(rows, n_images)
         fine = usual_scales(rows)[0] < _TINY
         strides: tuple[int, ...] = (8,) if fine or self.object_size_ < _SMALL else (16,)
         if self.version == 3:
@@ -220,6 +222,8 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         sizes, random = rows[:, 2:4] - rows[:, :2], np.random.RandomState(0)
         found = anchors_of(sizes, rows[:, 4], int(np.prod(shape)), random)
         self.anchors_ = found.reshape(*shape, 2)
+        learned = (shape_iou(sizes, found) > ALIKE).sum(1).clip(min=1).mean()
+        self.cells_per_image_ = float(N_CELLS * learned * len(rows) / n_images)
 
     def _n_anchors(self) -> int:
         usual: dict[Any, int] = {1: 2, 3: 3}
@@ -254,6 +258,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
             self._classes(),
             passthrough=single,
             multi_scale=self.multi_scale and single,
+            unit=self.cells_per_image_,
         )
 
 

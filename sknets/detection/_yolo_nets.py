@@ -16,7 +16,8 @@ from sknets.detection._nets import DetectionNet, convolution, places
 from sknets.detection._words import Classes
 
 _BOX, _OBJECT, _CLASS = 2.5, 1.0, 1.0  # what the parts of the loss weigh
-_ALIKE = 0.25  # anchors that share as much with an object learn it
+ALIKE = 0.25  # anchors that share as much with an object learn it
+N_CELLS = 3  # that of its middle, and the nearest in either direction
 _IGNORED = 0.5  # of an intersection over union, above which a box is no background
 _LABELLED = 0.3  # the least certainty where a label without a box is seen
 _COORDINATES, _EMPTY = 5.0, 0.5  # the lambdas of YOLO 1
@@ -39,6 +40,10 @@ class YOLONet(DetectionNet):
         Whether the one map is joined by a finer one, whose cells become channels.
     multi_scale : bool
         Whether each step of training sees images of another size.
+    unit : float
+        By which the sums of losses over an image are divided: so many cells of an image
+        learn an object. A number, as an image with few objects is not to weigh as much
+        as one with many.
     """
 
     anchors: Tensor
@@ -51,8 +56,10 @@ class YOLONet(DetectionNet):
         classes: Classes,
         passthrough: bool = False,
         multi_scale: bool = False,
+        unit: float = 1.0,
     ):
         super().__init__(*parts)
+        self.unit = unit
         self.strides, self.classes = tuple(strides), classes
         self.multi_scale = multi_scale
         self.generator: torch.Generator | None = None
@@ -144,7 +151,7 @@ class YOLONet(DetectionNet):
     def losses(self, output: list[Tensor], y: Tensor) -> dict[str, Tensor]:
         """Of each image: of its boxes, of where objects are, and of what they are.
 
-        Each is a sum over the image, by the number of cells that learn an object.
+        Each is a sum over the image, by ``unit``.
         """
         y = y.to(output[0])
         n = len(y)
@@ -157,10 +164,10 @@ class YOLONet(DetectionNet):
         areas = shape.prod(-1)[:, None, None] + self.anchors.to(y).prod(-1) - both
         alike = both / areas  # (objects, strides, A)
         best = alike.flatten(1).argmax(1)
-        use = alike > _ALIKE
+        use = alike > ALIKE
         use.flatten(1)[torch.arange(len(best)), best] = True
         sums: dict[str, Any] = {name: y.new_zeros(n) for name in ("box", "class")}
-        learned, objects = y.new_zeros(n), y.new_zeros(n)
+        objects = y.new_zeros(n)
         for i, (raw, boxes) in enumerate(zip(output, self.boxes(output))):
             stride, (h, w) = self.strides[i], raw.shape[2:4]
             row, anchor = use[:, i].nonzero(as_tuple=True)
@@ -171,7 +178,6 @@ class YOLONet(DetectionNet):
             sums["box"] = sums["box"].index_add(0, at[0], 1 - giou)
             told = self.classes.losses(raw[at][:, 5:], labels[row])
             sums["class"] = sums["class"].index_add(0, at[0], told)
-            learned = learned.index_add(0, at[0], torch.ones_like(giou))
             # As sure as the box is right; no background where it nearly is.
             sure = paired_iou(boxes[at], true[row]).detach().clamp(min=0.1)
             target = raw.new_zeros(raw.shape[:-1])
@@ -191,11 +197,10 @@ class YOLONet(DetectionNet):
             objects = objects + entropy.masked_fill(unknown, 0).flatten(1).sum(1)
         if bare.any():
             self._learn_labels(output, y, bare, sums, objects)
-        unit = learned.clamp(min=1)
         return {
-            "box": _BOX * sums["box"] / unit,
-            "object": _OBJECT * objects / unit,
-            "class": _CLASS * sums["class"] / unit,
+            "box": _BOX * sums["box"] / self.unit,
+            "object": _OBJECT * objects / self.unit,
+            "class": _CLASS * sums["class"] / self.unit,
         }
 
     def _learn_labels(
@@ -345,7 +350,7 @@ def neighbours(
         torch.stack([zero, step[:, 1]], 1),
     ]
     cells = torch.cat([cell + move for move in moves]).long()
-    row, anchor = row.repeat(3), anchor.repeat(3)
+    row, anchor = row.repeat(N_CELLS), anchor.repeat(N_CELLS)
     column, line = cells.T
     there = (column >= 0) & (column < w) & (line >= 0) & (line < h)
     return row[there], anchor[there], column[there], line[there]
@@ -361,4 +366,4 @@ def best_iou(boxes: Tensor, y: Tensor, placed: Tensor) -> Tensor:
     return best
 
 
-__all__ = ["YOLO1Net", "YOLONet", "best_iou", "neighbours"]
+__all__ = ["ALIKE", "N_CELLS", "YOLO1Net", "YOLONet", "best_iou", "neighbours"]
