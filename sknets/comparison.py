@@ -119,10 +119,11 @@ def compare(
         What X is, where it could be taken for something else: "table", "text", "trees",
         "sequences", "images", "videos", "graphs", "nodes" or "series".
     task : {"auto", "classification", "regression", "forecasting", "segmentation", \
-"object detection", "pose estimation"}, default="auto"
+"object detection", "pose estimation", "translation"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes,
         masks as large as their images for segmentation, records of boxes for detection,
-        and of keypoints for poses.
+        and of keypoints for poses; more than 20 texts most of which differ, where X are
+        texts, for what is to be written of these.
     cv : int, splitter or iterable of (train, test), default=5
         A number of folds is shuffled and, for classes, stratified. Of series it is the
         number of origins, those of `RNNForecaster.backtest`: every model learns from
@@ -133,7 +134,8 @@ def compare(
         (balanced accuracy if one class holds over 80 % of the rows), balanced accuracy,
         macro F1, ROC AUC and log loss; micro F1, macro F1 and exact match for
         multilabel; R², RMSE and MAE for regression; of masks "mean_iou", "mean_dice"
-        and "pixel_accuracy", of poses "average_precision" and "pck"; of forecasts
+        and "pixel_accuracy", of poses "average_precision" and "pck", of texts "bleu",
+        "chrf" and "exact"; of forecasts
         "mase" (the mean absolute error in units of that of taking each value learned
         from for the next), "rmse", "mae" and "smape" (0 to 200), means over steps,
         channels and series, of which the lower is the better. A callable gets the

@@ -41,6 +41,7 @@ from sknets._comparison.graphs import describe_graphs, describe_nodes
 from sknets._comparison.images import describe_images
 from sknets._comparison.pixels import DummySegmenter, PixelForest
 from sknets._comparison.poses import DummyPose, PixelRidge, not_one_person
+from sknets._comparison.sentences import NearestSentence, WordByWord
 from sknets._comparison.sequences import describe_sequences, describe_texts
 from sknets._comparison.series import describe_series, season_missing
 from sknets._comparison.trees import describe_trees
@@ -221,6 +222,10 @@ POSE_FINDERS = (
     Candidate("DummyPose", DummyPose, style=""),
     Candidate("PixelRidge", PixelRidge, style="", left_out=not_one_person),
 )
+TRANSLATORS = (
+    Candidate("NearestSentence", NearestSentence, style=""),
+    Candidate("WordByWord", WordByWord, style=""),
+)
 VIDEO_CLASSIFIERS = _for_rows_of(
     "clips",
     TABLE_CLASSIFIERS,
@@ -387,7 +392,11 @@ CANDIDATES: dict[str, Candidates] = {
         given_style="leaves",
     ),
     "text": Candidates(
-        {"classification": TEXT_CLASSIFIERS, "regression": TEXT_REGRESSORS},
+        {
+            "classification": TEXT_CLASSIFIERS,
+            "regression": TEXT_REGRESSORS,
+            "translation": TRANSLATORS,
+        },
         describe_texts,
         given_style="tfidf",
         only_native=False,

@@ -1,4 +1,4 @@
-"""Targets with a structure, for `compare`: masks of images, poses and boxes in them."""
+"""Targets with a structure, for `compare`: masks, poses and boxes; texts of texts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from typing import Any
 import numpy as np
 
 from sknets import metrics
+from sknets._comparison.target import MAX_LABELS
 from sknets._inputs.boxes import Boxes
 from sknets._inputs.keypoints import Keypoints
+from sknets._inputs.sentences import Sentences
+from sknets.sequence_to_sequence._scores import text_scores
+
+
+def _text_score(name: str, true: Any, found: Any) -> float:
+    return text_scores(true, found)[name]
+
 
 # By task: what y is called, and what tells how good predictions are.
 STRUCTURED: dict[str, dict[str, Callable[..., float]]] = {
@@ -27,11 +35,15 @@ STRUCTURED: dict[str, dict[str, Callable[..., float]]] = {
         "average_precision": metrics.keypoint_average_precision,
         "pck": metrics.pck,
     },
+    "translation": {
+        name: partial(_text_score, name) for name in ("bleu", "chrf", "exact")
+    },
 }
 _WISH = {
-    "segmentation": "y a mask for each, with as many rows and columns as its image",
-    "object detection": 'y for each a record {"boxes": (k, 4), "labels": (k,)}',
-    "pose estimation": 'y for each a record {"keypoints": (people, joints, 3)}',
+    "segmentation": "images and y a mask for each, with as many rows and columns",
+    "object detection": 'images and y records {"boxes": (k, 4), "labels": (k,)}',
+    "pose estimation": 'images and y records {"keypoints": (people, joints, 3)}',
+    "translation": "texts and y a text for each",
 }
 
 
@@ -52,10 +64,25 @@ def structured_task(X: Any, y: Any, kind: str, task: str) -> str:
     """
     if task not in ("auto", *STRUCTURED):
         return ""
-    found = _guess(X, y) if kind == "images" and y is not None else ""
+    found = ""
+    if kind == "images" and y is not None:
+        found = _guess(X, y)
+    elif kind == "text" and _are_texts(y, certain=task == "auto"):
+        found = "translation"
     if task in STRUCTURED and found != task:
-        raise ValueError(f"compare(task={task!r}): X must be images and {_WISH[task]}")
+        raise ValueError(f"compare(task={task!r}): X must be {_WISH[task]}")
     return found
+
+
+def _are_texts(y: Any, certain: bool) -> bool:
+    """Whether y is a text a sample; if it has to be certain, no names of classes."""
+    values = [*y] if y is not None else []
+    if not values or not all(isinstance(value, str | list | tuple) for value in values):
+        return False
+    distinct = len(
+        {value if isinstance(value, str) else tuple(value) for value in values}
+    )
+    return not certain or distinct > max(MAX_LABELS, len(values) // 2)
 
 
 def _guess(X: Any, y: Any) -> str:
@@ -93,6 +120,11 @@ def read_structured(y: Any, task: str) -> tuple[np.ndarray, str]:
             values[i] = {"boxes": own[:, :4], "labels": np.asarray(given["labels"])}
         n, many = len(boxes.classes_), max(len(each["labels"]) for each in values)
         return values, f"object detection, {n} classes, up to {many} boxes an image"
+    if task == "translation":
+        sentences = Sentences.of(_Compare())
+        sentences.refuse_empty(y)
+        values[:] = sentences.texts(y)
+        return values, "translation, a text for each"
     for i, item in enumerate(y):
         values[i] = np.asarray(item)
     classes = np.unique(np.concatenate([np.unique(mask) for mask in values]))

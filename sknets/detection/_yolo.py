@@ -30,9 +30,9 @@ class YOLODetector(Exportable, Detector):
     version : {1, 2, 3, "9000"}, default=3
         1 [1]_: dense layers fill the grid; a cell has ``n_anchors`` boxes and one
         class. 2 [2]_: boxes are told relative to anchors, clusters of the sizes of the
-        boxes of `fit`, at the cells of one map, which a finer one joins. 3 [3]_: three
-        maps, the coarser ones joining the finer ones, and classes that do not exclude
-        each other.
+        boxes of `fit`, at the cells of one map, which finer and coarser ones join. 3
+        [3]_: three maps, the coarser ones joining the finer ones, and classes that do
+        not exclude each other.
         "9000" [2]_: as 2, with a tree of labels.
     n_anchors : int or "auto", default="auto"
         Anchors of each map; of version 1 the boxes of a cell. "auto" are the papers': 2
@@ -155,7 +155,8 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
        CVPR 2016. Here a small network of residual blocks with batch normalisation,
        cells of 8 or 16 pixels instead of 64, and one dense layer less; of several
        objects in a cell the largest is learned.
-    .. [2] J. Redmon, A. Farhadi. YOLO9000: Better, Faster, Stronger. CVPR 2017.
+    .. [2] J. Redmon, A. Farhadi. YOLO9000: Better, Faster, Stronger. CVPR 2017. Here
+       cells of 8 or 16 pixels instead of 32, and the map of these, made larger, joins.
     .. [3] J. Redmon, A. Farhadi. YOLOv3: An Incremental Improvement. 2018. Here, as in
        [2]_, boxes are learned by their generalised intersection over union instead of
        squares, by the cells around their middle, too, and by every anchor that is
@@ -251,11 +252,14 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
             options = self._n_anchors(), n, self.n_units, self.dropout
             return YOLO1Net(self._parts(strides), strides[0], *options)
         single = len(strides) == 1
+        finer = (strides[0] // 2,) if single else ()
+        coarser = tuple(s for s in (16, 32) if single and s > strides[0])
         return YOLONet(
-            self._parts((strides[0] // 2, *strides) if single else strides),
+            self._parts((*finer, *strides, *coarser)),
             strides,
             self.anchors_,
             self._classes(),
+            context=coarser,
             passthrough=single,
             multi_scale=self.multi_scale and single,
             unit=self.cells_per_image_,

@@ -36,6 +36,8 @@ class YOLONet(DetectionNet):
         Widths and heights in pixels.
     classes : Classes
         How classes are told.
+    context : sequence of int
+        Strides of coarser maps that these are joined by.
     passthrough : bool
         Whether the one map is joined by a finer one, whose cells become channels.
     multi_scale : bool
@@ -54,6 +56,7 @@ class YOLONet(DetectionNet):
         strides: Sequence[int],
         anchors: np.ndarray,
         classes: Classes,
+        context: Sequence[int] = (),
         passthrough: bool = False,
         multi_scale: bool = False,
         unit: float = 1.0,
@@ -70,17 +73,21 @@ class YOLONet(DetectionNet):
         self.fine: nn.Module | None = None
         self.across = nn.ModuleList()
         self.necks, self.heads = nn.ModuleList(), nn.ModuleList()
+        self.downwards = (*self.strides, *context)[::-1]  # the coarsest first
         above = 0
-        for stride in self.strides[::-1]:  # the coarsest first
+        for stride in self.downwards:
             width = widths[stride]
             if above:
                 self.across.append(convolution(above, width, 1))
             n_in = width * (2 if above else 1)
-            if passthrough:
+            if passthrough and stride in self.strides:
                 finer = max(1, widths[stride // 2] // 4)
                 self.fine = convolution(widths[stride // 2], finer, 1)
                 n_in += 4 * finer
             self.necks.append(convolution(n_in, width))
+            above = width
+            if stride not in self.strides:
+                continue
             head = nn.Conv2d(width, n_outputs, 1)
             nn.init.normal_(head.weight, std=1e-2)
             assert head.bias is not None
@@ -88,7 +95,6 @@ class YOLONet(DetectionNet):
             with torch.no_grad():  # hardly any cell has an object
                 head.bias.view(-1, 5 + classes.n_scores)[:, 4] = -4
             self.heads.append(head)
-            above = width
         self.to(memory_format=torch.channels_last)
 
     def every(
@@ -102,17 +108,19 @@ class YOLONet(DetectionNet):
     def heads_of(self, x: Tensor) -> list[Tensor]:
         """(B, A, h, w, 5 + K) of each stride: middle, size, object, classes."""
         maps, outputs, above = self.trunk(x), [], None
-        turns = zip(self.strides[::-1], self.necks, self.heads)
-        for i, (stride, neck, head) in enumerate(turns):
+        heads = iter(self.heads)
+        for i, (stride, neck) in enumerate(zip(self.downwards, self.necks)):
             own = maps[stride]
             if above is not None:
                 up = F.interpolate(self.across[i - 1](above), scale_factor=2.0)
                 own = torch.cat([own, up], 1)
-            if self.fine is not None:
+            if self.fine is not None and stride in self.strides:
                 finer = F.pixel_unshuffle(self.fine(maps[stride // 2]), 2)
                 own = torch.cat([own, finer], 1)
             above = neck(own)
-            raw = head(above)
+            if stride not in self.strides:
+                continue
+            raw = next(heads)(above)
             b, _, h, w = raw.shape
             shape = b, self.anchors.shape[1], -1, h, w
             outputs.append(raw.float().reshape(shape).permute(0, 1, 3, 4, 2))

@@ -29,6 +29,8 @@ from sknets.sequence_to_sequence._transformer import (
 from sknets.sequence_to_sequence._writer import Writer
 from sknets.sequence_to_sequence._writing_net import Embedding, WritingNet
 
+_MANY = 10_000  # pairs, of which a wider network learns more
+
 
 class TextReading(nn.Module):
     """Tokens as vectors, and what an encoder makes of them."""
@@ -54,9 +56,9 @@ class Seq2SeqTranslator(Writer):
             default="transformer"
         Attention alone [3]_, recurrent cells that read in both directions and write
         with attention [2]_, or gated convolutions [4]_.
-    width : int, default=256
+    width : int or "auto", default="auto"
         Numbers of a token and of a state, even; with "transformer" a multiple of
-        ``n_heads``.
+        ``n_heads``. "auto" are 128, of 10,000 pairs and more 256.
     n_layers : int, default=3
         Layers of the encoder, and of the decoder.
     n_heads : int, default=4
@@ -115,6 +117,8 @@ class Seq2SeqTranslator(Writer):
 
     Attributes
     ----------
+    width_ : int
+        What ``width`` came to.
     vocabulary_, target_vocabulary_ : dict of str to int
         The number of each token that is read, and that is written.
     target_length_ : float
@@ -175,16 +179,17 @@ class Seq2SeqTranslator(Writer):
     architecture: Literal["lstm", "gru", "transformer", "convolutional"] = param(
         default="transformer"
     )
-    width: int = param(default=256, at_least=2)
+    width: int | Literal["auto"] = param(default="auto", at_least=2)
     n_layers: int = param(default=3, at_least=1)
     n_heads: int = param(default=4, at_least=1)
     shared_vocabulary: bool | Literal["auto"] = param(default="auto")
 
     def _check_params(self) -> None:
         super()._check_params()
-        if self.width % 2 or (
-            self.architecture == "transformer" and self.width % self.n_heads
-        ):
+        if self.width == "auto":
+            return
+        heads = self.n_heads if self.architecture == "transformer" else 1
+        if self.width % 2 or self.width % heads:
             sentence = f"width must be even, and a multiple of n_heads={self.n_heads}"
             raise ValueError(self._refusal("width", sentence))
 
@@ -228,11 +233,17 @@ class Seq2SeqTranslator(Writer):
 
     # -- for the engine ----------------------------------------------------------------
 
+    def _learn_statistics(self, samples: Samples) -> None:
+        super()._learn_statistics(samples)
+        auto = 256 if self.n_samples_seen_ >= _MANY else 128
+        if self.chunks_.n == 1:
+            self.width_ = auto if self.width == "auto" else int(self.width)
+
     def _build(self) -> nn.Module:
-        target = Embedding(self._n_target_tokens, self.width)
+        target = Embedding(self._n_target_tokens, self.width_)
         source = target
         if not self._shares:
-            source = Embedding(N_RESERVED + len(self.reader_.vocabulary_), self.width)
+            source = Embedding(N_RESERVED + len(self.reader_.vocabulary_), self.width_)
         encoder, decoder = self._sides()
         read = TextReading(source, encoder)
         return WritingNet(
@@ -240,7 +251,7 @@ class Seq2SeqTranslator(Writer):
         )
 
     def _sides(self) -> tuple[nn.Module, nn.Module]:
-        sizes, kind = (self.width, self.n_layers), self.architecture
+        sizes, kind = (self.width_, self.n_layers), self.architecture
         if kind == "transformer":
             sides: Any = TransformerEncoder, TransformerDecoder
             options: Any = (*sizes, self.n_heads, self.dropout)
