@@ -64,8 +64,8 @@ def exact() -> list[Figure]:
 
 def sentences(folder) -> list[Figure]:
     def read(part: str, language: str) -> list[str]:
-        text = gzip.open(folder / f"{part}.{language}.gz", "rt", encoding="utf8").read()
-        return text.lower().strip().split("\n")
+        path = folder / f"{part}.{language}.gz"
+        return gzip.decompress(path.read_bytes()).decode().lower().strip().split("\n")
 
     X, y, X_new, y_new = (
         read(part, language) for part in ("train", "val") for language in ("en", "de")
@@ -156,7 +156,7 @@ def beside_a_loop(repeats: int) -> list[Figure]:
                 torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
                 optimizer.step()
 
-        def ours(net=net):
+        def ours(net=net, samples=samples):
             net.net_.train(samples, None, 1, [])
 
         seconds = _measure.interleaved({"sknets": ours, "by hand": hand}, repeats)

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
 
 from sknets import PoseDisplay, PoseEstimator, PoseLifter, compare
-from sknets._comparison.candidates import POSE_FINDERS
+from sknets._comparison.classical import POSE_FINDERS
 from sknets._comparison.poses import DummyPose
 from sknets._inputs import ImageList
 from sknets._inputs.layout import Layout

@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from sklearn.base import clone
 
-from sknets import AttentionDisplay, Seq2SeqTranslator
+from sknets import AttentionDisplay, Seq2SeqTranslator, compare
+from sknets._comparison.sentences import NearestSentence, WordByWord
 from sknets._inputs.text import EMPTY
 from sknets._losses import smoothed_cross_entropy
+from sknets.datasets import make_dates
 
 ARCHITECTURES = ["transformer", "lstm", "gru", "convolutional"]
 WORDS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf"}
@@ -245,3 +247,30 @@ def test_widths_that_do_not_fit_are_refused():
 
 def test_an_empty_text_is_translated_to_something(transformer):
     assert isinstance(transformer.predict([""])[0], str)
+
+
+# -- compare ---------------------------------------------------------------------------
+
+
+def test_compare_ranks_what_writes_texts():
+    X, y = make_dates(40, random_state=0)
+    net = Seq2SeqTranslator(max_epochs=1, width=8, n_layers=1)
+    models = {"net": net, "words": WordByWord(), "nearest": NearestSentence()}
+    result = compare(X, y, models=models, cv=2, random_state=0)
+    assert {"bleu", "chrf", "exact"} <= {*result.table.columns}
+    assert "translation, a text for each" in str(result)
+    with pytest.raises(ValueError, match="X must be texts and y a text for each"):
+        compare(X, np.arange(40.0), task="translation")
+    # Few names again and again are classes, unless it is said what they are.
+    classes = compare(X, ["a", "b"] * 20, models=["DummyClassifier"], cv=2)
+    assert "accuracy" in classes.table.columns
+
+
+def test_words_become_what_they_are_seen_with():
+    model = WordByWord().fit(*zip(*KEPT))
+    assert model.becomes_ == {**WORDS, "and": "und"}
+    assert model.predict(["one and seven"]).tolist() == ["eins und seven"]
+    listed = WordByWord().fit(*([text.split() for text in side] for side in zip(*KEPT)))
+    assert listed.predict([["two"]])[0] == ["zwei"]
+    nearest = NearestSentence().fit(["a red cat", "a dog"], ["eine Katze", "ein Hund"])
+    assert nearest.predict(["the cat"]).tolist() == ["eine Katze"]

@@ -18,15 +18,13 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, StandardSca
 
 import sknets
 from sknets import _catalogue
-from sknets._comparison.candidates import (
-    CANDIDATES,
+from sknets._comparison.candidates import CANDIDATES, ON_FEATURES, near_names
+from sknets._comparison.classical import (
     DENSE_CELLS,
     LARGE,
-    ON_FEATURES,
     TABLE_CLASSIFIERS,
     TABLE_REGRESSORS,
     Candidate,
-    near_names,
 )
 from sknets._comparison.graphs import GraphStatistics, NodeStatistics
 from sknets._comparison.images import FlatPixels

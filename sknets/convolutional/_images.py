@@ -13,6 +13,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
 
+from sknets._augment import Augment
 from sknets._backbones import (
     Backbone,
     check_backbone,
@@ -29,7 +30,6 @@ from sknets._inputs import Images, ReadsImages
 from sknets._inputs.layout import NOUN
 from sknets._layers import (
     ACTIVATIONS,
-    Augment,
     BatchNorm2d,
     BatchNorm3d,
     Dropout,

@@ -11,6 +11,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
 
+from sknets._augment import Augment
 from sknets._backbones import (
     Backbone,
     check_backbone,
@@ -27,7 +28,7 @@ from sknets._estimator import Estimator
 from sknets._inputs import Videos
 from sknets._inputs.reader import Learned
 from sknets._inputs.videos import Clips
-from sknets._layers import ACTIVATIONS, Augment, Dropout, standardize_channels
+from sknets._layers import ACTIVATIONS, Dropout, standardize_channels
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
 from sknets.convolutional._images import ConvNet, as_tuple, augmentations, check_augment
