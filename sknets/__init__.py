@@ -88,6 +88,7 @@ _HOME = {
     "KnowledgeGraphEmbedder": "graph",
     # 11. Sequence to sequence
     "Seq2SeqTranslator": "sequence_to_sequence",
+    "ImageCaptioner": "sequence_to_sequence",
     # 12. Object detection
     "DetectionDisplay": "detection",
     "ObjectLocalizer": "detection",

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from sknets._engine.device import GeneratorMode
 
+AUGMENTATIONS = ("flip", "shift", "crop")
+
 
 class Augment(nn.Module):
     """Random changes of the training images (B, C, *size), drawn for each anew.
@@ -89,4 +91,22 @@ class Augment(nn.Module):
         return images.to(x.device)
 
 
-__all__ = ["Augment"]
+def augmentations(augment: Any) -> list[Any]:
+    if augment is None:
+        return []
+    return list(augment) if isinstance(augment, list | tuple) else [augment]
+
+
+def check_augment(estimator: Any) -> None:
+    for kind in augmentations(estimator.augment):
+        if not (callable(kind) or kind in AUGMENTATIONS):
+            raise ValueError(
+                estimator._refusal(
+                    "augment",
+                    f"{kind!r} is not one of {', '.join(map(repr, AUGMENTATIONS))} "
+                    "or a function of an image",
+                )
+            )
+
+
+__all__ = ["Augment", "augmentations", "check_augment"]

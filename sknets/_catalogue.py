@@ -43,6 +43,7 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "GraphRegressor": ("regression", ("graphs",)),
     "KnowledgeGraphEmbedder": ("transformation", ("triples",)),
     "Seq2SeqTranslator": ("translation", ("text",)),
+    "ImageCaptioner": ("captioning", ("images",)),
     "ObjectLocalizer": ("object localization", ("images",)),
     "SSDDetector": ("object detection", ("images",)),
     "FastRCNNDetector": ("object detection", ("images",)),

@@ -138,6 +138,7 @@ KINDS = {
         "classification": (bars, labels[widths // 2 - 1]),
         "regression": (bars, widths * 1.0),
         "segmentation": (bars, bars[..., 0] > 100),
+        "captioning": (bars, [f"a bar {width} wide" for width in widths]),
     },
     "images of unequal size": {
         "object localization": (
@@ -240,6 +241,7 @@ CHOSEN = {
     },
     "object localization": {"width": 8, "batch_size": 4},
     "translation": {"width": 16, "n_layers": 1, "batch_size": 8, "n_beams": 2},
+    "captioning": {"width": 8, "hidden_size": 16, "batch_size": 8, "n_beams": 2},
     "pose estimation": {
         "width": 8,
         "depth": 1,

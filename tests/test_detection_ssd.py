@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torchvision.ops import box_iou
 
 from sknets import ObjectLocalizer, SSDDetector
+from sknets._trunk import Trunk
 from sknets.detection._boxes import decoded, encoded
 from sknets.detection._localizer import LocalizationScore
 from sknets.detection._localizer_net import LocalizerNet, votes
-from sknets.detection._nets import Trunk
 from sknets.detection._ssd_nets import (
     SSDNet,
     default_boxes,

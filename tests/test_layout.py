@@ -21,7 +21,7 @@ PACKAGE = Path(sknets.__file__).parent
 FLOORS = {
     1: "_params _attempt _attention _augment _available _cells _decoding _differences "
     "_inputs _layers _losses _backbones _pictures _state _engine _scores _targets "
-    "_catalogue _warn metrics",
+    "_catalogue _trunk _warn metrics",
     2: "_backtest _estimator _forecasting _in_images _per_step _persistent _reading "
     "_regressor _rolling _tasks _unsupervised",
     4: "comparison _comparison display persistence testing _sameness model_selection "

@@ -1,5 +1,7 @@
 """Texts that are read and written: attention, cells, convolutions, beams, scores."""
 
+import calendar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from sklearn.base import clone
 
-from sknets import AttentionDisplay, Seq2SeqTranslator, compare
+from sknets import AttentionDisplay, ImageCaptioner, Seq2SeqTranslator, compare
 from sknets._comparison.sentences import NearestSentence, WordByWord
 from sknets._inputs.text import EMPTY
 from sknets._losses import smoothed_cross_entropy
-from sknets.datasets import make_dates
+from sknets.datasets import make_captioned_scenes, make_dates
 
 ARCHITECTURES = ["transformer", "lstm", "gru", "convolutional"]
 WORDS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf"}
@@ -274,3 +276,59 @@ def test_words_become_what_they_are_seen_with():
     assert listed.predict([["two"]])[0] == ["zwei"]
     nearest = NearestSentence().fit(["a red cat", "a dog"], ["eine Katze", "ein Hund"])
     assert nearest.predict(["the cat"]).tolist() == ["eine Katze"]
+
+
+# -- images ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def captioner():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 40, (60, 24, 24), dtype=np.uint8)
+    texts = []
+    for i, image in enumerate(images):
+        right, bright = i % 2, i // 2 % 2
+        row, column = random.integers(2, 14), random.integers(2, 5) + 10 * right
+        image[row : row + 7, column : column + 7] = 230 if bright else 110
+        light, side = ("dim", "bright")[bright], ("left", "right")[right]
+        texts.append(f"{light} square to the {side}")
+    params = {"width": 8, "hidden_size": 24, "max_epochs": 40, "batch_size": 16}
+    net = ImageCaptioner(**params, lr=5e-3, dropout=0.0, ema_decay=None, random_state=0)
+    return net.fit(images[:48], texts[:48]), images[48:], texts[48:]
+
+
+def test_images_are_described(captioner):
+    net, images, texts = captioner
+    assert net.evaluate(images, texts)["exact"] >= 0.9
+    greedy = net.set_params(n_beams=1).predict(images)
+    assert np.mean(greedy == np.array(texts, object)) >= 0.9
+
+
+def test_words_are_seen_where_they_are(captioner):
+    net, images, texts = captioner
+    maps = net.attention_maps(images[:6], texts[:6])
+    assert all(each.shape == (6, 3, 3) for each in maps)  # five words and the end
+    for each in maps:
+        np.testing.assert_allclose(each.sum((1, 2)), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"ImageCaptioner.* takes images, not text"):
+        ImageCaptioner().fit(["a"], ["b"])
+    with pytest.raises(ValueError, match=r"y\[1\] is an empty text"):
+        ImageCaptioner().fit(images[:2], ["a", ""])
+
+
+def test_scenes_and_their_captions_are_those_of_the_seed():
+    images, captions = make_captioned_scenes(20, size=48, random_state=3)
+    again = make_captioned_scenes(20, size=48, random_state=3)
+    assert np.array_equal(images, again[0]) and captions == again[1]
+    assert images.shape == (20, 48, 48, 3) and images.dtype == np.uint8
+    for image, text in zip(images.astype(int), captions):
+        if "red" in text.split():
+            red, green, blue = np.moveaxis(image, 2, 0)
+            assert ((red > 140) & (green < 90) & (blue < 90)).any()
+    with pytest.raises(ValueError, match="size must be at least 32"):
+        make_captioned_scenes(1, size=20)
+    written, iso = make_dates(50, random_state=0)
+    for text, date in zip(written, iso):
+        year, month, day = map(int, date.split("-"))
+        assert str(year) in text and str(day) in text
+        assert calendar.month_name[month][:3] in text or f"{month}" in text

@@ -13,7 +13,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
 
-from sknets._augment import Augment
+from sknets._augment import Augment, augmentations, check_augment
 from sknets._backbones import (
     Backbone,
     check_backbone,
@@ -312,27 +312,6 @@ _ROW = 32
 
 def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple) else value
-
-
-AUGMENTATIONS = ("flip", "shift", "crop")
-
-
-def augmentations(augment: Any) -> list[Any]:
-    if augment is None:
-        return []
-    return list(augment) if isinstance(augment, list | tuple) else [augment]
-
-
-def check_augment(estimator: Any) -> None:
-    for kind in augmentations(estimator.augment):
-        if not (callable(kind) or kind in AUGMENTATIONS):
-            raise ValueError(
-                estimator._refusal(
-                    "augment",
-                    f"{kind!r} is not one of {', '.join(map(repr, AUGMENTATIONS))} "
-                    "or a function of an image",
-                )
-            )
 
 
 def as_tuple(sizes: Any) -> tuple[int, ...]:

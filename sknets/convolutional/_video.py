@@ -11,7 +11,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor, nn
 
-from sknets._augment import Augment
+from sknets._augment import Augment, augmentations, check_augment
 from sknets._backbones import (
     Backbone,
     check_backbone,
@@ -31,7 +31,7 @@ from sknets._inputs.videos import Clips
 from sknets._layers import ACTIVATIONS, Dropout, standardize_channels
 from sknets._params import param
 from sknets._tasks import Classifier, Regressor
-from sknets.convolutional._images import ConvNet, as_tuple, augmentations, check_augment
+from sknets.convolutional._images import ConvNet, as_tuple
 
 CELLS: dict[str, Any] = {"cnn_lstm": nn.LSTM, "cnn_gru": nn.GRU}
 

@@ -2,12 +2,13 @@
 
 Where a real data set would have to be downloaded, made ones start at once, the same by
 the seed: scenes for segmentation, figures for pose estimation, cluttered digits for
-detection, dates for translation. Boxes in the formats of COCO, Pascal VOC and YOLO are
-read from files and written to them.
+detection, dates for translation, scenes with captions. Boxes in the formats of COCO,
+Pascal VOC and YOLO are read from files and written to them.
 """
 
 from sknets.datasets._annotation_writers import write_coco, write_voc, write_yolo
 from sknets.datasets._annotations import read_coco, read_voc, read_yolo
+from sknets.datasets._captions import make_captioned_scenes
 from sknets.datasets._dates import make_dates
 from sknets.datasets._digits import make_cluttered_digits
 from sknets.datasets._figures import (
@@ -22,6 +23,7 @@ __all__ = [
     "FIGURE_JOINTS",
     "FIGURE_PAIRS",
     "FIGURE_SKELETON",
+    "make_captioned_scenes",
     "make_cluttered_digits",
     "make_dates",
     "make_figures",

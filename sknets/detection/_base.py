@@ -19,10 +19,10 @@ from sknets._inputs.boxes import Boxes, padded_boxes, refuse_beyond
 from sknets._inputs.reader import Learned
 from sknets._params import param
 from sknets._targets import given_target
+from sknets._trunk import make_trunk
 from sknets.detection._anchors import usual_scales
 from sknets.detection._augment import AUGMENTATIONS, DetectionAugment
 from sknets.detection._canvas import fitted
-from sknets.detection._nets import make_trunk
 
 # "auto": the longer side of the canvas, as small as it may be where the smallest usual
 # objects have so many pixels there.

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._trunk import convolution
 from sknets.detection._boxes import cornered, paired_giou
-from sknets.detection._nets import CanvasNet, convolution
+from sknets.detection._nets import CanvasNet
 
 _GIOU, _FAR = 1.0, 1.0  # what the parts of the loss of boxes weigh
 

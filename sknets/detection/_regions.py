@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._trunk import convolution
 from sknets.detection._boxes import LEAST, MOST, Found, decoded, encoded, paired_iou
-from sknets.detection._nets import convolution
 
 # What differences of boxes are divided by, so that they vary by about one.
 _UNIT = 0.1, 0.1, 0.2, 0.2

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._trunk import convolution
 from sknets.detection._boxes import areas, cornered, decoded, encoded
-from sknets.detection._nets import DetectionNet, convolution
+from sknets.detection._nets import DetectionNet
 
 COARSEST = 32  # the stride of the trunk's last map
 _MATCHED = 0.5  # of an intersection over union: such default boxes learn an object

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sknets._layers import Dropout
+from sknets._trunk import convolution
 from sknets.detection._boxes import areas, cornered, paired_giou, paired_iou
-from sknets.detection._nets import DetectionNet, convolution, places
+from sknets.detection._nets import DetectionNet, places
 from sknets.detection._words import Classes
 
 _BOX, _OBJECT, _CLASS = 2.5, 1.0, 1.0  # what the parts of the loss weigh

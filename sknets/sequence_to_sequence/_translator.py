@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -280,13 +279,7 @@ class Seq2SeqTranslator(Writer):
         """
         read = self.reader_.texts(X)
         written = self.predict(read) if y is None else self.target_reader_.texts(y)
-        maps = []
-        for text, other in zip(read, written, strict=True):
-            tokens = self.target_reader_.read([other]).batch(slice(None))
-            look = partial(self.net_.module_.attention, y=tokens)
-            ((_, told),) = self.net_.batches(self.reader_.read([text]), look)
-            maps.append(told[0].float().cpu().numpy())
-        return maps
+        return [self._looks([one], text) for one, text in zip(read, written)]
 
 
 __all__ = ["Seq2SeqTranslator"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -227,6 +228,13 @@ class Writer(TextParameters, Estimator):
             tokens = [each.tokens[0] for each in best]
             scores = np.array([each.scores[0] for each in best])
         return [reader.written(each) for each in tokens], scores
+
+    def _looks(self, X: Any, text: Any) -> np.ndarray:
+        """(T, S): what each token of the text of one sample looks at."""
+        tokens = self.target_reader_.read([text]).batch(slice(None))
+        look = partial(self.net_.module_.attention, y=tokens)
+        ((_, told),) = self.net_.batches(self.reader_.read(X), look)
+        return told[0].float().cpu().numpy()
 
     def _score(self) -> Any:
         return TextScore(self)

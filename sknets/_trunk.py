@@ -1,0 +1,91 @@
+"""Maps of images of several strides: a small Darknet, or a backbone of torchvision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sknets._backbones import FeatureMaps
+from sknets._layers import BatchNorm2d
+
+
+def convolution(
+    n_in: int, n_out: int, kernel: int = 3, stride: int = 1
+) -> nn.Sequential:
+    """Convolved, normalised, rectified with a leak, as in the Darknets."""
+    layer = nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False)
+    nn.init.kaiming_normal_(layer.weight, a=0.1)
+    return nn.Sequential(layer, BatchNorm2d(n_out), nn.LeakyReLU(0.1, inplace=True))
+
+
+class Residual(nn.Module):
+    """``x + f(g(x))``: to half of the channels by 1 x 1, back by 3 x 3."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        half = max(1, width // 2)
+        self.layers = nn.Sequential(
+            convolution(width, half, 1), convolution(half, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class Trunk(nn.Module):
+    """Maps of an image of strides 2, 4, ...: a small Darknet-53 [Redmon 2018].
+
+    Parameters
+    ----------
+    n_channels, width : int
+        Channels of the image, and of the map of stride 2; each halving doubles them up
+        to eight times the width.
+    depth : int
+        Residual blocks after each halving but the first.
+    strides : sequence of int
+        The maps that are wanted.
+
+    Attributes
+    ----------
+    widths : dict of int
+        The channels of the map of each stride.
+    """
+
+    def __init__(self, n_channels: int, width: int, depth: int, strides: Sequence[int]):
+        super().__init__()
+        self.strides, self.widths = tuple(strides), {}
+        stages, n_in = [], n_channels
+        for i in range(int(math.log2(max(strides)))):
+            n_out = width * min(2**i, 8)
+            blocks = [Residual(n_out) for _ in range(depth if i else 0)]
+            stages.append(nn.Sequential(convolution(n_in, n_out, 3, 2), *blocks))
+            self.widths[2 ** (i + 1)] = n_in = n_out
+        self.stages = nn.ModuleList(stages)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> dict[int, Tensor]:
+        maps = {}
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            maps[2 ** (i + 1)] = x
+        return {stride: maps[stride] for stride in self.strides}
+
+
+def make_trunk(
+    backbone: str | None,
+    n_channels: int,
+    width: int,
+    depth: int,
+    strides: Sequence[int],
+    freeze: bool,
+) -> Trunk | FeatureMaps:
+    """Our own trunk, or the maps of a network of torchvision."""
+    if backbone is None:
+        return Trunk(n_channels, width, depth, strides)
+    return FeatureMaps(backbone, n_channels, tuple(strides), freeze)
+
+
+__all__ = ["Residual", "Trunk", "convolution", "make_trunk"]
