@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what is loaded on first use, for type checkers and editors
     from sknets.comparison import *
     from sknets.convolutional import *
     from sknets.detection import *
+    from sknets.embeddings import *
     from sknets.feedforward import *
     from sknets.graph import *
     from sknets.inspection import *
@@ -86,6 +87,11 @@ _HOME = {
     "GraphClassifier": "graph",
     "GraphRegressor": "graph",
     "KnowledgeGraphEmbedder": "graph",
+    # 10. Word embeddings
+    "Word2VecVectorizer": "embeddings",
+    "FastTextVectorizer": "embeddings",
+    "GloVeVectorizer": "embeddings",
+    "ELMoVectorizer": "embeddings",
     # 11. Sequence to sequence
     "Seq2SeqTranslator": "sequence_to_sequence",
     "ImageCaptioner": "sequence_to_sequence",

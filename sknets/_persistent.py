@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
@@ -15,6 +15,9 @@ from sknets._engine.chunks import Chunks
 
 class Persistent(BaseEstimator):
     """What an estimator is made of when it is not in memory: no torch, no code."""
+
+    # Parameters that a file does without.
+    _only_for_fit: ClassVar[tuple[str, ...]] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
@@ -91,6 +94,7 @@ class Persistent(BaseEstimator):
             raise FileNotFoundError(sentence)
         state = self.__getstate__()
         state = {k: v for k, v in state.items() if not k.startswith("_")}
+        state.update(dict.fromkeys(self._only_for_fit))
         _state.write(path, type(self).__name__, state)
 
 

@@ -818,6 +818,7 @@ def test_texts_meet_recurrent_networks_and_tfidf():
     )
     assert result.kind == "text" and "60 texts (median 4 words)" in result.summary
     assert {"RNNClassifier", "LinearSVC", "MultinomialNB"} <= set(result.table.index)
+    assert result.table.loc["Word2Vec + LogisticRegression", "accuracy"] == 1
     assert "FeedforwardClassifier" not in result.table.index
     assert result.table["note"].eq("").all()
     assert result.table.loc["LinearSVC", "accuracy"] == 1

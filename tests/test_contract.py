@@ -176,6 +176,7 @@ KINDS = {
         "classification": (reviews, labels[widths // 2 - 1]),
         "regression": (reviews, widths * 1.0),
         "translation": (reviews, [f"{text[::-1]} it is" for text in reviews]),
+        "transformation": (reviews, None),
     },
     "videos": {
         "classification": (clips, labels[np.arange(48) % 3]),

@@ -246,10 +246,9 @@ def test_the_sentence():
         "ConvolutionalAutoencoderTransformer takes images, not triples: use "
         "KnowledgeGraphEmbedder"
     )
-    # Nothing embeds text: what classifies it or predicts numbers is named.
     assert says("VAETransformer", texts) == (
-        "VAETransformer takes a table, not text: use RNNClassifier, RNNRegressor or "
-        "TransformerClassifier"
+        "VAETransformer takes a table, not text: use Word2VecVectorizer, "
+        "FastTextVectorizer or GloVeVectorizer"
     )
     assert says("GNNClassifier", sp.csr_array(rows), y) == (
         "GNNClassifier takes nodes of a graph, not a sparse table of shape (12, 4): "

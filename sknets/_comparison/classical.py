@@ -284,12 +284,19 @@ TEXT_CLASSIFIERS = (
         style="tfidf",
         multi=False,
     ),
+    Candidate(
+        "Word2Vec + LogisticRegression",
+        partial(LogisticRegression, max_iter=2000),
+        style="words",
+        multi=False,
+    ),
 )
 TEXT_REGRESSORS = (
     Candidate("DummyRegressor", DummyRegressor, style=""),
     Candidate("Ridge", Ridge, style="tfidf"),
     Candidate("KNeighborsRegressor", KNeighborsRegressor, style="tfidf"),
     Candidate("LinearSVR", LinearSVR, style="tfidf", multi=False, scaled_target=True),
+    Candidate("Word2Vec + Ridge", Ridge, style="words"),
 )
 
 # By TF-IDF of the leaves.

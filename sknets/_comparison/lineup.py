@@ -34,6 +34,7 @@ from sknets._comparison.sequences import SequenceStatistics, tfidf
 from sknets._comparison.trees import LeafText
 from sknets._comparison.videos import ClipStatistics
 from sknets._comparison.warping import MiniRocket
+from sknets.embeddings import Word2VecVectorizer
 
 
 @dataclass
@@ -313,6 +314,8 @@ def _prepare(model: Any, row: Candidate, problem: Problem) -> Any:
         steps = [FlatPixels()]
     elif row.style == "tfidf":
         steps = [tfidf(problem.X)]
+    elif row.style == "words":
+        steps = [Word2VecVectorizer(min_count=2, pooling="tfidf"), StandardScaler()]
     elif row.style == "statistics":
         steps = [SequenceStatistics(), StandardScaler()]
     elif row.style == "kernels":

@@ -75,7 +75,10 @@ def describe_texts(X: Any) -> tuple[list[str], list[str]]:
                 f"{text!r:.60}{fix}"
             )
     words = [len(text.split() if isinstance(text, str) else text) for text in X]
-    notes = ["classical models see TF-IDF weights of words and of pairs of words"]
+    notes = [
+        "classical models see TF-IDF weights of words and of pairs of words, but those "
+        "with Word2Vec in their name vectors of words"
+    ]
     return [f"{len(words):,} texts (median {np.median(words):.0f} words)"], notes
 
 

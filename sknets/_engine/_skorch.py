@@ -30,6 +30,7 @@ with _without_torch_geometric():
         EpochScoring,
         LRScheduler,
         PassthroughScoring,
+        PrintLog,
     )
     from skorch.dataset import Dataset
     from skorch.helper import predefined_split
@@ -83,6 +84,7 @@ __all__ = [
     "History",
     "LRScheduler",
     "NeuralNet",
+    "PrintLog",
     "last_row",
     "mean_over_batches",
     "overrides",

@@ -249,6 +249,15 @@ class Ragged(Container):
         samples = torch.arange(len(padded), device=padded.device)
         return padded[samples, self.lengths - 1]
 
+    def turned(self, padded: Tensor) -> Tensor:
+        """(B, T, ...): each sample from its end to its beginning, padding as it is."""
+        if self.lengths is None:
+            return padded.flip(1)
+        steps = torch.arange(padded.shape[1], device=padded.device)
+        back = self.lengths[:, None] - 1 - steps
+        samples = torch.arange(len(padded), device=padded.device)
+        return padded[samples[:, None], torch.where(back < 0, steps, back)]
+
     def mean(self, padded: Tensor) -> Tensor:
         """(B, H) of (B, T, H): the mean over the real values."""
         if self.mask is None or self.lengths is None:

@@ -57,6 +57,9 @@ def _feed(hasher: Any, value: Any) -> None:
         _feed(hasher, list(value.items()))
     elif value is None or isinstance(value, bool | int | float | str | torch.dtype):
         tag(type(value).__name__, str(value))
+    elif hasattr(value, "get_params") and hasattr(value, "__getstate__"):
+        tag(type(value).__name__)  # an estimator, which may be a parameter of another
+        _feed(hasher, value.__getstate__())
     elif isinstance(value, Container) or type(value).__module__.startswith("sknets."):
         tag(type(value).__name__)
         # What batches come as is no part of the data, nor what a fit makes of them.

@@ -1,5 +1,6 @@
 """What is X? One file a kind of input; an estimator names the kinds that it takes."""
 
+from sknets._inputs.corpus import Corpus
 from sknets._inputs.graph_lists import GraphLists, GraphParameters, ReadsGraphs
 from sknets._inputs.images import Images, ReadsImages
 from sknets._inputs.links import Links
@@ -7,6 +8,7 @@ from sknets._inputs.nodes import Nodes
 from sknets._inputs.rating_rows import RatingRows
 from sknets._inputs.sequences import Sequences
 from sknets._inputs.series import Series
+from sknets._inputs.starting import StartsFromWords
 from sknets._inputs.table import Table
 from sknets._inputs.text import ReadsText, Text
 from sknets._inputs.trees import Trees
@@ -15,6 +17,7 @@ from sknets._inputs.unequal import ImageList, UnequalImages, rounded
 from sknets._inputs.videos import Videos
 
 __all__ = [
+    "Corpus",
     "GraphLists",
     "GraphParameters",
     "ImageList",
@@ -27,6 +30,7 @@ __all__ = [
     "ReadsText",
     "Sequences",
     "Series",
+    "StartsFromWords",
     "Table",
     "Text",
     "Trees",

@@ -7,6 +7,7 @@ read as it, False for one that cannot. Several may say True: the order of
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from numbers import Number
@@ -274,7 +275,8 @@ def text(X: Any) -> bool | None:
     if not _begins_with_text(X):
         return False
     listed = [item for item in X if isinstance(item, list | tuple)]
-    if any(isinstance(word, list | tuple) for item in listed for word in item):
+    kinds = set(map(type, itertools.chain.from_iterable(listed)))
+    if any(issubclass(kind, list | tuple) for kind in kinds):
         return False
     if listed and any(isinstance(word, int | float) for word in listed[0]):
         return False

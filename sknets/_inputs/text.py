@@ -72,7 +72,7 @@ class Text(Reader, TextParameters):
 
     def texts(self, X: Any) -> list[Any]:
         """Strings, or lists of tokens, of which none is anything else."""
-        return _checked(self.who, X, self.called)
+        return checked_texts(self.who, X, self.called)
 
     def learn_tokens(self, texts: list[Any]) -> None:
         self.vocabulary_: dict[str, int] = _learn_tokens(self, texts)
@@ -88,7 +88,7 @@ class Text(Reader, TextParameters):
         return gap.join(names[n - N_RESERVED] for n in numbers)
 
 
-def _checked(owner: str, X: Any, called: str) -> list[Any]:
+def checked_texts(owner: str, X: Any, called: str = "X") -> list[Any]:
     X, says = column_of(X), f"{owner}: {called}"
     if isinstance(X, str) or getattr(X, "ndim", 1) != 1:
         got = f"one string, {X!r:.40}" if isinstance(X, str) else f"the shape {X.shape}"
@@ -108,8 +108,10 @@ def _checked(owner: str, X: Any, called: str) -> list[Any]:
             raise ValueError(
                 f"{says}[{i}] must be a text or a list of tokens, got {text!r:.60}{fix}"
             )
-        wrong = next((token for token in text if not isinstance(token, str)), None)
-        if wrong is not None:
+        if set(map(type, text)) <= {str}:
+            continue
+        wrong = next((token for token in text if not isinstance(token, str)), "")
+        if not isinstance(wrong, str):
             raise ValueError(
                 f"{says}[{i}] must be a list of tokens, and {wrong!r:.60} is no string"
             )
@@ -127,7 +129,7 @@ def _learn_tokens(reader: Any, texts: list[Any]) -> dict[str, int]:
             reader, (_whole(text) for text in texts if isinstance(text, str))
         )
         return vocabulary
-    cut = _cutter(reader)
+    cut = cutter(reader)
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(cut(text))
@@ -147,7 +149,7 @@ def _learn_tokens(reader: Any, texts: list[Any]) -> dict[str, int]:
 
 def _code(reader: Any) -> Code:
     find = reader.vocabulary_.get
-    cut = _cutter(reader)
+    cut = cutter(reader)
     if not hasattr(reader, "bpe_"):
         return lambda text: [find(token, UNKNOWN) for token in cut(text)]
     bpe = _tokenizer(reader.bpe_)
@@ -166,11 +168,11 @@ def tokens_of(reader: Any, text: Any) -> list[str]:
         bpe = _tokenizer(reader.bpe_)
         tokens = [bpe.decode([number]) for number in bpe.encode(_whole(text)).ids]
     else:
-        tokens = list(_cutter(reader)(text))
+        tokens = list(cutter(reader)(text))
     return tokens[: reader.max_length]
 
 
-def _cutter(reader: Any) -> Callable[[Any], Iterable[str]]:
+def cutter(reader: Any) -> Callable[[Any], Iterable[str]]:
     """Tokens of a text; a list of tokens stays as it is."""
     analyze = CountVectorizer(
         analyzer="char" if reader.tokenizer == "characters" else "word",
@@ -231,6 +233,8 @@ __all__ = [
     "UNKNOWN",
     "ReadsText",
     "Text",
+    "checked_texts",
+    "cutter",
     "is_missing",
     "tokens_of",
 ]

@@ -11,7 +11,7 @@ from torch import nn
 from sknets._engine.data import Samples, rows_a_step
 from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
-from sknets._inputs import ReadsText, Sequences, Text
+from sknets._inputs import Sequences, StartsFromWords, Text
 from sknets._inputs.reader import Learned
 from sknets._layers import (
     Dropout,
@@ -26,7 +26,7 @@ from sknets.recurrent._nets import RecurrentNet
 
 
 class _Recurrent(
-    ReadsText, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
+    StartsFromWords, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
 ):
     """The networks of this chapter, whatever the task."""
 
@@ -66,10 +66,10 @@ class _Recurrent(
         stem, pooling = None, "last"
         if self.input_kind_ == "text":
             prepare = nn.Sequential(
-                TokenEmbedding(self._n_tokens, self.embedding_size),
+                TokenEmbedding(self._n_tokens, self._word_size),
                 Dropout(self.dropout),
             )
-            n_channels, pooling = self.embedding_size, "max"
+            n_channels, pooling = self._word_size, "max"
         else:
             prepare = Standardize(self.x_mean_, self.x_scale_)
             n_channels = self.n_channels_
@@ -168,7 +168,13 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
     max_length : int or None, default=None
         How many tokens of a text are read, from its beginning; None means all.
     embedding_size : int, default=64
-        Numbers in the vector of a token.
+        Numbers in the vector of a token, unless ``embedding`` has others.
+    embedding : vectorizer of words or None, default=None
+        Where the vectors of tokens start: a `sknets.Word2VecVectorizer` or one of its
+        kind, which `fit` first fits to its texts (a copy, with this ``random_state`` if
+        it has none). One that is fitted is taken as it is, with all words that it
+        knows; scikit-learn's ``FrozenEstimator`` keeps it so in cross-validation, which
+        copies unfitted. A file of `save` does not hold it.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class; "balanced" makes all classes weigh the same in sum.
     max_epochs : int or "auto", default="auto"
@@ -210,6 +216,8 @@ class RNNClassifier(_Recurrent, PerStep, Classifier):
         The number of each token, if X was text.
     bpe_ : str
         The byte-pair tokenizer as the JSON of `tokenizers`, if there is one.
+    word_size_ : int
+        Numbers in the vectors of ``embedding``, if there was one.
 
     Notes
     -----
