@@ -89,6 +89,10 @@ class Case:
         self.streams += [streams, _global_streams()]
         return found
 
+    def checks(self) -> dict[str, Callable[[], None]]:
+        """The call of each check, by its name."""
+        return {check.__name__: partial(_run, check, self) for check in _CHECKS}
+
     def copy(self) -> Any:
         """The fitted estimator as it was before it gave anything."""
         self.fitted  # noqa: B018
@@ -145,9 +149,7 @@ def checks_on(
     estimator: Any, X: Any, y: Any = None
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name and the call of each check, for ``pytest.mark.parametrize``."""
-    case = Case(estimator, X, y)
-    for check in _CHECKS:
-        yield check.__name__, partial(_run, check, case)
+    yield from Case(estimator, X, y).checks().items()
 
 
 def _run(check: Check, case: Case) -> None:
