@@ -11,12 +11,11 @@ import copy
 import inspect
 import io
 import pickle
-import random
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,72 +39,8 @@ from sklearn.utils.validation import _num_samples
 import sknets
 from sknets._engine._skorch import Callback
 from sknets._forecasting import Forecaster
-from sknets._sameness import VERBS, assert_close, assert_same, outputs
+from sknets._sameness import VERBS, Case, assert_close, assert_same, outputs
 from sknets.metrics import mean_iou
-
-
-class Case:
-    """An estimator, an X and a y, and the one fit of them that the checks read.
-
-    A check that changes something takes a `new` estimator or a `copy` of the fit.
-    """
-
-    def __init__(self, estimator: Any, X: Any, y: Any):
-        self.estimator = clone(estimator).set_params(random_state=0)
-        self.X, self.y = X, y
-
-    def new(self, **params: Any) -> Any:
-        """An unfitted estimator."""
-        return clone(self.estimator).set_params(**params)
-
-    def fit(self, estimator: Any) -> Any:
-        return estimator.fit(self.X, self.y)
-
-    def of(self, estimator: Any) -> dict[str, Any]:
-        """What the verbs of a fitted estimator give."""
-        return outputs(estimator, self.X)
-
-    @cached_property
-    def fitted(self) -> Any:
-        """Fitted under watch: what there was before and after is kept beside it."""
-        estimator = self.new()
-        self.params = copy.deepcopy(estimator.get_params(deep=False))
-        self.data = joblib.hash((self.X, self.y))
-        torch.manual_seed(1)
-        np.random.seed(1)
-        self.streams = [_global_streams()]
-        self.returned = self.fit(estimator)
-        self.streams.append(_global_streams())
-        self.attributes = dict(vars(estimator))
-        self.pickled = pickle.dumps(estimator)
-        return estimator
-
-    @cached_property
-    def outputs(self) -> dict[str, Any]:
-        """The first that the fitted estimator gives."""
-        estimator = self.fitted
-        streams = _global_streams()
-        found = self.of(estimator)
-        self.streams += [streams, _global_streams()]
-        return found
-
-    def checks(self) -> dict[str, Callable[[], None]]:
-        """The call of each check, by its name."""
-        return {check.__name__: partial(_run, check, self) for check in _CHECKS}
-
-    def copy(self) -> Any:
-        """The fitted estimator as it was before it gave anything."""
-        self.fitted  # noqa: B018
-        return pickle.loads(self.pickled)
-
-
-def _global_streams() -> list[bytes]:
-    return [
-        torch.get_rng_state().numpy().tobytes(),
-        pickle.dumps(np.random.get_state()),
-        pickle.dumps(random.getstate()),
-    ]
-
 
 Check = Callable[[Case], None]
 
@@ -149,7 +84,12 @@ def checks_on(
     estimator: Any, X: Any, y: Any = None
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name and the call of each check, for ``pytest.mark.parametrize``."""
-    yield from Case(estimator, X, y).checks().items()
+    yield from checks_of(Case(estimator, X, y)).items()
+
+
+def checks_of(case: Case) -> dict[str, Callable[[], None]]:
+    """The call of each check of a case, by its name."""
+    return {check.__name__: partial(_run, check, case) for check in _CHECKS}
 
 
 def _run(check: Check, case: Case) -> None:

@@ -22,7 +22,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import sknets
 from sknets._estimator import Estimator
-from sknets.testing import Case, check_estimator_on
+from sknets._sameness import Case
+from sknets.testing import check_estimator_on, checks_of
 
 torch.set_num_threads(1)
 
@@ -356,9 +357,9 @@ def own_checks():
     for cls in ESTIMATORS:
         cases = cases_of(cls)
         for kind in cases:
-            checks = own_case(cls, kind).checks()
+            checks = checks_of(own_case(cls, kind))
             learns = "learns_more_than_a_dummy"
-            checks[learns] = own_case(cls, kind, small=False).checks()[learns]
+            checks[learns] = checks_of(own_case(cls, kind, small=False))[learns]
             for name, check in checks.items():
                 asked_before = (kind != next(iter(cases)) and name in OF_A_CLASS) or (
                     " " in kind and name in OF_A_KIND
