@@ -98,7 +98,7 @@ class Case:
         self.returned = self.fit(estimator)
         self.streams.append(_global_streams())
         self.attributes = dict(vars(estimator))
-        self.pickled = pickle.dumps(estimator)
+        self.state = pickle.dumps(estimator.__getstate__())
         return estimator
 
     @cached_property
@@ -112,8 +112,10 @@ class Case:
 
     def copy(self) -> Any:
         """The fitted estimator as it was before it gave anything."""
-        self.fitted  # noqa: B018
-        return pickle.loads(self.pickled)
+        twin = copy.copy(self.fitted)
+        vars(twin).clear()
+        twin.__setstate__(pickle.loads(self.state))
+        return twin
 
 
 def _global_streams() -> list[bytes]:

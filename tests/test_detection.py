@@ -62,7 +62,7 @@ X, Y = sheets(60)
 
 @pytest.fixture(scope="module")
 def fitted_net():
-    net = YOLODetector(version=2, width=8, max_epochs=25, lr=0.005, random_state=0)
+    net = YOLODetector(version=2, width=8, max_epochs=40, random_state=0)
     return net.fit(X[:45], Y[:45])
 
 
