@@ -1,12 +1,18 @@
-"""What estimators give, and whether it is the same: for `sknets.testing`."""
+"""What estimators give, in one fit for many checks, and whether it is the same."""
 
 from __future__ import annotations
 
+import copy
+import pickle
+import random
+from functools import cached_property
 from typing import Any
 
+import joblib
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.base import clone
 
 from sknets._forecasting import Forecaster
 
@@ -59,4 +65,65 @@ def assert_close(found: Any, expected: Any, computed_in: Any) -> None:
         assert_same(found, expected)
 
 
-__all__ = ["VERBS", "assert_close", "assert_same", "outputs"]
+class Case:
+    """An estimator, an X and a y, and the one fit of them that the checks read.
+
+    A check that changes something takes a `new` estimator or a `copy` of the fit.
+    """
+
+    def __init__(self, estimator: Any, X: Any, y: Any):
+        self.estimator = clone(estimator).set_params(random_state=0)
+        self.X, self.y = X, y
+
+    def new(self, **params: Any) -> Any:
+        """An unfitted estimator."""
+        return clone(self.estimator).set_params(**params)
+
+    def fit(self, estimator: Any) -> Any:
+        return estimator.fit(self.X, self.y)
+
+    def of(self, estimator: Any) -> dict[str, Any]:
+        """What the verbs of a fitted estimator give."""
+        return outputs(estimator, self.X)
+
+    @cached_property
+    def fitted(self) -> Any:
+        """Fitted under watch: what there was before and after is kept beside it."""
+        estimator = self.new()
+        self.params = copy.deepcopy(estimator.get_params(deep=False))
+        self.data = joblib.hash((self.X, self.y))
+        torch.manual_seed(1)
+        np.random.seed(1)
+        self.streams = [_global_streams()]
+        self.returned = self.fit(estimator)
+        self.streams.append(_global_streams())
+        self.attributes = dict(vars(estimator))
+        self.state = pickle.dumps(estimator.__getstate__())
+        return estimator
+
+    @cached_property
+    def outputs(self) -> dict[str, Any]:
+        """The first that the fitted estimator gives."""
+        estimator = self.fitted
+        streams = _global_streams()
+        found = self.of(estimator)
+        self.streams += [streams, _global_streams()]
+        return found
+
+    def copy(self) -> Any:
+        """The fitted estimator as it was before it gave anything."""
+        twin = copy.copy(self.fitted)
+        vars(twin).clear()
+        twin.__setstate__(pickle.loads(self.state))
+        return twin
+
+
+def _global_streams() -> list[bytes]:
+    return [
+        torch.get_rng_state().numpy().tobytes(),
+        pickle.dumps(np.random.get_state()),
+        pickle.dumps(random.getstate()),
+    ]
+
+
+__all__ = ["VERBS", "Case", "assert_close", "assert_same", "outputs"]

@@ -11,11 +11,11 @@ import copy
 import inspect
 import io
 import pickle
-import random
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,10 @@ from sklearn.utils.validation import _num_samples
 import sknets
 from sknets._engine._skorch import Callback
 from sknets._forecasting import Forecaster
-from sknets._sameness import VERBS, assert_close, assert_same, outputs
+from sknets._sameness import VERBS, Case, assert_close, assert_same, outputs
 from sknets.metrics import mean_iou
 
-Check = Callable[[Any, Any, Any], None]
+Check = Callable[[Case], None]
 
 _CHECKS: list[Check] = []
 
@@ -84,18 +84,18 @@ def checks_on(
     estimator: Any, X: Any, y: Any = None
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the name and the call of each check, for ``pytest.mark.parametrize``."""
-    for check in _CHECKS:
-        seeded = clone(estimator).set_params(random_state=0)
-        yield check.__name__, _bound(check, seeded, X, y)
+    yield from checks_of(Case(estimator, X, y)).items()
 
 
-def _bound(check: Check, estimator: Any, X: Any, y: Any) -> Callable[[], None]:
-    def call() -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            check(clone(estimator), X, y)
+def checks_of(case: Case) -> dict[str, Callable[[], None]]:
+    """The call of each check of a case, by its name."""
+    return {check.__name__: partial(_run, check, case) for check in _CHECKS}
 
-    return call
+
+def _run(check: Check, case: Case) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check(case)
 
 
 def _check(function: Check) -> Check:
@@ -104,7 +104,8 @@ def _check(function: Check) -> Check:
 
 
 @_check
-def parameters_are_stored_and_cloned(estimator, X, y):
+def parameters_are_stored_and_cloned(case):
+    estimator = case.new()
     params = estimator.get_params(deep=False)
     twin = clone(estimator)
     assert twin.get_params(deep=False).keys() == params.keys()
@@ -115,7 +116,8 @@ def parameters_are_stored_and_cloned(estimator, X, y):
 
 
 @_check
-def a_misspelt_parameter_names_the_right_one(estimator, X, y):
+def a_misspelt_parameter_names_the_right_one(case):
+    estimator = case.new()
     for call in (type(estimator), estimator.set_params):
         try:
             call(max_epoch=3)
@@ -126,149 +128,136 @@ def a_misspelt_parameter_names_the_right_one(estimator, X, y):
 
 
 @_check
-def unfitted_says_so(estimator, X, y):
+def unfitted_says_so(case):
+    estimator = case.new()
     for verb in VERBS:
         if hasattr(estimator, verb):
             try:
-                getattr(estimator, verb)(X)
+                getattr(estimator, verb)(case.X)
             except NotFittedError:
                 continue
             raise AssertionError(f"{verb} works before fit")
 
 
 @_check
-def fit_returns_self_and_changes_no_argument(estimator, X, y):
-    params = copy.deepcopy(estimator.get_params(deep=False))
-    before = joblib.hash((X, y))
-    assert estimator.fit(X, y) is estimator
-    assert joblib.hash((X, y)) == before, "fit changes X or y"
-    for name, value in estimator.get_params(deep=False).items():
-        assert repr(value) == repr(params[name]), f"fit changes the parameter {name}"
+def fit_returns_self_and_changes_no_argument(case):
+    assert case.fitted is case.returned
+    assert joblib.hash((case.X, case.y)) == case.data, "fit changes X or y"
+    for name, value in case.fitted.get_params(deep=False).items():
+        same = repr(value) == repr(case.params[name])
+        assert same, f"fit changes the parameter {name}"
 
 
 @_check
-def the_same_seed_gives_the_same_bits(estimator, X, y):
-    torch.manual_seed(1)
-    np.random.seed(1)
-    expected = outputs(clone(estimator).fit(X, y), X)
+def the_same_seed_gives_the_same_bits(case):
+    expected = case.outputs
     torch.manual_seed(2)
     np.random.seed(2)
-    assert_same(outputs(estimator.fit(X, y), X), expected)
-    assert_same(outputs(estimator.fit(X, y), X), expected)
+    estimator = case.new()
+    assert_same(case.of(case.fit(estimator)), expected)
+    assert_same(case.of(case.fit(estimator)), expected)
 
 
 @_check
-def global_random_state_is_left_alone(estimator, X, y):
-    def states():
-        return [
-            torch.get_rng_state().numpy().tobytes(),
-            pickle.dumps(np.random.get_state()),
-            pickle.dumps(random.getstate()),
-        ]
-
-    before = states()
-    outputs(estimator.fit(X, y), X)
-    assert states() == before
+def global_random_state_is_left_alone(case):
+    assert case.outputs
+    before_fit, after_fit, before, after = case.streams
+    assert before_fit == after_fit
+    assert before == after
 
 
 @_check
-def threads_do_not_disturb_each_other(estimator, X, y):
-    expected = outputs(clone(estimator).fit(X, y), X)
+def threads_do_not_disturb_each_other(case):
+    expected = case.outputs
     with ThreadPoolExecutor(8) as pool:
-        fits = [pool.submit(clone(estimator).fit, X, y) for _ in range(8)]
+        fits = [pool.submit(case.fit, case.new()) for _ in range(8)]
         for fit in fits:
-            assert_same(outputs(fit.result(), X), expected)
+            assert_same(case.of(fit.result()), expected)
 
 
 @_check
-def predicting_changes_nothing(estimator, X, y):
-    estimator.fit(X, y)
-    before = dict(vars(estimator))
-    state = pickle.dumps(estimator)
-    outputs(estimator, X)
-    assert vars(estimator) == before
-    assert pickle.dumps(estimator) == state
+def predicting_changes_nothing(case):
+    assert case.outputs
+    assert vars(case.fitted) == case.attributes
+    assert pickle.dumps(case.fitted.__getstate__()) == case.state
 
 
 @_check
-def order_and_company_of_samples_do_not_matter(estimator, X, y):
-    estimator.fit(X, y)
+def order_and_company_of_samples_do_not_matter(case):
+    estimator, X = case.fitted, case.X
     if isinstance(estimator, Forecaster):
         if estimator.panel_:
             whole, one = estimator.predict(y=X), estimator.predict(y=[X[3]])
             assert_close(one[0], whole[3], estimator.net_.dtype)
         return
-    expected = outputs(estimator, X)
     n = _num_samples(X)
     order = np.random.RandomState(0).permutation(n)
     for rows in (order, order[: n // 2], order[:1]):
         for verb, output in outputs(estimator, _safe_indexing(X, rows)).items():
-            assert_close(output, expected[verb][rows], estimator.net_.dtype)
+            assert_close(output, case.outputs[verb][rows], estimator.net_.dtype)
 
 
 @_check
-def copies_predict_the_same(estimator, X, y):
-    expected = outputs(estimator.fit(X, y), X)
+def copies_predict_the_same(case):
     file = io.BytesIO()
-    joblib.dump(estimator, file)
+    joblib.dump(case.fitted, file)
     file.seek(0)
     for twin in (
-        pickle.loads(pickle.dumps(estimator)),
-        copy.deepcopy(estimator),
-        copy.copy(estimator),
+        pickle.loads(pickle.dumps(case.fitted)),
+        copy.deepcopy(case.fitted),
+        copy.copy(case.fitted),
         joblib.load(file),
     ):
-        assert_same(outputs(twin, X), expected)
+        assert_same(case.of(twin), case.outputs)
 
 
 @_check
-def saved_files_predict_the_same(estimator, X, y):
-    expected = outputs(estimator.fit(X, y), X)
+def saved_files_predict_the_same(case):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
-        estimator.save(path)
+        case.fitted.save(path)
         twin = sknets.load(path)
-    assert type(twin) is type(estimator)
-    assert_same(outputs(twin, X), expected)
-    assert repr(twin.get_params()) == repr(estimator.get_params())
+    assert type(twin) is type(case.fitted)
+    assert_same(case.of(twin), case.outputs)
+    assert repr(twin.get_params()) == repr(case.fitted.get_params())
 
 
 @_check
-def wrong_parameters_lose_nothing(estimator, X, y):
-    expected = outputs(estimator.fit(X, y), X)
+def wrong_parameters_lose_nothing(case):
+    estimator = case.copy()
     for name, value in (("max_epochs", 0), ("lr", -1.0), ("device", "abacus")):
         kept = getattr(estimator, name)
         estimator.set_params(**{name: value})
         try:
-            estimator.fit(X, y)
+            case.fit(estimator)
         except ValueError as error:
             start = f"{type(estimator).__name__}({name}={value!r}): "
             assert str(error).startswith(start), error
         else:
             raise AssertionError(f"{name}={value!r} is accepted")
         estimator.set_params(**{name: kept})
-        assert_same(outputs(estimator, X), expected)
+        assert_same(case.of(estimator), case.outputs)
 
 
 @_check
-def unequal_lengths_are_refused(estimator, X, y):
-    if y is None:
+def unequal_lengths_are_refused(case):
+    if case.y is None:
         return
-    shorter = _safe_indexing(y, np.arange(_num_samples(X) - 1))
+    estimator, n = case.new(), _num_samples(case.X)
     try:
-        estimator.fit(X, shorter)
+        estimator.fit(case.X, _safe_indexing(case.y, np.arange(n - 1)))
     except ValueError as error:
-        assert str(_num_samples(X)) in str(error), error
+        assert str(n) in str(error), error
     else:
         raise AssertionError("a shorter y is accepted")
     assert not estimator.__sklearn_is_fitted__()
 
 
 @_check
-def an_interrupted_fit_is_unfitted(estimator, X, y):
-    estimator.fit(X, y).set_params(callbacks=[_Interrupt()])
+def an_interrupted_fit_is_unfitted(case):
+    estimator = case.copy().set_params(callbacks=[_Interrupt()])
     try:
-        estimator.fit(X, y)
+        case.fit(estimator)
     except KeyboardInterrupt:
         assert not estimator.__sklearn_is_fitted__()
     else:
@@ -285,19 +274,15 @@ class _Interrupt(Callback):
 
 
 @_check
-def an_interrupted_fit_resumes_from_its_checkpoint(estimator, X, y):
-    expected = outputs(clone(estimator).fit(X, y), X)
+def an_interrupted_fit_resumes_from_its_checkpoint(case):
     with tempfile.TemporaryDirectory() as folder:
-        estimator.set_params(checkpoint=f"{folder}/fit")
-        first = clone(estimator).set_params(
-            callbacks=[_Interrupt(estimator.max_epochs)]
-        )
+        kept = {"checkpoint": f"{folder}/fit"}
+        interrupt = _Interrupt(case.estimator.max_epochs)
         with contextlib.suppress(KeyboardInterrupt):
-            first.fit(X, y)
+            case.fit(case.new(callbacks=[interrupt], **kept))
             raise AssertionError("Ctrl-C is swallowed")
-        resumed = estimator.fit(X, y)
-        assert_same(outputs(resumed, X), expected)
-        assert_same(outputs(clone(estimator).fit(X, y), X), expected)
+        for _ in ("resumed", "finished"):
+            assert_same(case.of(case.fit(case.new(**kept))), case.outputs)
 
 
 class _CountEpochs(Callback):
@@ -309,25 +294,25 @@ class _CountEpochs(Callback):
 
 
 @_check
-def skorch_callbacks_are_cloned_and_called(estimator, X, y):
+def skorch_callbacks_are_cloned_and_called(case):
     callback = _CountEpochs()
-    estimator.set_params(callbacks=[callback]).fit(X, y)
+    estimator = case.fit(case.new(callbacks=[callback]))
     assert not hasattr(callback, "epochs_"), "the user's own callback is changed"
     called = [c for _, c in estimator.net_.callbacks_ if isinstance(c, _CountEpochs)]
     assert [c.epochs_ for c in called] == [estimator.n_iter_]
 
 
 @_check
-def scikit_learn_callbacks_see_every_epoch(estimator, X, y):
-    if y is None or not hasattr(estimator, "score"):
+def scikit_learn_callbacks_see_every_epoch(case):
+    estimator = case.new()
+    if case.y is None or not hasattr(estimator, "score"):
         return
-    quiet = clone(estimator).fit(X, y)
     monitor = ScoringMonitor(scoring={"score": _own_score})
-    estimator.set_callbacks(monitor).fit(X, y)
+    case.fit(estimator.set_callbacks(monitor))
     scores = [row["score"] for row in monitor.get_logs().data if "score" in row]
     assert len(scores) >= estimator.n_iter_
-    assert scores[-1] == estimator.score(X, y)
-    assert_same(outputs(quiet, X), outputs(estimator, X))
+    assert scores[-1] == estimator.score(case.X, case.y)
+    assert_same(case.outputs, case.of(estimator))
 
 
 def _own_score(estimator, X, y):
@@ -335,31 +320,31 @@ def _own_score(estimator, X, y):
 
 
 @_check
-def partial_fits_equal_a_fit(estimator, X, y):
+def partial_fits_equal_a_fit(case):
+    estimator, y = case.new(), case.y
     if not hasattr(estimator, "partial_fit") or estimator.early_stopping:
         return
-    whole = clone(estimator).fit(X, y)
     given = inspect.signature(estimator.partial_fit).parameters
     announced = "classes" in given and is_classifier(estimator) and np.ndim(y) == 1
     more = {"classes": np.unique(y)} if announced else {}
-    half = whole.n_iter_ // 2
-    for _ in range(half):
-        estimator.partial_fit(X, y, **more)
-    estimator = pickle.loads(pickle.dumps(estimator))
-    for _ in range(whole.n_iter_ - half):
-        estimator.partial_fit(X, y, **more)
-    assert estimator.n_iter_ == whole.n_iter_
-    assert_same(outputs(estimator, X), outputs(whole, X))
+    n_epochs = case.fitted.n_iter_
+    for epoch in range(n_epochs):
+        if epoch == n_epochs // 2:
+            estimator = pickle.loads(pickle.dumps(estimator))
+        estimator.partial_fit(case.X, y, **more)
+    assert estimator.n_iter_ == n_epochs
+    assert_same(case.of(estimator), case.outputs)
 
 
 @_check
-def works_in_model_selection(estimator, X, y):
+def works_in_model_selection(case):
+    estimator, X, y = case.new(), case.X, case.y
     if not hasattr(estimator, "predict"):
         return
     cv: Any = KFold(2, shuffle=True, random_state=0)
     if not isinstance(estimator, Forecaster):
         assert len(cross_val_predict(estimator, X, y, cv=cv)) == _num_samples(X)
-    elif not estimator.fit(X, y).panel_:
+    elif not case.fitted.panel_:
         cv = TimeSeriesSplit(2)  # a series is cut in time, a panel between series
     if not hasattr(estimator, "score"):
         return
@@ -374,7 +359,8 @@ def works_in_model_selection(estimator, X, y):
 
 
 @_check
-def learns_more_than_a_dummy(estimator, X, y):
+def learns_more_than_a_dummy(case):
+    estimator, X, y = case.estimator, case.X, case.y
     if y is None:
         return
     if is_classifier(estimator):
@@ -385,7 +371,7 @@ def learns_more_than_a_dummy(estimator, X, y):
         flat = np.concatenate([*map(np.ravel, y)])
         values, counts = np.unique(flat, return_counts=True)
         same = [np.full_like(mask, values[counts.argmax()]) for mask in y]
-        assert estimator.fit(X, y).score(X, y) > mean_iou(y, same)
+        assert case.fitted.score(X, y) > mean_iou(y, same)
         return
     elif estimator._task in (
         "object detection",
@@ -393,42 +379,42 @@ def learns_more_than_a_dummy(estimator, X, y):
         "translation",
         "captioning",
     ):
-        losses = estimator.fit(X, y).loss_curve_
+        losses = case.fitted.loss_curve_
         assert losses[-1] < 0.9 * losses[0]
         return
     elif estimator._task == "pose estimation":
-        true = estimator.fit(X, y).target_reader_.read(y)
+        true = case.fitted.target_reader_.read(y)
         places = [each[each[..., -1] > 0][:, :2] for each in true]
         middle = np.concatenate(places).mean(0)
         far = [np.linalg.norm(each - middle, axis=1) for each in places]
-        assert estimator.evaluate(X, y)["median_error"] < np.median(np.hstack(far))
+        assert case.fitted.evaluate(X, y)["median_error"] < np.median(np.hstack(far))
         return
     else:
         return
     rows = np.zeros((_num_samples(X), 1))
-    assert estimator.fit(X, y).score(X, y) > dummy.fit(rows, y).score(rows, y)
+    assert case.fitted.score(X, y) > dummy.fit(rows, y).score(rows, y)
 
 
 @_check
-def output_columns_have_names(estimator, X, y):
-    if not hasattr(estimator, "transform"):
+def output_columns_have_names(case):
+    if not hasattr(case.estimator, "transform"):
         return
-    frame = estimator.set_output(transform="pandas").fit(X, y).transform(X)
-    assert list(frame.columns) == list(estimator.get_feature_names_out())
+    frame = case.copy().set_output(transform="pandas").transform(case.X)
+    assert list(frame.columns) == list(case.fitted.get_feature_names_out())
 
 
 @_check
-def a_missing_device_falls_back_to_the_cpu(estimator, X, y):
+def a_missing_device_falls_back_to_the_cpu(case):
     if torch.cuda.is_available():
         return
-    expected = outputs(clone(estimator).fit(X, y), X)
+    estimator = case.new(device="cuda")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        estimator.set_params(device="cuda").fit(X, y)
+        case.fit(estimator)
     assert [w for w in caught if "no such device" in str(w.message)], "no warning"
     assert estimator.net_.device == "cpu"
-    for verb, output in outputs(estimator, X).items():
-        assert_close(output, expected[verb], estimator.net_.dtype)
+    for verb, output in case.of(estimator).items():
+        assert_close(output, case.outputs[verb], estimator.net_.dtype)
 
 
 __all__ = ["check_estimator_on", "checks_on"]

@@ -1,5 +1,6 @@
 """Every estimator of the library keeps scikit-learn's contract and our own."""
 
+import functools
 import inspect
 import logging
 import os
@@ -21,7 +22,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import sknets
 from sknets._estimator import Estimator
-from sknets.testing import check_estimator_on, checks_on
+from sknets._sameness import Case
+from sknets.testing import check_estimator_on, checks_of
 
 torch.set_num_threads(1)
 
@@ -251,17 +253,35 @@ CHOSEN = {
         "threshold": 0.05,
     },
 }
+# But for how well is learned all is the same whatever the size, too.
+SMALL = {
+    "batch_size": 16,
+    "embedding_size": 16,
+    "feedforward_size": 16,
+    "hidden_layer_sizes": (16,),
+    "hidden_size": 16,
+    "n_heads": 2,
+    "n_units": 16,
+    "width": 4,
+}
+SMALL_OF = {
+    "FCNSegmenter": {"channels": (4, 4, 8, 8, 8)},
+    "LinkPredictor": {"batch_size": 64},
+    "RNNForecaster": {"batch_size": 32},
+}
 
 
 # All is the same after two epochs but what depends on how long is trained: how well is
 # learned, and whether rounding adds up; for both these are enough.
 MOST_EPOCHS = {
-    "check_class_weight_classifiers": 15,
-    "check_classifiers_train": 15,
-    "check_regressors_train": 40,
+    "check_class_weight_classifiers": 6,
+    "check_classifiers_train": 6,
+    "check_regressors_train": 24,
     "check_sample_weight_equivalence_on_dense_data": 30,
     "check_sample_weight_equivalence_on_sparse_data": 30,
 }
+# What learns in so few is a small network at a high rate.
+LEARNS = SMALL | {"batch_size": 20, "hidden_size": 48, "lr": 0.02}
 WHOLE = "WHOLE" in os.environ  # `WHOLE=1 make test`: all of it with default parameters
 
 
@@ -270,16 +290,22 @@ def scikit_learn_checks():
         for estimator, check in estimator_checks_generator(cls()):
             name = getattr(check, "func", check).__name__
             most = None if WHOLE else MOST_EPOCHS.get(name, 2)
+            if name in MOST_EPOCHS and "sample_weight" not in name and not WHOLE:
+                own = estimator.get_params().keys() & LEARNS
+                estimator.set_params(**{each: LEARNS[each] for each in own})
             marks = pytest.mark.at_most_epochs(most)
             yield pytest.param(
                 estimator, check, marks=marks, id=f"{cls.__name__}-{name}"
             )
 
 
-def chosen(cls):
+def chosen(cls, small):
     """Those of the above that the class has."""
     own = cls().get_params()
-    return {k: v for k, v in CHOSEN.get(cls._task, {}).items() if k in own}
+    given = CHOSEN.get(cls._task, {})
+    if small:
+        given = given | SMALL | SMALL_OF.get(cls.__name__, {})
+    return {name: value for name, value in given.items() if name in own}
 
 
 def epochs(cls, number):
@@ -320,15 +346,20 @@ def cases_of(cls):
     return cases
 
 
+@functools.cache
+def own_case(cls, kind, small=True):
+    """What is fitted once in a process, whatever is asked of it."""
+    given = epochs(cls, 2 if small else 4) | chosen(cls, small)
+    return Case(cls(lr=1e-2, **given), *cases_of(cls)[kind])
+
+
 def own_checks():
     for cls in ESTIMATORS:
         cases = cases_of(cls)
-        estimator = cls(**epochs(cls, 2), lr=1e-2, **chosen(cls))
-        longer = clone(estimator).set_params(**epochs(cls, 4))
-        for kind, case in cases.items():
-            checks = dict(checks_on(estimator, *case))
+        for kind in cases:
+            checks = checks_of(own_case(cls, kind))
             learns = "learns_more_than_a_dummy"
-            checks[learns] = dict(checks_on(longer, *case))[learns]
+            checks[learns] = checks_of(own_case(cls, kind, small=False))[learns]
             for name, check in checks.items():
                 asked_before = (kind != next(iter(cases)) and name in OF_A_CLASS) or (
                     " " in kind and name in OF_A_KIND
@@ -350,9 +381,8 @@ def test_every_attribute_is_documented(cls):
     docs = "\n".join([*pages, inspect.getdoc(Estimator)])
     lines = re.findall(r"^(\w+_(?:, \w+_)*)(?: : .+)?$", docs, re.MULTILINE)
     documented = {name for line in lines for name in line.split(", ")}
-    estimator = cls(**epochs(cls, 2), **chosen(cls))
-    for X, y in cases_of(cls).values():
-        fitted = estimator.fit(X) if y is None else estimator.fit(X, y)
+    for kind in cases_of(cls):
+        fitted = own_case(cls, kind).fitted
         names = [n for n in dir(fitted) if n[0] != "_" and n[-1] == "_"]
         found = {name for name in names if hasattr(fitted, name)}
         assert found <= documented, found - documented
@@ -375,8 +405,7 @@ def test_check_estimator_on_finds_a_broken_estimator():
 @pytest.mark.parametrize("cls", TABULAR)
 def test_skops_holds_a_fitted_estimator(cls):
     skops = pytest.importorskip("skops.io")
-    X, y = CASES[cls._task]
-    fitted = cls(**epochs(cls, 2), random_state=0).fit(X, y)
+    fitted = own_case(cls, "table").fitted
     data = skops.dumps(fitted)
     trusted = skops.get_untrusted_types(data=data)
     assert trusted == [f"{cls.__module__}.{cls.__name__}"]

@@ -209,7 +209,7 @@ def test_signals_and_volumes_are_told_apart_by_their_pattern():
 # -- series --------------------------------------------------------------------------
 
 
-def bumps(n, n_steps=320, seed=0):
+def bumps(n, n_steps=200, seed=0):
     """Noise, somewhere in which a short wave goes up first or down first."""
     random = np.random.default_rng(seed)
     X, y = random.normal(0, 0.3, (n, n_steps, 1)), np.arange(n) % 2
@@ -222,7 +222,7 @@ def bumps(n, n_steps=320, seed=0):
 @pytest.mark.parametrize("architecture", ["fcn", "resnet", "inception"])
 def test_a_pattern_anywhere_in_a_long_series(architecture):
     train, test = bumps(60), bumps(100, seed=1)
-    settings = {"max_epochs": 12, "lr": 0.01, "random_state": 0}
+    settings = {"max_epochs": 9, "lr": 0.01, "random_state": 0}
     net = CNNClassifier(architecture=architecture, **settings).fit(*train)
     assert net.batch_size_ == 16 and net.score(*test) > 0.95
     if architecture == "resnet":
@@ -299,12 +299,12 @@ def test_level_and_shape_of_a_series_both_tell():
     X = random.normal(size=(60, 40, 1))
     level = np.arange(60) % 2
     X[:, :, 0] += 1000 * level[:, None]
-    assert quick(max_epochs=6).fit(X[:40], level[:40]).score(X[40:], level[40:]) == 1
+    assert quick(max_epochs=4).fit(X[:40], level[:40]).score(X[40:], level[40:]) == 1
     # A shape at levels and in sizes that differ more than it does.
     shape = np.sin(np.arange(40) * np.where(level, 0.5, 1.0)[:, None])
     scale = np.exp(random.normal(0, 1, (60, 1)))
     X = (scale * (shape + random.normal(0, 10, (60, 1))))[:, :, None]
-    net = quick(max_epochs=12).fit(X[:40], level[:40])
+    net = quick(max_epochs=6, lr=0.003).fit(X[:40], level[:40])
     assert net.score(X[40:], level[40:]) > 0.9
 
 
@@ -349,7 +349,8 @@ def test_regression_on_several_numbers():
     where = random.integers(0, 8, (200, 2))
     for image, (i, j) in zip(images, where):
         image[i : i + 3, j : j + 3] = 255
-    cnn = CNNRegressor(random_state=0).fit(images[:150], where[:150])
+    cnn = CNNRegressor(max_epochs=20, lr=0.003, random_state=0)
+    cnn.fit(images[:150], where[:150])
     assert cnn.score(images[150:], where[150:]) > 0.9
     assert cnn.predict(images[:2]).shape == (2, 2)
 

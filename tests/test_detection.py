@@ -289,7 +289,8 @@ def test_every_version_learns(version):
         width=8,
         n_units=128,
         dropout=0.1,
-        max_epochs=60 if version == 1 else 30,
+        max_epochs=40 if version == 1 else 15,
+        lr=0.005,
         random_state=0,
         augment=("flip", "shift"),
     )
@@ -455,7 +456,8 @@ def test_images_with_labels_alone_teach_what_things_are():
         version="9000",
         hierarchy={"thing": ["sheet", "bar"]},
         width=8,
-        max_epochs=40,
+        max_epochs=15,
+        lr=0.005,
         augment=("flip", "shift"),
         random_state=0,
     )

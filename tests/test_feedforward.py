@@ -309,7 +309,8 @@ def test_that_a_value_is_missing_may_tell(standardize, tmp_path):
 
     y = np.random.RandomState(0).randint(2, size=200)
     X = np.c_[np.where(y, np.nan, 5.0), np.zeros(200), np.full(200, np.nan)]
-    net = FeedforwardClassifier(random_state=0, lr=0.01, standardize=standardize)
+    settings = {"max_epochs": 40, "lr": 0.01, "random_state": 0}
+    net = FeedforwardClassifier(standardize=standardize, **settings)
     assert net.fit(X, y).score(X, y) == 1
     for twin in (pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
         np.testing.assert_array_equal(twin.predict_proba(X), net.predict_proba(X))

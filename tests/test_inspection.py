@@ -174,7 +174,7 @@ def test_the_default_layer_of_a_backbone_has_the_last_fine_map(name, side, expec
 @pytest.mark.parametrize("size", [(12, 16), (24, 32)])
 def test_maps_lie_on_the_spot_that_decides(size):
     X, y, near = spots(260, size)
-    cnn = fitted(X, y, max_epochs=10)
+    cnn = fitted(X, y, max_epochs=7)
     assert cnn.score(X[200:], y[200:]) == 1 and near.mean() < 0.25
     for explain in (grad_cam, occlusion_map):
         maps = explain(cnn, X[200:])
@@ -202,17 +202,17 @@ def test_the_mean_over_places_may_cancel_where_dense_layers_follow():
     assert likeness > 0.3 and likeness > mean_likeness + 0.1
 
 
-def test_an_untrained_network_does_not_point_at_the_spot():
+def test_an_untrained_network_does_not_point_at_the_spot(cnn):
     """Not as a trained one does: any filter answers to a bright spot somehow."""
     shares, falls = [], []
     for seed in range(3):
-        cnn = fitted(lr=1e-12, max_epochs=1, random_state=seed)
-        maps = grad_cam(cnn, X_new, elementwise=False)
+        blind = fitted(lr=1e-12, max_epochs=1, random_state=seed)
+        maps = grad_cam(blind, X_new, elementwise=False)
         shares.append(share_near(maps, near_new))
-        falls.append(occlusion_map(cnn, X_new).max())
+        falls.append(occlusion_map(blind, X_new).max())
     assert np.mean(np.array(shares) > 0.5) < 0.7
     assert max(falls) < 0.03
-    assert occlusion_map(fitted(max_epochs=10), X_new).max() > 0.1
+    assert occlusion_map(cnn, X_new).max() > 0.1
 
 
 def test_maps_are_scaled_one_by_one(cnn):
@@ -340,18 +340,28 @@ def test_a_pipeline_that_begins_with_a_network_knows_its_images():
 # -- layouts and targets -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("explain", [grad_cam, occlusion_map])
-def test_the_layouts_of_one_image_give_one_map(explain):
-    expected = explain(fitted(), X_new[:8], 1)
-    for change, params in (
+@pytest.fixture(scope="module")
+def layouts():
+    """What changes the layout of images, and a network of those that it changed."""
+    changes = (
+        (lambda X: X, {}),
         (lambda X: X.transpose(0, 3, 1, 2), {}),
         (lambda X: X.reshape(len(X), -1), {"image_shape": (12, 16, 3)}),
         (list, {}),
         (lambda X: X.astype(np.float32) / 255, {}),
         (lambda X: X.astype(int), {}),
         (torch.from_numpy, {}),
-    ):
-        cnn = fitted(change(X[:200]), **params)
+    )
+    return [
+        (change, fitted(change(X[:200]), max_epochs=2, **params))
+        for change, params in changes
+    ]
+
+
+@pytest.mark.parametrize("explain", [grad_cam, occlusion_map])
+def test_the_layouts_of_one_image_give_one_map(explain, layouts):
+    expected = explain(layouts[0][1], X_new[:8], 1)
+    for change, cnn in layouts[1:]:
         found = explain(cnn, change(X_new[:8]), 1)
         np.testing.assert_allclose(found, expected, atol=3e-3)
 
@@ -379,7 +389,7 @@ def test_signals(axes, architecture):
         signals[i, at[i] : at[i] + 8, labels[i]] += 3
         near[i, max(0, at[i] - 6) : at[i] + 14] = 1
     signals = signals.transpose(0, *axes)
-    cnn = fitted(signals, labels, max_epochs=8, architecture=architecture)
+    cnn = fitted(signals, labels, max_epochs=5, lr=0.003, architecture=architecture)
     # Networks for series see each channel in two scales.
     filters = {"plain": (24, 3, 2), "resnet": (32, 7, 4)}[architecture]
     assert first_layer_filters(cnn).shape == filters

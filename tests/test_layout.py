@@ -237,7 +237,7 @@ sknets.FeedforwardRegressor(max_epochs=1).fit(np.eye(9), np.arange(9.0))
 loaded("torch_geometric", "torch._dynamo")
 
 import sknets.graph
-loaded("torch_geometric")
+loaded("torch_geometric", "torch_geometric.datasets", "torch._dynamo")
 """
 
 

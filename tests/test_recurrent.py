@@ -86,6 +86,7 @@ def test_the_cells_are_those_of_the_papers(cell, pooling):
         n_layers=2,
         bidirectional=True,
         precision="float64",
+        max_epochs=1,
     ).fit(X, y)
     net = rnn.net_.module_
     steps = np.concatenate(X)
@@ -163,6 +164,8 @@ def test_padding_and_company_change_no_prediction(
         pooling=pooling,
         precision=precision,
         n_layers=2,
+        max_epochs=1,
+        batch_size=90,
     ).fit(X, y)
     few = X[:20]
     expected = np.ravel([rnn.decision_function([x]) for x in few])
@@ -322,9 +325,10 @@ def test_ragged_lists_go_through_model_selection():
     rnn = quick(cell="gru", max_epochs=10, lr=0.02).fit(X_train, y_train)
     assert rnn.sequence_length_ is None and rnn.n_channels_ == 2
     assert rnn.score(X_test, y_test) > 0.5
-    assert len(cross_val_score(quick(), X, y, cv=3, error_score="raise")) == 3
-    assert cross_val_predict(quick(), X, y, cv=3).shape == (90,)
-    pipeline = make_pipeline(quick(), LogisticRegression())
+    short = quick(max_epochs=1)
+    assert len(cross_val_score(short, X, y, cv=3, error_score="raise")) == 3
+    assert cross_val_predict(short, X, y, cv=3).shape == (90,)
+    pipeline = make_pipeline(short, LogisticRegression())
     search = GridSearchCV(
         pipeline,
         {"rnnclassifier__hidden_size": [4, 8]},
@@ -397,7 +401,7 @@ def test_a_pattern_anywhere_in_a_long_sequence(kind):
         X = [np.append(random.normal(0, 0.3, i % 50), x) for i, x in enumerate(X)]
     else:
         X = X.astype(kind)
-    settings = {"max_epochs": 12, "random_state": 0}
+    settings = {"max_epochs": 5, "lr": 0.01, "random_state": 0}
     rnn = RNNClassifier(**settings).fit(X[:80], y[:80])
     assert rnn.score(X[80:], y[80:]) > 0.95
     if kind is not list:
@@ -424,7 +428,8 @@ def temporal_order(n, lag, seed):
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_gates_learn_temporal_order(cell):
-    rnn = RNNClassifier(cell=cell, hidden_size=32, random_state=0)
+    settings = {"max_epochs": 12, "lr": 0.01, "random_state": 0}
+    rnn = RNNClassifier(cell=cell, hidden_size=32, **settings)
     rnn.fit(*temporal_order(700, 15, 0))
     assert rnn.score(*temporal_order(200, 15, 1)) > 0.95
 
@@ -471,13 +476,13 @@ def test_each_step_has_a_label():
 def test_labels_of_steps_in_arrays_stay_arrays():
     data = np.random.default_rng(0).normal(size=(60, 7, 2))
     target = (data[:, :, 0] > 0).astype(int)
-    rnn = quick(per_step=True, max_epochs=20, lr=0.03).fit(data, target)
+    rnn = quick(per_step=True, max_epochs=8, lr=0.05).fit(data, target)
     assert rnn.predict(data).shape == (60, 7) and rnn.score(data, target) > 0.9
     assert rnn.predict_proba(data).shape == (60, 7, 2)
-    listed = quick(per_step=True, max_epochs=20, lr=0.03).fit(list(data), list(target))
+    listed = quick(per_step=True, max_epochs=8, lr=0.05).fit(list(data), list(target))
     for one, other in zip(listed.predict(list(data)), rnn.predict(data)):
         np.testing.assert_array_equal(one, other)
-    numbers = RNNRegressor(per_step=True, max_epochs=20, random_state=0)
+    numbers = RNNRegressor(per_step=True, max_epochs=6, lr=0.01, random_state=0)
     assert numbers.fit(data, data[:, :, 1]).predict(data).shape == (60, 7)
     assert numbers.fit(data, data).predict(data).shape == (60, 7, 2)
     assert numbers.score(data, data) > 0.5

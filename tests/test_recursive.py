@@ -479,6 +479,7 @@ def test_in_cross_validation_and_search():
     assert cross_val_score(net, SENTENCES, truth, cv=2).min() > 0.9
     assert cross_val_score(net, SENTENCES, cv=2, error_score="raise").min() > 0.5
     grid = {"cell": list(CELLS)}
+    net.set_params(max_epochs=20)
     search = GridSearchCV(net, grid, cv=2, error_score="raise").fit(SENTENCES, truth)
     assert search.best_score_ > 0.9
 

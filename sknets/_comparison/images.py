@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sknets._inputs import Images
-from sknets._inputs.images import Pixels, PixelUnitWarning
+from sknets._inputs.images import PixelUnitWarning
 from sknets._inputs.layout import NOUN
 from sknets._params import Declared, param
 
@@ -35,7 +35,7 @@ class FlatPixels(TransformerMixin, Declared, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> FlatPixels:
         """Learn the size."""
         self.reader_ = Images.of(self)
-        self._read(self.reader_.learn, X)
+        quietly(self.reader_.learn, X)
         size: tuple[int, ...] = self.reader_.image_size_
         if max(size) > self.largest_side and len(size) > 1:
             shrink = self.largest_side / max(size)
@@ -47,14 +47,28 @@ class FlatPixels(TransformerMixin, Declared, BaseEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """Return rows of floats, bytes divided by 255."""
         check_is_fitted(self, "reader_")
-        pixels = self._read(self.reader_.read, X)
+        pixels = quietly(self.reader_.read, X)
         return pixels.batch(slice(None)).reshape(len(pixels), -1).numpy()
 
-    @staticmethod
-    def _read(read: Any, X: Any) -> Pixels:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PixelUnitWarning)
-            return read(X)
+
+def quietly(read: Any, X: Any) -> Any:
+    """What a reader makes of X; what to say of its units is said once, by `noted`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PixelUnitWarning)
+        return read(X)
+
+
+def noted(kind: Any, row: Any, X: Any) -> tuple[Any, Any, list[str]]:
+    """The reader of what a row of the lineup would read, what it reads, and notes."""
+    reader = kind.of(row)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PixelUnitWarning)
+            found = reader.learn(X)
+    except ValueError as error:
+        why = str(error).removeprefix(type(row).__name__).lstrip(": ")
+        raise ValueError(f"compare(X=...): {why}") from error
+    return reader, found, [str(w.message).partition(": ")[2] for w in caught]
 
 
 def describe_images(X: Any) -> tuple[list[str], list[str]]:
@@ -65,14 +79,7 @@ def describe_images(X: Any) -> tuple[list[str], list[str]]:
     ValueError
         When they cannot be read; the sentence is ``compare``'s.
     """
-    reader = Images.of(FlatPixels())
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", PixelUnitWarning)
-            pixels = reader.learn(X)
-    except ValueError as error:
-        why = str(error).removeprefix("FlatPixels").lstrip(": ")
-        raise ValueError(f"compare(X=...): {why}") from error
+    reader, pixels, warned = noted(Images, FlatPixels(), X)
     size, n = reader.image_size_, reader.n_channels_
     extent = " x ".join(map(str, size))
     unequal = reader.sample_shape_ is None and len({np.shape(x) for x in X}) > 1
@@ -87,5 +94,4 @@ def describe_images(X: Any) -> tuple[list[str], list[str]]:
             f"classical models see the {NOUN[len(size)]}s at {LARGEST_SIDE} pixels for "
             "the longest side"
         )
-    notes += [str(w.message).partition(": ")[2] for w in caught]
-    return facts, notes
+    return facts, notes + warned

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ import torch.nn.functional as F
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sknets._comparison.images import noted, quietly
 from sknets._inputs import Videos
-from sknets._inputs.images import PixelUnitWarning
-from sknets._inputs.videos import Clips
 from sknets._params import Declared, param
 
 # Classical models see larger frames at this size: a row has four numbers a pixel.
@@ -33,13 +31,13 @@ class ClipStatistics(TransformerMixin, Declared, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> ClipStatistics:
         """Learn the size of the frames."""
         self.reader_ = Videos.of(self)
-        self._read(self.reader_.learn, X)
+        quietly(self.reader_.learn, X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Return rows of floats, bytes divided by 255."""
         check_is_fitted(self, "reader_")
-        clips = self._read(self.reader_.read, X)
+        clips = quietly(self.reader_.read, X)
         size = self.reader_.image_size_
         side = max(size)
         shrink = min(1.0, self.largest_side / side)
@@ -54,12 +52,6 @@ class ClipStatistics(TransformerMixin, Declared, BaseEstimator):
             rows.append(torch.cat(each))
         return torch.stack(rows).numpy()
 
-    @staticmethod
-    def _read(read: Any, X: Any) -> Clips:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PixelUnitWarning)
-            return read(X)
-
 
 def describe_videos(X: Any) -> tuple[list[str], list[str]]:
     """Return the facts and the notes about videos.
@@ -69,14 +61,7 @@ def describe_videos(X: Any) -> tuple[list[str], list[str]]:
     ValueError
         When they cannot be read; the sentence is ``compare``'s.
     """
-    reader = Videos.of(ClipStatistics())
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", PixelUnitWarning)
-            clips = reader.learn(X)
-    except ValueError as error:
-        why = str(error).removeprefix("ClipStatistics").lstrip(": ")
-        raise ValueError(f"compare(X=...): {why}") from error
+    reader, clips, warned = noted(Videos, ClipStatistics(), X)
     (height, width), n = reader.image_size_, reader.n_channels_
     least, most = int(clips.counts.min()), int(clips.counts.max())
     steps = f"{most}" if least == most else f"{least} to {most}"
@@ -88,4 +73,4 @@ def describe_videos(X: Any) -> tuple[list[str], list[str]]:
         "classical models see means and deviations over time of pixels and of their "
         "changes"
     ]
-    return facts, notes + [str(w.message).partition(": ")[2] for w in caught]
+    return facts, notes + warned

@@ -8,8 +8,12 @@ matrix; and noise comes from the estimator's own generator.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -19,10 +23,30 @@ from torch import Tensor, nn
 from sknets._layers import Dropout
 from sknets.graph._messages import SparseMatrix, multiply
 
-with warnings.catch_warnings():
+
+@contextlib.contextmanager
+def _later(*names: str) -> Iterator[None]:
+    """Inside the block, the imports of these modules do nothing."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update({name: ModuleType(name) for name in absent})
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+# Torch's compiler and data sets, 4 s of 5, that others import where they use them.
+with _later("torch._dynamo", "torch_geometric.datasets"), warnings.catch_warnings():
     # The news of torch for PyTorch Geometric is none for its users.
     warnings.simplefilter("ignore")
+    import torch_geometric
+    from torch_geometric.lazy_loader import LazyLoader
     from torch_geometric.nn import GATConv, GATv2Conv, GCNConv, GINConv, SAGEConv
+if not hasattr(torch_geometric, "datasets"):
+    torch_geometric.datasets = LazyLoader(
+        "datasets", vars(torch_geometric), "torch_geometric.datasets"
+    )
 
 # Numbers of an attention layer held at a time where no gradient is wanted.
 _PIECE = 2**24
