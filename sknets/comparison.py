@@ -119,11 +119,11 @@ def compare(
         What X is, where it could be taken for something else: "table", "text", "trees",
         "sequences", "images", "videos", "graphs", "nodes" or "series".
     task : {"auto", "classification", "regression", "forecasting", "segmentation", \
-"object detection", "pose estimation", "translation"}, default="auto"
+"object detection", "pose estimation", "captioning", "translation"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes,
         masks as large as their images for segmentation, records of boxes for detection,
         and of keypoints for poses; more than 20 texts most of which differ, where X are
-        texts, for what is to be written of these.
+        texts or images, for what is to be written of these.
     cv : int, splitter or iterable of (train, test), default=5
         A number of folds is shuffled and, for classes, stratified. Of series it is the
         number of origins, those of `RNNForecaster.backtest`: every model learns from

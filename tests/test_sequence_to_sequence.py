@@ -268,6 +268,15 @@ def test_compare_ranks_what_writes_texts():
     assert "accuracy" in classes.table.columns
 
 
+def test_compare_ranks_what_describes_images(captioner):
+    _, images, texts = captioner
+    net = ImageCaptioner(max_epochs=1, width=4, hidden_size=8)
+    X, y = [*images, *images[::-1]], [f"{text} {i}" for i, text in enumerate(texts * 2)]
+    result = compare(X, y, models=[net, "NearestImage"], cv=2, random_state=0)
+    assert "captioning, a text for each" in str(result)
+    assert {"ImageCaptioner", "NearestImage"} == {*result.table.index}
+
+
 def test_words_become_what_they_are_seen_with():
     model = WordByWord().fit(*zip(*KEPT))
     assert model.becomes_ == {**WORDS, "and": "und"}

@@ -15,6 +15,7 @@ from typing import Any
 
 from sknets._catalogue import listed
 from sknets._comparison.classical import (
+    CAPTIONERS,
     DETECTORS,
     FORECASTERS,
     GRAPH_CLASSIFIERS,
@@ -144,6 +145,7 @@ CANDIDATES: dict[str, Candidates] = {
             "segmentation": SEGMENTERS,
             "object detection": DETECTORS,
             "pose estimation": POSE_FINDERS,
+            "captioning": CAPTIONERS,
         },
         describe_images,
         table_style="pixels",

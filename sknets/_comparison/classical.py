@@ -31,7 +31,7 @@ from sknets._comparison.forecasters import (
 )
 from sknets._comparison.pixels import DummySegmenter, PixelForest
 from sknets._comparison.poses import DummyPose, PixelRidge, not_one_person
-from sknets._comparison.sentences import NearestSentence, WordByWord
+from sknets._comparison.sentences import NearestImage, NearestSentence, WordByWord
 from sknets._comparison.series import season_missing
 from sknets._comparison.warping import (
     NearestWarpedClassifier,
@@ -208,6 +208,7 @@ POSE_FINDERS = (
     Candidate("DummyPose", DummyPose, style=""),
     Candidate("PixelRidge", PixelRidge, style="", left_out=not_one_person),
 )
+CAPTIONERS = (Candidate("NearestImage", NearestImage, style=""),)
 TRANSLATORS = (
     Candidate("NearestSentence", NearestSentence, style=""),
     Candidate("WordByWord", WordByWord, style=""),

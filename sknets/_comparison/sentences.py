@@ -1,4 +1,4 @@
-"""Classical models of text to text: the nearest known text, and word by word."""
+"""Classical models that say something: what was said of the nearest; word by word."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.neighbors import NearestNeighbors
 
+from sknets._comparison.images import FlatPixels
+
 _WORDS = re.compile(r"\w+|[^\w\s]")
 _ROUNDS = 6
 
@@ -20,24 +22,38 @@ def words_of(text: Any) -> list[str]:
     return _WORDS.findall(text) if isinstance(text, str) else list(text)
 
 
-class NearestSentence(BaseEstimator):
-    """Says of a text what was said of the one that is most like it, by TF-IDF."""
+class _Nearest(BaseEstimator):
+    """Says what was said of the sample that is most like one."""
 
     is_baseline = True
 
-    def fit(self, X: Any, y: Any) -> NearestSentence:
-        self.vectorizer_ = TfidfVectorizer(analyzer=words_of, sublinear_tf=True)
-        rows = self.vectorizer_.fit_transform(X)
+    def fit(self, X: Any, y: Any) -> Any:
+        self.rows_ = self._rows()
+        rows = self.rows_.fit_transform(X)
         self.nearest_ = NearestNeighbors(n_neighbors=1, metric="cosine").fit(rows)
         self.said_ = list(y)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        rows = self.vectorizer_.transform(X)
+        rows = self.rows_.transform(X)
         found = self.nearest_.kneighbors(rows, return_distance=False)[:, 0]
         texts = np.empty(len(found), dtype=object)
         texts[:] = [self.said_[i] for i in found]
         return texts
+
+
+class NearestSentence(_Nearest):
+    """Of texts, by TF-IDF."""
+
+    def _rows(self) -> Any:
+        return TfidfVectorizer(analyzer=words_of, sublinear_tf=True)
+
+
+class NearestImage(_Nearest):
+    """Of images, by the pixels of small ones."""
+
+    def _rows(self) -> Any:
+        return FlatPixels()
 
 
 class WordByWord(BaseEstimator):
@@ -103,4 +119,4 @@ def _starts(texts: list[np.ndarray]) -> np.ndarray:
     return lengths.cumsum() - lengths
 
 
-__all__ = ["NearestSentence", "WordByWord", "words_of"]
+__all__ = ["NearestImage", "NearestSentence", "WordByWord", "words_of"]

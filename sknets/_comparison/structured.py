@@ -20,6 +20,11 @@ def _text_score(name: str, true: Any, found: Any) -> float:
     return text_scores(true, found)[name]
 
 
+_TEXT_SCORES: Any = {
+    name: partial(_text_score, name) for name in ("bleu", "chrf", "exact")
+}
+
+
 # By task: what y is called, and what tells how good predictions are.
 STRUCTURED: dict[str, dict[str, Callable[..., float]]] = {
     "segmentation": {
@@ -35,16 +40,20 @@ STRUCTURED: dict[str, dict[str, Callable[..., float]]] = {
         "average_precision": metrics.keypoint_average_precision,
         "pck": metrics.pck,
     },
-    "translation": {
-        name: partial(_text_score, name) for name in ("bleu", "chrf", "exact")
-    },
+    "captioning": _TEXT_SCORES,
+    "translation": _TEXT_SCORES,
 }
 _WISH = {
     "segmentation": "images and y a mask for each, with as many rows and columns",
     "object detection": 'images and y records {"boxes": (k, 4), "labels": (k,)}',
     "pose estimation": 'images and y records {"keypoints": (people, joints, 3)}',
+    "captioning": "images and y a text for each",
     "translation": "texts and y a text for each",
 }
+
+
+# What is written of each kind of X.
+_WRITTEN = {"images": "captioning", "text": "translation"}
 
 
 class _Compare:
@@ -65,10 +74,10 @@ def structured_task(X: Any, y: Any, kind: str, task: str) -> str:
     if task not in ("auto", *STRUCTURED):
         return ""
     found = ""
-    if kind == "images" and y is not None:
+    if kind in _WRITTEN and _are_texts(y, certain=task == "auto"):
+        found = _WRITTEN[kind]
+    elif kind == "images" and y is not None:
         found = _guess(X, y)
-    elif kind == "text" and _are_texts(y, certain=task == "auto"):
-        found = "translation"
     if task in STRUCTURED and found != task:
         raise ValueError(f"compare(task={task!r}): X must be {_WISH[task]}")
     return found
@@ -120,11 +129,11 @@ def read_structured(y: Any, task: str) -> tuple[np.ndarray, str]:
             values[i] = {"boxes": own[:, :4], "labels": np.asarray(given["labels"])}
         n, many = len(boxes.classes_), max(len(each["labels"]) for each in values)
         return values, f"object detection, {n} classes, up to {many} boxes an image"
-    if task == "translation":
+    if task in _WRITTEN.values():
         sentences = Sentences.of(_Compare())
         sentences.refuse_empty(y)
         values[:] = sentences.texts(y)
-        return values, "translation, a text for each"
+        return values, f"{task}, a text for each"
     for i, item in enumerate(y):
         values[i] = np.asarray(item)
     classes = np.unique(np.concatenate([np.unique(mask) for mask in values]))
