@@ -129,6 +129,7 @@ SMALLEST = {
     "width": 8,
     "pretraining_epochs": 1,
     "fine_tuning_epochs": 1,
+    "pretrained": None,
     "n_sampling_steps": 1,
     "random_state": 0,
     # Of a forecaster: what takes long to choose.
@@ -247,8 +248,8 @@ def test_the_sentence():
         "KnowledgeGraphEmbedder"
     )
     assert says("VAETransformer", texts) == (
-        "VAETransformer takes a table, not text: use Word2VecVectorizer, "
-        "FastTextVectorizer or GloVeVectorizer"
+        "VAETransformer takes a table, not text: use BERTVectorizer, "
+        "Word2VecVectorizer or FastTextVectorizer"
     )
     assert says("GNNClassifier", sp.csr_array(rows), y) == (
         "GNNClassifier takes nodes of a graph, not a sparse table of shape (12, 4): "

@@ -148,6 +148,11 @@ class _BERT(ReadsSubwords, Estimator):
     def _n_features_out(self) -> int:
         return self.net_.module_.n_features
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.string = False, True
+        return tags
+
 
 class _FineTuned(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _BERT):
     """BERT with an output layer, beside a linear model of words."""

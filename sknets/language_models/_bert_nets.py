@@ -212,16 +212,15 @@ class BertNet(nn.Module):
         tokens = pieces.join()
         vectors = self.body.embeddings.word_embeddings.weight
         u, how = torch.rand((2, len(tokens)), generator=generator, device=tokens.device)
-        ends = pieces.counts.to(tokens.device).cumsum(0)
+        counts = pieces.counts.to(tokens.device)
+        ends = counts.cumsum(0)
+        u[ends - counts] = u[ends - 1] = 1  # [CLS] and [SEP] stay
         hidden = u < _MASKED
-        hidden[ends - 1] = False
-        hidden[(ends - pieces.counts.to(tokens.device))] = False
+        hidden[u.argmin()] = True  # of each batch there is something to learn
         places = hidden.nonzero()[:, 0]
-        if not len(places):
-            return vectors.sum() * 0
         true, how = tokens[places, 0].long(), how[places]
-        wrong = (how - 0.8) * 10 * len(vectors)  # uniform where it is chosen
-        given = torch.where(how < 0.9, wrong.long().clamp(0), true)
+        any_ = ((how - 0.8) * 10 * len(vectors)).long()  # where it is from .8 to .9
+        given = torch.where(how < 0.9, any_.clamp(0, len(vectors) - 1), true)
         given = torch.where(how < 0.8, self.mask, given)
         corrupted = tokens.index_copy(0, places, given.to(tokens.dtype)[:, None])
         states = pieces.real(self.states(pieces.like(corrupted)))
