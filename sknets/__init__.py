@@ -80,6 +80,8 @@ _HOME = {
     "BERTClassifier": "language_models",
     "BERTRegressor": "language_models",
     "BERTVectorizer": "language_models",
+    "GPT2Generator": "language_models",
+    "RNNGenerator": "language_models",
     # 9. Graph neural networks
     "graph_nodes": "graph",
     "GNNClassifier": "graph",

@@ -38,6 +38,8 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "BERTClassifier": ("classification", ("text",)),
     "BERTRegressor": ("regression", ("text",)),
     "BERTVectorizer": ("transformation", ("text",)),
+    "GPT2Generator": ("language modelling", ("text",)),
+    "RNNGenerator": ("language modelling", ("text",)),
     "GNNClassifier": ("classification", ("nodes",)),
     "GNNRegressor": ("regression", ("nodes",)),
     "GNNEmbedder": ("transformation", ("nodes",)),

@@ -179,6 +179,7 @@ KINDS = {
         "regression": (reviews, widths * 1.0),
         "translation": (reviews, [f"{text[::-1]} it is" for text in reviews]),
         "transformation": (reviews, None),
+        "language modelling": (reviews, None),
     },
     "videos": {
         "classification": (clips, labels[np.arange(48) % 3]),

@@ -212,7 +212,8 @@ def test_every_kind_trains_or_is_refused_in_one_sentence(name):
 @pytest.mark.parametrize("name", _catalogue.ESTIMATORS)
 def test_a_fitted_estimator_answers_or_refuses_in_one_sentence(name):
     cls = getattr(sknets, name)
-    verb = "predict" if hasattr(cls, "predict") else "transform"
+    verbs = ("predict", "transform", "score_samples")
+    verb = next(verb for verb in verbs if hasattr(cls, verb))
     takes = cls._inputs[-1].name
     X = next(X for kind, X in EXAMPLES.values() if kind == takes)
     estimator = smallest(cls).fit(X, target(cls, takes, X))
