@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._cells import CELLS
 from sknets._engine.containers import Ragged
 from sknets._layers import Dropout
 
@@ -128,8 +129,6 @@ class LanguageNet(nn.Module):
 
 
 # -- cells -----------------------------------------------------------------------------
-
-CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class RecurrentGenerator(LanguageNet):
@@ -316,4 +315,4 @@ class GPT2(LanguageNet):
         return {"layers": layers, "mask": mask, "place": lengths - 1}
 
 
-__all__ = ["CELLS", "GPT2", "RecurrentGenerator", "pieces", "with_ends"]
+__all__ = ["GPT2", "RecurrentGenerator", "pieces", "with_ends"]
