@@ -190,7 +190,7 @@ class _FineTuned(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _BERT):
         x = super()._check_input(X, reset=reset, seen=seen)
         if reset or not hasattr(self, "word_model_"):
             return x
-        model = WordModel(self.lowercase, self.word_model_)
+        model = WordModel(self.reader_.lowercase, self.word_model_)
         return self._beside(x, model(checked_texts(type(self).__name__, X)))
 
     def _beside(self, x: Any, outputs: np.ndarray) -> _Offset:
@@ -206,7 +206,7 @@ class _FineTuned(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _BERT):
         weight: Any = None
         if samples.weight is not None:
             weight = samples.weight.values.cpu().double().numpy()
-        model = WordModel(self.lowercase)
+        model = WordModel(self.reader_.lowercase)
         texts = checked_texts(type(self).__name__, X)
         target = samples.y.values.cpu().numpy()
         classify = isinstance(self, Classifier)

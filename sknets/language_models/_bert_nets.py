@@ -54,19 +54,24 @@ class Windows(nn.Module):
         self.size = size
         self.generator: torch.Generator | None = None
 
-    def forward(self, x: Ragged) -> tuple[Ragged, Tensor | None]:
-        """Tokens of the windows, and the text of each, None where each has one."""
+    def forward(self, x: Ragged, one: bool = False) -> tuple[Ragged, Tensor | None]:
+        """Tokens of the windows, and the text of each, None where each has one.
+
+        ``one`` asks for one of each text also where nothing is trained: the first.
+        """
         counts, size = x.counts.to(x.values.device), self.size - 2
         if int(counts.max()) <= self.size:
             return x, None
         inner = counts - 2
-        if self.training:
-            lengths, owner = inner.clamp(max=size), torch.arange(len(counts))
-            owner = owner.to(counts.device)
-            share = torch.rand(
-                len(counts), generator=self.generator, device=counts.device
-            )
-            first = (share * (inner - lengths + 1)).long()
+        if self.training or one:
+            lengths = inner.clamp(max=size)
+            owner = torch.arange(len(counts), device=counts.device)
+            first = torch.zeros_like(lengths)
+            if self.training:
+                share = torch.rand(
+                    len(counts), generator=self.generator, device=counts.device
+                )
+                first = (share * (inner - lengths + 1)).long()
         else:
             n = (inner.clamp(min=1) + size - 1) // size
             owner = torch.arange(len(n), device=n.device).repeat_interleave(n)
@@ -163,8 +168,7 @@ class BertNet(nn.Module):
         if owner is None:
             found = self._pooled(pieces)
         else:
-            rows = torch.arange(len(pieces)).split(_TOGETHER)
-            found = torch.cat([self._pooled(pieces.batch(each)) for each in rows])
+            found = torch.cat([*map(self._pooled, _few_at_a_time(pieces))])
             found = self._joined(found, pieces.counts, owner, len(x))
         return F.normalize(found, dim=1) if self.normalize else found
 
@@ -202,10 +206,7 @@ class BertNet(nn.Module):
         """
         assert self.masked is not None
         x = x[0] if isinstance(x, tuple) else x
-        pieces, owner = self.windows(x)
-        if owner is not None and not self.training:  # of a validation set the first
-            first = torch.cat([owner.new_ones(1), owner.diff()]).bool()
-            pieces = pieces.batch(first.nonzero()[:, 0])
+        pieces, _ = self.windows(x, one=True)
         generator = self.generator
         if not self.training:  # the same tokens each time
             generator = torch.Generator(pieces.values.device).manual_seed(0)
@@ -242,6 +243,14 @@ class BertNet(nn.Module):
             states = layer(states)
             states = states[0] if isinstance(states, tuple) else states
         return torch.stack(maps, 1)
+
+
+def _few_at_a_time(x: Ragged) -> list[Ragged]:
+    if x.lengths is None:
+        return [Ragged(values) for values in x.values.split(_TOGETHER)]
+    lengths = x.lengths.split(_TOGETHER)
+    values = x.values.split([int(each.sum()) for each in lengths])
+    return [*map(Ragged, values, lengths)]
 
 
 __all__ = ["BertNet", "transformers_for", "with_own_noise"]

@@ -21,7 +21,7 @@ _LOGITS = 2**23
 
 def with_ends(x: Ragged, boundary: int, both: bool = True) -> Ragged:
     """Texts with the boundary before each of them, and after it; (B, T, 1)."""
-    tokens, counts = x.join(), x.counts
+    tokens, counts = x.join().cpu(), x.counts
     empty = (counts == 1) & (tokens[x.starts, 0] == boundary)
     lengths = torch.where(empty, 0, counts) + 1 + both
     ends = lengths.cumsum(0)
