@@ -28,7 +28,7 @@ def transformers_for(owner: str) -> Any:
     return transformers
 
 
-def with_own_noise(body: nn.Module, dropout: float) -> nn.Module:
+def with_own_noise(body: Any, dropout: float) -> Any:
     """The network with dropout that draws from the fit's own stream.
 
     Attention weights are not dropped: that would take twice the time.
@@ -204,7 +204,7 @@ class BertNet(nn.Module):
         ----------
         .. [1] J. Devlin, M.-W. Chang, K. Lee, K. Toutanova. BERT. NAACL 2019.
         """
-        assert self.masked is not None
+        assert self.masked is not None and self.mask is not None
         x = x[0] if isinstance(x, tuple) else x
         pieces, _ = self.windows(x, one=True)
         generator = self.generator

@@ -104,7 +104,7 @@ class LanguageModel(Estimator):
             How many texts, for each prompt if there are any.
         max_length : int, default=100
             At most so many tokens are written, and no more than the context has room
-            for.
+            for after the longest prompt.
         temperature : float, default=1.0
             Below 1 likely tokens become likelier; 0 takes the likeliest of each step.
         top_k : int or None, default=None
@@ -137,14 +137,15 @@ class LanguageModel(Estimator):
         """
         check_is_fitted(self)
         single = prompts is None or isinstance(prompts, str)
-        given = [prompts or ""] if single else list(prompts)  # type: ignore[arg-type]
+        several: Any = [prompts or ""] if single else list(prompts)  # type: ignore[arg-type]
         if not isinstance(n_samples, int | np.integer) or n_samples < 1:
             raise ValueError(
                 f"{type(self).__name__}.generate(n_samples={n_samples!r}): must be at "
                 "least 1"
             )
-        tokens = self._prompts(given, "generate")
-        room = self._room(tokens, max_length, "generate")
+        tokens = self._prompts(several, "generate")
+        given = [p if isinstance(p, str) else " ".join(p) for p in several]
+        room = self._room(tokens, max_length)
         texts = np.empty((len(given), int(n_samples)), dtype=object)
         if n_beams is not None:
             beams = BeamSearch(
@@ -210,7 +211,7 @@ class LanguageModel(Estimator):
         beams = BeamSearch(
             n_beams=max(8, n_completions),
             n_best=n_completions,
-            max_length=self._room([prompt], max_length, "complete"),
+            max_length=self._room([prompt], max_length),
             length_penalty=1.0,
             eos=self._boundary,
         )
@@ -344,7 +345,7 @@ class LanguageModel(Estimator):
                 warn(f"{owner}: prompt {i} has words that fit has not seen")
         return tokens
 
-    def _room(self, tokens: list[list[int]], max_length: Any, verb: str) -> Any:
+    def _room(self, tokens: list[list[int]], max_length: Any) -> Any:
         """So many tokens may be written, after the longest prompt too."""
         if self._context is None or not isinstance(max_length, int):
             return max_length

@@ -265,7 +265,7 @@ class GPT2(LanguageNet):
     def __init__(self, config: dict[str, Any], dropout: float):
         super().__init__()
         width, n_layers = config["n_embd"], config["n_layer"]
-        self.context = config["n_positions"]
+        self.context, self.n_heads = config["n_positions"], config["n_head"]
         self.wte = nn.Embedding(config["vocab_size"], width)
         self.wpe = nn.Embedding(config["n_positions"], width)
         for table in (self.wte, self.wpe):
@@ -273,7 +273,7 @@ class GPT2(LanguageNet):
         # What each block adds is scaled down, so that the sum is not.
         scale, eps = 1 / math.sqrt(2 * n_layers), config["layer_norm_epsilon"]
         self.h = nn.ModuleList(
-            Block(width, config["n_head"], scale, dropout, eps) for _ in range(n_layers)
+            Block(width, self.n_heads, scale, dropout, eps) for _ in range(n_layers)
         )
         self.ln_f = nn.LayerNorm(width, eps)
         self.dropout, self.project, self.bias = Dropout(dropout), nn.Identity(), None
@@ -305,10 +305,9 @@ class GPT2(LanguageNet):
         steps = torch.arange(tokens.shape[1] - 1, device=tokens.device)
         mask = steps < (lengths - 1)[:, None]
         if not len(steps):
-            size = self.wte.embedding_dim // self.h[0].attn.n_heads
-            nothing = self.wte.weight.new_empty(
-                len(tokens), self.h[0].attn.n_heads, 0, size
-            )
+            size = self.wte.embedding_dim // self.n_heads
+            shape = (len(tokens), self.n_heads, 0, size)
+            nothing = self.wte.weight.new_empty(shape)
             layers = [(nothing, nothing) for _ in self.h]
         else:
             layers = self.states(tokens[:, :-1])[1]["layers"]
