@@ -138,6 +138,18 @@ def test_writing_goes_by_the_probabilities(model):
     assert model.generate(prompts[0], temperature=0, max_length=6)[0] == found[0]
 
 
+def test_prompts_are_gone_on_with_as_they_are_written():
+    texts = ["She sings, he hums.", "He sings: she hums!"] * 20
+    for cls, params in KINDS.values():
+        params = {**params, "lowercase": False, "dropout": 0.0, "lr": 1e-2}
+        model = writer(cls, **params, max_epochs=3).fit(texts)
+        (tokens,) = model._prompts(texts[:1], "test")
+        rest = model._continued(tokens[:3], tokens[3:])
+        whole = model.reader_.write(tokens[1:])
+        assert model.reader_.write(tokens[1:3]) + rest == whole
+        assert whole.replace(" ", "") == texts[0].replace(" ", "")
+
+
 def test_what_is_drawn_depends_on_the_seed_alone(model):
     drawn = model.generate(n_samples=6, random_state=3, max_length=12)
     assert drawn.shape == (6,) and len(set(drawn)) > 1

@@ -241,7 +241,12 @@ def _learned_pairs(reader: Any, texts: Iterable[str]) -> tuple[str, dict[str, in
 
 @functools.lru_cache(maxsize=8)
 def tokenizer_of(json: str) -> Any:
-    return tokenizers_for("sknets").Tokenizer.from_str(json)
+    """The tokenizer of this JSON; one that does not say how to write writes bytes."""
+    package = tokenizers_for("sknets")
+    tokenizer = package.Tokenizer.from_str(json)
+    if tokenizer.decoder is None:
+        tokenizer.decoder = package.decoders.ByteLevel()
+    return tokenizer
 
 
 __all__ = [
