@@ -299,7 +299,9 @@ class LanguageModel(Estimator):
         return self.reader_.boundary
 
     def _batch_size(self) -> int:
-        self.batch_size_ = rows_a_step(self.batch_size, self.n_samples_seen_)
+        size = rows_a_step(self.batch_size, self.n_samples_seen_)
+        # A step of more tokens learns hardly more than one of these.
+        self.batch_size_ = min(16, size) if self.batch_size == "auto" else size
         return self.batch_size_
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):

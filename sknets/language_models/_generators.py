@@ -56,10 +56,10 @@ class RNNGenerator(ReadsText, LanguageModel):
         See `sknets._estimator.Estimator`.
     max_epochs : int or "auto", default="auto"
         How often training goes through the texts. "auto" are 10 epochs, or as many as
-        make 300 steps.
+        make 500 steps.
     batch_size : int or "auto", default="auto"
-        Pieces of texts a step; "auto" are 32, of fewer than 256 an eighth, but up to 32
-        are one batch.
+        Pieces of texts a step; "auto" are 16, of fewer than 128 an eighth, but four or
+        more.
     lr : float, default=0.005
         The highest learning rate of the schedule.
     lr_schedule : {"step", "cosine", "one_cycle", "plateau"}, default="one_cycle"
@@ -126,7 +126,7 @@ class RNNGenerator(ReadsText, LanguageModel):
 
     @property
     def _budget(self) -> Budget:
-        return Budget(epochs=10, steps=300)
+        return Budget(epochs=10, steps=500)
 
     def _build(self) -> nn.Module:
         return RecurrentGenerator(
@@ -182,10 +182,10 @@ class GPT2Generator(ReadsSubwords, LanguageModel):
         a step.
     max_epochs : int or "auto", default="auto"
         How often training goes through the texts. "auto" are 10 epochs, or as many as
-        make 300 steps; 1 for a pretrained model.
+        make 500 steps; 1 for a pretrained model.
     batch_size : int or "auto", default="auto"
-        Pieces of texts a step; "auto" are 32, of fewer than 256 an eighth, but up to 32
-        are one batch.
+        Pieces of texts a step; "auto" are 16, of fewer than 128 an eighth, but four or
+        more.
     lr : float or "auto", default="auto"
         The highest learning rate of the schedule: "auto" is 0.00005 for a pretrained
         model, else 0.002.
@@ -268,7 +268,7 @@ class GPT2Generator(ReadsSubwords, LanguageModel):
     @property
     def _budget(self) -> Budget:
         pretrained = self.pretrained is not None
-        return Budget(1, 1) if pretrained else Budget(epochs=10, steps=300)
+        return Budget(1, 1) if pretrained else Budget(epochs=10, steps=500)
 
     def _check_params(self) -> None:
         super()._check_params()
