@@ -279,7 +279,7 @@ class GPT2(LanguageNet):
         self.dropout, self.project, self.bias = Dropout(dropout), nn.Identity(), None
 
     @property
-    def vectors(self) -> nn.Parameter:  # type: ignore[override]
+    def vectors(self) -> Any:  # type: ignore[override]
         return self.wte.weight
 
     def states(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -296,7 +296,7 @@ class GPT2(LanguageNet):
         for block, before in zip(self.h, past):
             x, now = block(x, before, mask if before is not None else None)
             layers.append(now)
-        after = {"layers": layers}
+        after: dict[str, Any] = {"layers": layers}
         if state is not None:
             after |= {"mask": mask, "place": state["place"] + 1}
         return self.ln_f(x), after
