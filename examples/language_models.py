@@ -37,6 +37,7 @@ print("the expr ...", model.complete("the expr", 3, max_length=3))
 fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 ax.plot(range(1, model.n_iter_ + 1), np.exp(model.loss_curve_))
 ax.set(xlabel="epoch", ylabel="perplexity in training", yscale="log")
+ax.locator_params(axis="x", integer=True)
 fig.savefig(options.output / "language_models_loss.png", dpi=150)
 
 # 2. Which opinion? "not" turns the word after it around, wherever it stands.
@@ -51,6 +52,7 @@ net = BERTClassifier(
 )
 net.set_params(pretraining_epochs=1).fit(X[:800], y[:800])
 print(f"Accuracy on 200 new opinions: {net.score(X[800:], y[800:]):.3f}")
-picture = AttentionDisplay.from_estimator(net, "the film was not good").figure_
+turned = next(text for text in X[800:] if "not good" in text)
+picture = AttentionDisplay.from_estimator(net, turned).figure_
 picture.savefig(options.output / "language_models_attention.png", dpi=150)
 print(f"Pictures: {options.output.resolve()}")
