@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what is loaded on first use, for type checkers and editors
     from sknets.feedforward import *
     from sknets.graph import *
     from sknets.inspection import *
+    from sknets.language_models import *
     from sknets.persistence import load as load
     from sknets.pose import *
     from sknets.recurrent import *
@@ -75,6 +76,12 @@ _HOME = {
     # 8. Transformers
     "TransformerClassifier": "transformer",
     "TransformerRegressor": "transformer",
+    # 8. Language models
+    "BERTClassifier": "language_models",
+    "BERTRegressor": "language_models",
+    "BERTVectorizer": "language_models",
+    "GPT2Generator": "language_models",
+    "RNNGenerator": "language_models",
     # 9. Graph neural networks
     "graph_nodes": "graph",
     "GNNClassifier": "graph",

@@ -275,6 +275,10 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         """The batch size, where ``batch_size`` leaves it to the data."""
         return self.batch_size
 
+    def _learning_rate(self) -> float:
+        """The learning rate, where ``lr`` leaves it to what is trained."""
+        return self.lr
+
     def _decode(self, output: Tensor) -> Tensor:
         """Encoded labels or values for the network's output."""
         return output
@@ -433,8 +437,8 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         self.net_ = net
         self.n_iter_ = len(net.history)
         self.loss_curve_ = [row["train_loss"] for row in net.history]
-        if "valid_loss" in net.history[-1]:
-            rows = [row for row in net.history if "valid_loss" in row]
+        rows = [row for row in net.history if "valid_loss" in row]
+        if rows:
             self.validation_loss_curve_ = [row["valid_loss"] for row in rows]
             self.validation_scores_ = [row["valid_score"] for row in rows]
         self.n_parameters_ = net.n_parameters
@@ -483,7 +487,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         recipe = Recipe(
             max_epochs=self.max_epochs_,
             batch_size=self._batch_size(),
-            lr=self.lr,
+            lr=self._learning_rate(),
             optimizer=self.optimizer,
             momentum=self.momentum,
             nesterov=self.nesterov,

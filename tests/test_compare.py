@@ -5,6 +5,7 @@ import pickle
 import sys
 import time
 import warnings
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import networkx as nx
@@ -812,6 +813,7 @@ TELLING = ["dull", "fair", "good"]
 TEXTS = [f"{'so ' * (i % 4)}{TELLING[i % 3]} film" for i in range(60)]
 
 
+@pytest.mark.at_most_epochs(10)
 def test_texts_meet_recurrent_networks_and_tfidf():
     result = compare(
         TEXTS, np.arange(60) % 3, task="classification", cv=2, random_state=0, verbose=0
@@ -819,6 +821,13 @@ def test_texts_meet_recurrent_networks_and_tfidf():
     assert result.kind == "text" and "60 texts (median 4 words)" in result.summary
     assert {"RNNClassifier", "LinearSVC", "MultinomialNB"} <= set(result.table.index)
     assert result.table.loc["Word2Vec + LogisticRegression", "accuracy"] == 1
+    if find_spec("transformers"):
+        assert result.table.loc["BERTClassifier", "accuracy"] == 1
+    vectors = "BERTVectorizer + LogisticRegression"
+    if not find_spec("all_minilm_l6_v2"):
+        assert vectors not in result.table.index
+        told = f"left out {vectors}: there is no pretrained model: pip install"
+        assert [note for note in result.notes if note.startswith(told)]
     assert "FeedforwardClassifier" not in result.table.index
     assert result.table["note"].eq("").all()
     assert result.table.loc["LinearSVC", "accuracy"] == 1
@@ -826,6 +835,11 @@ def test_texts_meet_recurrent_networks_and_tfidf():
     tokens = [text.split() for text in TEXTS]
     same = compare(tokens, np.arange(60) % 3, models=["linearsvc"], cv=2, verbose=0)
     assert same.table.loc["LinearSVC", "accuracy"] == 1
+    many = choose_models("auto", problem_of(TEXTS, np.arange(60) % 3 * 1.5))
+    assert "BERTRegressor" in many or not find_spec("transformers")
+    named = ["BERTVectorizer"]
+    many = choose_models(named, problem_of(TEXTS, np.arange(60) % 3 * 1.5))
+    assert list(many) == ["BERTVectorizer + Ridge"]
     numbers = compare(TEXTS, np.arange(60) % 3 * 1.5, models=["ridge"], verbose=0)
     assert numbers.table.loc["Ridge", "r2"] > 0.5
 

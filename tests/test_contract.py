@@ -179,6 +179,7 @@ KINDS = {
         "regression": (reviews, widths * 1.0),
         "translation": (reviews, [f"{text[::-1]} it is" for text in reviews]),
         "transformation": (reviews, None),
+        "language modelling": (reviews, None),
     },
     "videos": {
         "classification": (clips, labels[np.arange(48) % 3]),
@@ -302,7 +303,7 @@ def scikit_learn_checks():
 def chosen(cls, small):
     """Those of the above that the class has."""
     own = cls().get_params()
-    given = CHOSEN.get(cls._task, {})
+    given = {"pretrained": None} | CHOSEN.get(cls._task, {})
     if small:
         given = given | SMALL | SMALL_OF.get(cls.__name__, {})
     return {name: value for name, value in given.items() if name in own}

@@ -129,6 +129,7 @@ SMALLEST = {
     "width": 8,
     "pretraining_epochs": 1,
     "fine_tuning_epochs": 1,
+    "pretrained": None,
     "n_sampling_steps": 1,
     "random_state": 0,
     # Of a forecaster: what takes long to choose.
@@ -211,7 +212,8 @@ def test_every_kind_trains_or_is_refused_in_one_sentence(name):
 @pytest.mark.parametrize("name", _catalogue.ESTIMATORS)
 def test_a_fitted_estimator_answers_or_refuses_in_one_sentence(name):
     cls = getattr(sknets, name)
-    verb = "predict" if hasattr(cls, "predict") else "transform"
+    verbs = ("predict", "transform", "score_samples")
+    verb = next(verb for verb in verbs if hasattr(cls, verb))
     takes = cls._inputs[-1].name
     X = next(X for kind, X in EXAMPLES.values() if kind == takes)
     estimator = smallest(cls).fit(X, target(cls, takes, X))
@@ -247,8 +249,8 @@ def test_the_sentence():
         "KnowledgeGraphEmbedder"
     )
     assert says("VAETransformer", texts) == (
-        "VAETransformer takes a table, not text: use Word2VecVectorizer, "
-        "FastTextVectorizer or GloVeVectorizer"
+        "VAETransformer takes a table, not text: use BERTVectorizer, "
+        "Word2VecVectorizer or FastTextVectorizer"
     )
     assert says("GNNClassifier", sp.csr_array(rows), y) == (
         "GNNClassifier takes nodes of a graph, not a sparse table of shape (12, 4): "

@@ -86,8 +86,11 @@ class Candidates:
     n_slow: int = 2
 
 
-# What learns by the features of a network, by task.
-ON_FEATURES = {"classification": "LogisticRegression", "regression": "RidgeCV"}
+# What learns by the features of a network, by task: the first that there is.
+ON_FEATURES = {
+    "classification": ("LogisticRegression",),
+    "regression": ("RidgeCV", "Ridge"),
+}
 
 
 # By the names of `sknets._inputs.kinds.KINDS`.
@@ -105,6 +108,7 @@ CANDIDATES: dict[str, Candidates] = {
         },
         describe_texts,
         given_style="tfidf",
+        features=("BERTVectorizer",),
         only_native=False,
     ),
     "table": Candidates(

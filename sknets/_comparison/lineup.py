@@ -95,9 +95,9 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
         for name in _catalogue.names(task=problem.task)
         if _takes_part(name, problem)
     }
-    of_features = problem.task in ON_FEATURES
-    for name in CANDIDATES[problem.kind].features * of_features:
-        deep[f"{name} + {ON_FEATURES[problem.task]}"] = getattr(sknets, name)
+    if problem.task in ON_FEATURES:
+        for name in CANDIDATES[problem.kind].features:
+            deep[f"{name} + {_on_features(auto, problem)}"] = getattr(sknets, name)
     if isinstance(models, str) and models != "auto":
         models = [models]
     if isinstance(models, dict):
@@ -148,8 +148,13 @@ def _left_out(row: Candidate | None, cls: Any, problem: Problem) -> str:
         return row.left_out(problem.X, problem.y, problem.settings)
     if row is not None and row.needs and find_spec(row.needs) is None:
         return _missing(row)
-    why = _too_wide(cls, problem)
+    why = _too_wide(cls, problem) or getattr(cls, "_lacks", str)()
     return why and f"{why}; name it to run it"
+
+
+def _on_features(auto: dict[str, Candidate], problem: Problem) -> str:
+    """The classical model that learns by the features of a network."""
+    return next(name for name in ON_FEATURES[problem.task] if name in auto)
 
 
 def _missing(row: Candidate) -> str:
@@ -241,7 +246,7 @@ def _entry(
             # these many weak ones would drown the others.
             model.set_params(standardize=False)
         if not hasattr(model, "predict"):
-            top, _ = _classical(auto[ON_FEATURES[problem.task]], problem)
+            top, _ = _classical(auto[_on_features(auto, problem)], problem)
             model = make_pipeline(model, StandardScaler(), top)
         style = _style_for(deep[name], problem)
         return Entry(_prepare(model, Candidate(name, deep[name], style), problem))

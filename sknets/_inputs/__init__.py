@@ -9,6 +9,7 @@ from sknets._inputs.rating_rows import RatingRows
 from sknets._inputs.sequences import Sequences
 from sknets._inputs.series import Series
 from sknets._inputs.starting import StartsFromWords
+from sknets._inputs.subwords import ReadsSubwords, Subwords
 from sknets._inputs.table import Table
 from sknets._inputs.text import ReadsText, Text
 from sknets._inputs.trees import Trees
@@ -27,10 +28,12 @@ __all__ = [
     "RatingRows",
     "ReadsGraphs",
     "ReadsImages",
+    "ReadsSubwords",
     "ReadsText",
     "Sequences",
     "Series",
     "StartsFromWords",
+    "Subwords",
     "Table",
     "Text",
     "Trees",

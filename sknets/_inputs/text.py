@@ -77,11 +77,25 @@ class Text(Reader, TextParameters):
     def learn_tokens(self, texts: list[Any]) -> None:
         self.vocabulary_: dict[str, int] = _learn_tokens(self, texts)
 
+    @property
+    def boundary(self) -> int:
+        """The token before a text and after it."""
+        return EMPTY
+
+    @property
+    def names(self) -> list[str]:
+        """How each token is written, by its number."""
+        return ["[UNK]", "[END]", *self.vocabulary_]
+
+    @property
+    def never_written(self) -> list[int]:
+        return [UNKNOWN]
+
     def write(self, encoded: Any) -> str:
         """The text of tokens' numbers; unknown ones are left out."""
         numbers = [int(n) for n in encoded if n >= N_RESERVED]
         if hasattr(self, "bpe_"):
-            bpe = _tokenizer(self.bpe_)
+            bpe = tokenizer_of(self.bpe_)
             return bpe.decode([n - N_RESERVED for n in numbers]).lstrip()
         names = list(self.vocabulary_)  # numbered in this order
         gap = "" if self.tokenizer == "characters" else " "
@@ -89,6 +103,7 @@ class Text(Reader, TextParameters):
 
 
 def checked_texts(owner: str, X: Any, called: str = "X") -> list[Any]:
+    """The texts of X, each a string or a list of tokens; what is none is named."""
     X, says = column_of(X), f"{owner}: {called}"
     if isinstance(X, str) or getattr(X, "ndim", 1) != 1:
         got = f"one string, {X!r:.40}" if isinstance(X, str) else f"the shape {X.shape}"
@@ -126,7 +141,7 @@ def _learn_tokens(reader: Any, texts: list[Any]) -> dict[str, int]:
     size = reader.vocabulary_size
     if reader.tokenizer == "bpe" and any(isinstance(text, str) for text in texts):
         reader.bpe_, vocabulary = _learned_pairs(
-            reader, (_whole(text) for text in texts if isinstance(text, str))
+            reader, (whole(text) for text in texts if isinstance(text, str))
         )
         return vocabulary
     cut = cutter(reader)
@@ -152,11 +167,11 @@ def _code(reader: Any) -> Code:
     cut = cutter(reader)
     if not hasattr(reader, "bpe_"):
         return lambda text: [find(token, UNKNOWN) for token in cut(text)]
-    bpe = _tokenizer(reader.bpe_)
+    bpe = tokenizer_of(reader.bpe_)
 
     def code(text: Any) -> list[int]:
         if isinstance(text, str):
-            return [number + N_RESERVED for number in bpe.encode(_whole(text)).ids]
+            return [number + N_RESERVED for number in bpe.encode(whole(text)).ids]
         return [find(token, UNKNOWN) for token in text]
 
     return code
@@ -164,9 +179,11 @@ def _code(reader: Any) -> Code:
 
 def tokens_of(reader: Any, text: Any) -> list[str]:
     """The tokens that a fitted estimator reads of a text, as they are written."""
+    if hasattr(reader, "tokens"):
+        return reader.tokens(text)
     if hasattr(reader, "bpe_") and isinstance(text, str):
-        bpe = _tokenizer(reader.bpe_)
-        tokens = [bpe.decode([number]) for number in bpe.encode(_whole(text)).ids]
+        bpe = tokenizer_of(reader.bpe_)
+        tokens = [bpe.decode([number]) for number in bpe.encode(whole(text)).ids]
     else:
         tokens = list(cutter(reader)(text))
     return tokens[: reader.max_length]
@@ -182,7 +199,7 @@ def cutter(reader: Any) -> Callable[[Any], Iterable[str]]:
     return lambda text: analyze(text) if isinstance(text, str) else text
 
 
-def _whole(text: str) -> str:
+def whole(text: str) -> str:
     """The text in whole characters, as UTF-8 takes them: half of one is U+FFFD."""
     try:
         text.encode()
@@ -191,20 +208,20 @@ def _whole(text: str) -> str:
     return text
 
 
-def _tokenizers(owner: str) -> Any:
+def tokenizers_for(owner: str) -> Any:
+    """The package tokenizers, which is an extra."""
     try:
         import tokenizers
     except ImportError as error:
         raise ImportError(
-            f"{owner}(tokenizer='bpe') needs the package tokenizers: pip install "
-            "'sknets[text]'"
+            f"{owner} needs the package tokenizers: pip install 'sknets[text]'"
         ) from error
     return tokenizers
 
 
 def _learned_pairs(reader: Any, texts: Iterable[str]) -> tuple[str, dict[str, int]]:
     """Byte-pair encoding of the bytes of texts: no text has an unknown token."""
-    package = _tokenizers(reader.who)
+    package = tokenizers_for(f"{reader.who}(tokenizer='bpe')")
     bytes_ = package.pre_tokenizers.ByteLevel(add_prefix_space=True)
     bpe = package.Tokenizer(package.models.BPE())
     bpe.pre_tokenizer = bytes_
@@ -223,8 +240,13 @@ def _learned_pairs(reader: Any, texts: Iterable[str]) -> tuple[str, dict[str, in
 
 
 @functools.lru_cache(maxsize=8)
-def _tokenizer(json: str) -> Any:
-    return _tokenizers("sknets").Tokenizer.from_str(json)
+def tokenizer_of(json: str) -> Any:
+    """The tokenizer of this JSON; one that does not say how to write writes bytes."""
+    package = tokenizers_for("sknets")
+    tokenizer = package.Tokenizer.from_str(json)
+    if tokenizer.decoder is None:
+        tokenizer.decoder = package.decoders.ByteLevel()
+    return tokenizer
 
 
 __all__ = [
@@ -236,5 +258,8 @@ __all__ = [
     "checked_texts",
     "cutter",
     "is_missing",
+    "tokenizer_of",
+    "tokenizers_for",
     "tokens_of",
+    "whole",
 ]
