@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sknets._cells import CELLS
 from sknets._engine.containers import Ragged
 from sknets._layers import Dropout
+from sknets._losses import smoothed_cross_entropy
 
 # So many steps of cells are computed at once where texts are scored.
 _STEPS = 256
@@ -90,8 +91,11 @@ class LanguageNet(nn.Module):
         if x.mask is not None:
             real = x.mask[:, 1:]
             states, targets = states[real], targets[real]
-        logits = self.logits(states).flatten(0, -2)
-        return F.cross_entropy(logits, targets.flatten())
+        states = self.project(states).flatten(0, -2)
+        bias = self.vectors.new_zeros(()) if self.bias is None else self.bias
+        bias = bias.expand(len(self.vectors))
+        told = smoothed_cross_entropy(states, self.vectors, bias, targets.flatten(), 0)
+        return told.mean()
 
     def log_likelihoods(self, x: Ragged) -> Tensor:  # (B, T, 1) -> (B,), float64
         """Of each text, token by token; of long ones by at least half a context."""
