@@ -86,8 +86,8 @@ class ELMoVectorizer(AsksWords, CorpusParameters, Encoder):
 
     Departures: filters, layers and the corpus are smaller; no projection between LSTM
     layers; more than 2,000 words are told by an adaptive softmax [2]_ instead of a
-    sampled one. A path and a function are read once; words are kept as numbers, in
-    eight bytes each. `load_word2vec_format` is not here.
+    sampled one. A path and a function are read twice before training; the words are
+    kept as numbers, in eight bytes each. `load_word2vec_format` is not here.
 
     References
     ----------

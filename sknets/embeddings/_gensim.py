@@ -11,9 +11,10 @@ import scipy.sparse as sp
 from sknets._engine.trainer import EpochTrainer
 from sknets.embeddings._words import WordTable
 
-# The loss is that of so many places of the corpus (a fiftieth of its words if these are
-# fewer, but not below the second number), the same ones after each epoch.
-_PLACES, _FEWEST = 10_000, 256
+# The loss is that of so many places of the corpus (one of 200 words if these are fewer,
+# but not below the second number), the same ones after each epoch: more would take more
+# than a hundredth of the time of training.
+_PLACES, _FEWEST = 4000, 256
 
 
 class GensimTrainer(EpochTrainer):
@@ -160,7 +161,7 @@ class Sample:
         self.trainer, self.model = trainer, model
         find, window = model.wv.key_to_index, model.window
         keep = model.wv.expandos["sample_int"] / (2**32 - 1)
-        n = max(_FEWEST, min(_PLACES, model.corpus_total_words // 50))
+        n = max(_FEWEST, min(_PLACES, model.corpus_total_words // 200))
         found = documents.sample
         found = found[:: max(1, sum(map(len, found)) // (10 * n))]
         parts = [[find[w] for w in words if w in find] for words in found]
