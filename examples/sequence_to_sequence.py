@@ -21,6 +21,7 @@ X, y = make_dates(n + 200, random_state=0)
 
 # 1. Character by character; in which order days, months and years come is learned.
 net = Seq2SeqTranslator(
+    architecture="lstm",
     tokenizer="characters",
     width=64,
     n_layers=1,
