@@ -293,7 +293,8 @@ def scikit_learn_checks():
             most = None if WHOLE else MOST_EPOCHS.get(name, 2)
             if name in MOST_EPOCHS and "sample_weight" not in name and not WHOLE:
                 own = estimator.get_params().keys() & LEARNS
-                estimator.set_params(**{each: LEARNS[each] for each in own})
+                small = {each: LEARNS[each] for each in own}
+                estimator = clone(estimator).set_params(**small)
             marks = pytest.mark.at_most_epochs(most)
             yield pytest.param(
                 estimator, check, marks=marks, id=f"{cls.__name__}-{name}"

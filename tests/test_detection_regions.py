@@ -69,7 +69,7 @@ def test_anchors_stand_about_the_middle_of_each_cell():
 def test_sizes_of_anchors_are_those_of_boxes():
     boxes = [[0, 0, 10, 10, 0]] * 5 + [[0, 0, 20, 80, 0]] * 5
     net = FasterRCNNDetector(n_scales=2, aspect_ratios=(1.0, 4.0))
-    net._learn_boxes(np.array(boxes, float))
+    net._learn_boxes(np.array(boxes, float), 10)
     assert np.allclose(net.anchors_, [[10, 10], [5, 20], [40, 40], [20, 80]])
 
 

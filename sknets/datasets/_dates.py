@@ -57,7 +57,7 @@ def make_dates(
     >>> from sknets.datasets import make_dates
     >>> written, iso = make_dates(2, random_state=0)
     >>> written, iso
-    (['November 5th, 1957', '24/04/1961'], ['1957-11-05', '1961-04-24'])
+    (['the 25th of June 1957', 'Feb 29, 2008'], ['1957-06-25', '2008-02-29'])
     """
     given = "n_samples", n_samples, int, {"at least": 1}
     random = checked("make_dates", given, random_state=random_state)

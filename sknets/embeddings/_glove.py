@@ -284,7 +284,7 @@ class GloVeVectorizer(WordVectorizer):
     >>> words = GloVeVectorizer(embedding_size=16, random_state=0)
     >>> words.fit((pets + cars) * 20).transform(["a dog", "the car"]).shape
     (2, 16)
-    >>> words.similarity("cat", "dog") > words.similarity("cat", "truck")
+    >>> words.similarity("cat", "milk") > words.similarity("cat", "fuel")
     True
     """
 

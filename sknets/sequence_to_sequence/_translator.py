@@ -164,7 +164,8 @@ class Seq2SeqTranslator(Writer):
     >>> X = [f"{a} and {b}" for a in numbers for b in numbers]
     >>> y = [f"{numbers[a]} und {numbers[b]}" for a in numbers for b in numbers]
     >>> net = Seq2SeqTranslator(
-    ...     tokenizer="words", width=32, n_layers=1, max_epochs=60, random_state=0
+    ...     tokenizer="words", width=32, n_layers=1, lr=5e-3, max_epochs=100,
+    ...     random_state=0,
     ... )
     >>> net.fit(X, y).predict(["three and one"])[0]
     'drei und eins'
