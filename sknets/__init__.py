@@ -102,6 +102,7 @@ _HOME = {
     # 11. Sequence to sequence
     "Seq2SeqTranslator": "sequence_to_sequence",
     "ImageCaptioner": "sequence_to_sequence",
+    "SpeechRecognizer": "sequence_to_sequence",
     # 12. Object detection
     "DetectionDisplay": "detection",
     "ObjectLocalizer": "detection",

@@ -53,6 +53,7 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ELMoVectorizer": ("transformation", ("text",)),
     "Seq2SeqTranslator": ("translation", ("text",)),
     "ImageCaptioner": ("captioning", ("images",)),
+    "SpeechRecognizer": ("speech recognition", ("sequences",)),
     "ObjectLocalizer": ("object localization", ("images",)),
     "SSDDetector": ("object detection", ("images",)),
     "FastRCNNDetector": ("object detection", ("images",)),

@@ -378,6 +378,7 @@ def learns_more_than_a_dummy(case):
         "object localization",
         "translation",
         "captioning",
+        "speech recognition",
     ):
         losses = case.fitted.loss_curve_
         assert losses[-1] < 0.9 * losses[0]

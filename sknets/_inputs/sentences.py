@@ -62,4 +62,11 @@ class Sentences(Source):
         return [names[n - 2] for n in encoded if n >= 2]
 
 
-__all__ = ["Sentences", "Source"]
+class Transcripts(Sentences):
+    """Texts that are heard, without marks: where they end the sound tells."""
+
+    def marked(self, texts: SequenceData) -> SequenceData:
+        return texts
+
+
+__all__ = ["Sentences", "Source", "Transcripts"]

@@ -79,7 +79,7 @@ class Sequences(Reader):
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> SequenceData:
         owner = self.who
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        items = _items(X)
+        items = items_of(X)
         rows = items is None and _axes(X) <= 2
         if rows:
             array = read_numbers(self, X, reset=reset)[:, :, None]
@@ -91,7 +91,7 @@ class Sequences(Reader):
             steps = SequenceData(as_tensor(_read(owner, X)))
         else:
             known: Any = None if reset else vars(self)["n_channels_"]
-            steps = SequenceData.of(_read_items(owner, items, known))
+            steps = SequenceData.of(read_items(owner, items, known))
         n_channels = steps.values.shape[-1]
         if reset:
             self.n_channels_: int = n_channels
@@ -128,7 +128,7 @@ def _channels(n: int) -> str:
     return f"{n} channel" if n == 1 else f"{n} channels"
 
 
-def _items(X: Any) -> list[Any] | None:
+def items_of(X: Any) -> list[Any] | None:
     """The samples of a list of arrays, None for what is one array or a table."""
     if getattr(X, "ndim", 0) == 1 and getattr(X, "dtype", None) == np.object_:
         X = list(X)
@@ -153,7 +153,7 @@ def _axes(X: Any) -> int:
 
 def axes_of(X: Any) -> int:
     """How many axes X has; a list of samples has those of its first one and its own."""
-    items = _items(X)
+    items = items_of(X)
     if items is None:
         return _axes(X)
     try:
@@ -173,7 +173,7 @@ def _is_finite(array: np.ndarray) -> bool:
     return finite or bool(np.isfinite(array).all())
 
 
-def _read_items(
+def read_items(
     owner: str, items: list[Any], n_channels: int | None
 ) -> list[np.ndarray]:
     """Arrays (steps, channels), naming the first that is none or that differs."""
@@ -244,4 +244,6 @@ __all__ = [
     "axes_of",
     "column_of",
     "is_missing",
+    "items_of",
+    "read_items",
 ]

@@ -1,8 +1,11 @@
-"""How alike written texts are to true ones."""
+"""How alike texts that were found are to true ones."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 
 def text_scores(true: Any, found: Any) -> dict[str, float]:
@@ -36,8 +39,36 @@ def text_scores(true: Any, found: Any) -> dict[str, float]:
     }
 
 
+def error_rates(true: Any, found: Any) -> dict[str, float]:
+    """Words and characters that are wrong, of so many true ones; texts that are equal.
+
+    The least number of words (characters) to put in, leave out and replace.
+    """
+    true, found = ([_whole(text) for text in texts] for texts in (true, found))
+    pairs = list(zip(true, found, strict=True))
+
+    def rate(cut: Callable[[str], Any]) -> float:
+        wrong = sum(edits(cut(one), cut(other)) for one, other in pairs)
+        return wrong / sum(len(cut(text)) for text in true)
+
+    equal = sum(one == other for one, other in pairs)
+    return {"wer": rate(str.split), "cer": rate(str), "exact": equal / len(pairs)}
+
+
+def edits(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """Levenshtein's distance."""
+    places = np.arange(len(other) + 1)
+    row = places
+    for i, item in enumerate(one, 1):
+        differs = np.array([item != each for each in other], bool)
+        best = np.minimum(row[1:] + 1, row[:-1] + differs)
+        # Whatever is put in costs one more a place.
+        row = np.minimum.accumulate(np.append(i, best) - places) + places
+    return int(row[-1])
+
+
 def _whole(text: Any) -> str:
     return text if isinstance(text, str) else " ".join(text)
 
 
-__all__ = ["text_scores"]
+__all__ = ["edits", "error_rates", "text_scores"]

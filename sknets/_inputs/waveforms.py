@@ -1,0 +1,145 @@
+"""Sound: waveforms of unequal length, heard as the logarithm of bands' power."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sknets._inputs.sequences import (
+    SequenceData,
+    Sequences,
+    axes_of,
+    items_of,
+    read_items,
+)
+from sknets._params import param
+
+N_BANDS = 40
+_WINDOW, _HOP = 0.025, 0.008  # seconds
+_EMPHASIS = 0.97
+# Of a waveform of variance 1: what is below is no sound.
+_FLOOR = 1e-5
+# Seconds of two columns that are taken for two channels of sound, not for features.
+_STEREO = 0.25
+
+
+def mel(hertz: Any) -> Any:
+    """How high a frequency is heard [O'Shaughnessy 1987]."""
+    return 2595 * np.log10(1 + np.asarray(hertz) / 700)
+
+
+def hertz(mels: Any) -> Any:
+    return 700 * (10 ** (np.asarray(mels) / 2595) - 1)
+
+
+def centres(sample_rate: float, n_bands: int = N_BANDS) -> np.ndarray:
+    """(n_bands,) frequencies, equally far apart as they are heard."""
+    return hertz(np.linspace(0, mel(sample_rate / 2), n_bands + 2))[1:-1]
+
+
+def mel_matrix(sample_rate: float, n_fft: int, n_bands: int = N_BANDS) -> np.ndarray:
+    """(n_fft / 2 + 1, n_bands): triangles, each from its neighbours' centres to 1."""
+    edges = hertz(np.linspace(0, mel(sample_rate / 2), n_bands + 2))
+    bins = np.arange(n_fft // 2 + 1)[:, None] * sample_rate / n_fft
+    rise = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    fall = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return np.minimum(rise, fall).clip(0)
+
+
+class LogMel:
+    """Waveforms to frames (T, bands), whatever they are multiplied by.
+
+    Pre-emphasis, windows of 25 ms every 8 ms, the logarithm of the power in bands;
+    less its mean in each band, which is what a room or a microphone adds.
+    """
+
+    def __init__(self, sample_rate: float):
+        self.window = max(2, round(_WINDOW * sample_rate))
+        self.hop = max(1, round(_HOP * sample_rate))
+        self.n_fft = 2 ** int(np.ceil(np.log2(2 * self.window)))
+        self.taper = torch.hann_window(self.window, periodic=False)
+        matrix = mel_matrix(sample_rate, self.n_fft)
+        self.bands = torch.from_numpy(matrix).float()
+
+    def __call__(self, wave: np.ndarray) -> np.ndarray:
+        sound = torch.from_numpy(wave.astype(np.float64))
+        sound = sound / sound.abs().max()  # the square of 1e300 is infinite
+        sound = ((sound - sound.mean()) / sound.std(correction=0)).float()
+        sound = torch.cat([sound[:1], sound[1:] - _EMPHASIS * sound[:-1]])
+        windows = sound.unfold(0, self.window, self.hop) * self.taper
+        power = torch.fft.rfft(windows, self.n_fft).abs().square() / self.window
+        frames = (power @ self.bands + _FLOOR).log()
+        return (frames - frames.mean(0)).numpy()
+
+
+class Waveforms(Sequences):
+    """Lists of waveforms, or of frames (steps, channels), which stay as they are.
+
+    Learned besides what sequences are:
+
+    waveforms_ : bool
+        Whether they were waveforms.
+    """
+
+    sample_rate: float = param(default=8000, above=0)
+
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> SequenceData:
+        X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+        items = items_of(X)
+        if items is None and axes_of(X) == 2:  # waveforms of one length
+            items = list(np.asarray(X))
+        shapes = [_shape(item) for item in items or ()]
+        heard = bool(shapes) and (len(shapes[0]) == 1 or shapes[0][1:] == (1,))
+        if not reset and heard != self.waveforms_:
+            names = ("frames (steps, channels)", "waveforms (samples,)")
+            raise ValueError(
+                f"{self.who} was fitted on {names[self.waveforms_]}, not on "
+                f"{names[heard]}"
+            )
+        self._refuse_stereo(shapes, heard)
+        if heard:
+            X = self._frames(read_items(self.who, items or [], 1))
+        found = super()._read(X, reset, seen)
+        self.waveforms_ = heard
+        return found
+
+    def _refuse_stereo(self, shapes: list[tuple[int, ...]], heard: bool) -> None:
+        most = 1 if heard else int(_STEREO * self.sample_rate)
+        for i, shape in enumerate(shapes):
+            if len(shape) != 2 or shape[1] == 1:
+                continue
+            if heard or (min(shape) <= 2 and max(shape) > most):
+                axis = int(shape[1] < shape[0])
+                raise ValueError(
+                    f"{self.who}: X[{i}] has the shape {shape}, and a waveform has one "
+                    f"axis, (samples,): make one channel of it, X[{i}].mean({axis})"
+                )
+
+    def _frames(self, waves: list[np.ndarray]) -> list[np.ndarray]:
+        hear = LogMel(self.sample_rate)
+        for i, wave in enumerate(waves):
+            if len(wave) < hear.window:
+                raise ValueError(
+                    f"{self.who}: X[{i}] has {len(wave)} samples, and a window of 25 "
+                    f"ms at sample_rate={self.sample_rate} has {hear.window}: leave it "
+                    "out, or give the rate that it was recorded at"
+                )
+            if wave.min() == wave.max():
+                raise ValueError(
+                    f"{self.who}: X[{i}] is silent, all its {len(wave)} samples are "
+                    f"{wave[0, 0]}: leave it out"
+                )
+        return [hear(wave[:, 0]) for wave in waves]
+
+
+def _shape(item: Any) -> tuple[int, ...]:
+    try:
+        return tuple(np.shape(item))
+    except ValueError:  # what is ragged is for the reader to name
+        return ()
+
+
+__all__ = ["N_BANDS", "LogMel", "Waveforms", "centres", "hertz", "mel", "mel_matrix"]

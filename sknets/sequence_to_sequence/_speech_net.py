@@ -1,0 +1,192 @@
+"""The network that listens, and how the sounds that it learns of are varied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sknets._cells import RecurrentStack
+from sknets._engine.containers import Ragged
+from sknets._inputs.text import N_RESERVED, UNKNOWN
+from sknets._inputs.waveforms import mel
+from sknets._layers import Dropout
+from sknets.sequence_to_sequence._ctc import BLANK
+
+STRIDE = 2  # frames to one that says something
+
+
+def room(counts: Tensor) -> Tensor:
+    """How many tokens so many frames can say."""
+    return -(-counts // STRIDE)
+
+
+def spoken(y: Ragged) -> tuple[Tensor, Tensor, Tensor]:
+    """The tokens of texts one after the other, how many each has, and frames it needs.
+
+    The blank takes the number before the first token. What is not known is not said;
+    between two equal tokens there must be a blank.
+    """
+    tokens = y.join()[:, 0].long()
+    text = torch.arange(len(y), device=tokens.device).repeat_interleave(
+        y.counts.to(tokens.device)
+    )
+    known = tokens != UNKNOWN
+    tokens, text = tokens[known] - N_RESERVED + 1, text[known]
+    counts = torch.bincount(text, minlength=len(y))
+    twice = (tokens[1:] == tokens[:-1]) & (text[1:] == text[:-1])
+    return tokens, counts, counts + torch.bincount(text[1:][twice], minlength=len(y))
+
+
+class SpeechNet(nn.Module):
+    """A convolution over time, cells in both directions, a token or none for a frame.
+
+    ``module(x)`` are a `Ragged` of logits, of half as many frames.
+    """
+
+    def __init__(
+        self,
+        prepare: nn.Module,
+        sizes: tuple[int, int, int, int],
+        cell: str,
+        dropout: float,
+        n_tokens: int,
+        unit: float,
+    ):
+        super().__init__()
+        n_channels, width, hidden_size, n_layers = sizes
+        self.prepare = prepare
+        self.convolution = nn.Conv1d(n_channels, width, 5, STRIDE, 2)
+        self.stack = RecurrentStack(width, cell, hidden_size, n_layers, True, dropout)
+        self.dropout = Dropout(dropout)
+        self.head = nn.Linear(self.stack.n_features, n_tokens)
+        self.unit = unit
+
+    def forward(self, x: Ragged) -> Ragged:
+        frames = self.prepare(x.padded())
+        lengths = None
+        if x.mask is not None:
+            frames = frames.masked_fill(~x.mask[:, :, None], 0)
+            lengths = room(x.counts)
+        heard = self.dropout(self.convolution(frames.mT).relu())  # (B, W, T / 2)
+        states = self.stack(heard.permute(2, 0, 1), lengths).transpose(0, 1)
+        logits = self.head(self.dropout(states))
+        if lengths is None:
+            return Ragged(logits)
+        real = torch.arange(logits.shape[1], device=lengths.device) < lengths[:, None]
+        return Ragged(logits[real], lengths)
+
+    def loss(self, x: Any, y: Ragged) -> Tensor:  # (B,)
+        return ctc_loss(self(x), y) / self.unit
+
+
+def ctc_loss(logits: Ragged, y: Ragged) -> Tensor:
+    """(B,): the negative logarithm of the sum over all alignments [Graves 2006]."""
+    tokens, counts, _ = spoken(y)
+    log_p = logits.padded().log_softmax(2)
+    log_p = log_p if log_p.dtype == torch.float64 else log_p.float()
+    return F.ctc_loss(
+        log_p.transpose(0, 1),
+        tokens,
+        logits.counts.to(tokens.device),
+        counts,
+        blank=BLANK,
+        reduction="none",
+        zero_infinity=True,
+    )
+
+
+class SpeechAugment(nn.Module):
+    """Random changes of frames, drawn for each sample anew.
+
+    Parameters
+    ----------
+    kinds : list of str
+        "speed": up to 15 % slower or faster; "voice": frequencies times 0.85 to 1.18,
+        as of a longer or a shorter throat [Jaitly 2013]; "mask": up to a fifth of the
+        bands and a tenth of the frames are as in the mean [Park 2019].
+    centres : ndarray of shape (n_channels,) or None
+        The frequencies of bands that are equally far apart as heard, for "voice".
+    mean : ndarray of shape (n_channels,)
+    """
+
+    share = 0.75  # the last quarter of training learns what predictions will hear
+
+    def __init__(self, kinds: list[str], centres: Any, mean: np.ndarray):
+        super().__init__()
+        self.kinds, self.centres, self.mean = kinds, centres, torch.from_numpy(mean)
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Ragged, y: Any) -> tuple[Ragged, Any]:
+        for kind in self.kinds:
+            x = getattr(self, kind)(x, y)
+        return x, y
+
+    def _uniform(self, x: Ragged, low: float, high: float) -> Tensor:  # (B, 1)
+        device = x.values.device
+        drawn = torch.rand(len(x), 1, generator=self.generator, device=device)
+        return low + (high - low) * drawn
+
+    def speed(self, x: Ragged, y: Any) -> Ragged:
+        counts = x.counts.to(x.values.device)
+        fewest = torch.minimum(counts, STRIDE * spoken(y)[2].to(counts.device))
+        lengths = (counts / self._uniform(x, 0.85, 1.15)[:, 0]).round().long()
+        lengths = torch.maximum(lengths, fewest.clamp(min=1))
+        ends = lengths.cumsum(0)
+        text = torch.arange(len(x), device=ends.device).repeat_interleave(lengths)
+        step = torch.arange(int(ends[-1]), device=ends.device) - (ends - lengths)[text]
+        place = step * ((counts - 1) / (lengths - 1).clamp(min=1))[text]
+        place = torch.minimum(place, (counts - 1)[text])
+        low = place.floor().long()
+        high = torch.minimum(low + 1, (counts - 1)[text])
+        first = (counts.cumsum(0) - counts)[text]
+        joined = x.join()
+        part = (place - low)[:, None].to(joined.dtype)
+        frames = torch.lerp(joined[first + low], joined[first + high], part)
+        return Ragged(frames, lengths)
+
+    def voice(self, x: Ragged, y: Any) -> Ragged:
+        centres = torch.from_numpy(self.centres).to(x.values.device)
+        factor = torch.exp(self._uniform(x, np.log(0.85), -np.log(0.85)))
+        heard = 2595 * (1 + centres * factor / 700).log10()  # see `mel`
+        first, second = mel(self.centres[:2])
+        n = len(centres)
+        place = ((heard - first) / (second - first)).clamp(0, n - 1)  # (B, C)
+        low = place.floor().long()
+        high = (low + 1).clamp(max=n - 1)
+        text = self._samples(x)
+        joined = x.join()
+        part = (place - low).to(joined.dtype)[text]
+        ends = joined.gather(1, low[text]), joined.gather(1, high[text])
+        return x.like(torch.lerp(*ends, part))
+
+    def mask(self, x: Ragged, y: Any) -> Ragged:
+        joined, text = x.join(), self._samples(x)
+        counts = x.counts.to(joined.device)[:, None]
+        first = (counts.cumsum(0) - counts)[text]
+        step = torch.arange(len(joined), device=joined.device)[:, None] - first
+        band = torch.arange(joined.shape[1], device=joined.device)
+        hidden = self._within(x, band, joined.shape[1], 0.2)[text]
+        hidden = hidden | self._span(x, step, counts, 0.1, text)
+        return x.like(torch.where(hidden, self.mean.to(joined), joined))
+
+    def _within(self, x: Ragged, places: Tensor, size: int, most: float) -> Tensor:
+        width = (self._uniform(x, 0, most) * size).floor()
+        start = (self._uniform(x, 0, 1) * (size - width + 1)).floor()
+        return (places >= start) & (places < start + width)
+
+    def _span(self, x: Ragged, step: Tensor, counts: Tensor, most: float, text: Tensor):
+        width = (self._uniform(x, 0, most) * counts).floor()
+        start = (self._uniform(x, 0, 1) * (counts - width + 1)).floor()
+        return (step >= start[text]) & (step < (start + width)[text])
+
+    def _samples(self, x: Ragged) -> Tensor:
+        """The sample of each joined frame."""
+        counts = x.counts.to(x.values.device)
+        return torch.arange(len(x), device=counts.device).repeat_interleave(counts)
+
+
+__all__ = ["SpeechAugment", "SpeechNet", "ctc_loss", "room", "spoken"]
