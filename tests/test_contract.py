@@ -126,6 +126,12 @@ sole = [
 ]
 for image, (x, top, right, bottom) in zip(lone, sole):
     image[top:bottom, x:right] = 220
+# Up to two tones and the name of each.
+tones = np.sin(np.arange(150) * np.array([0.3, 1.0])[:, None]), ("a", "b", "ab", "ba")
+sounds = [
+    np.concatenate([np.zeros(40 + i % 9), *(tones[0]["ab".index(t)] for t in text)])
+    for i, text in enumerate(tones[1] * 6)
+]
 KINDS = {
     "images": {
         "object detection": (
@@ -163,6 +169,7 @@ KINDS = {
     "sequences": {
         "classification": (waves, labels[widths // 2 - 1]),
         "regression": (waves, widths * 1.0),
+        "speech recognition": (waves, ["abcd"[width - 2 :] for width in widths]),
     },
     "sequences of unequal length": {
         "classification": (
@@ -173,6 +180,7 @@ KINDS = {
             [wave[: 8 + i % 7] for i, wave in enumerate(waves)],
             widths * 1.0,
         ),
+        "speech recognition": (sounds, list(tones[1]) * 6),
     },
     "text": {
         "classification": (reviews, labels[widths // 2 - 1]),
@@ -246,6 +254,13 @@ CHOSEN = {
     "object localization": {"width": 8, "batch_size": 4},
     "translation": {"width": 16, "n_layers": 1, "batch_size": 8, "n_beams": 2},
     "captioning": {"width": 8, "hidden_size": 16, "batch_size": 8, "n_beams": 2},
+    "speech recognition": {
+        "width": 16,
+        "hidden_size": 16,
+        "batch_size": 8,
+        "n_beams": 2,
+        "sample_rate": 2000,
+    },
     "pose estimation": {
         "width": 8,
         "depth": 1,

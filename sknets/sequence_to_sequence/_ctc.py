@@ -35,24 +35,37 @@ class Words(NamedTuple):
         ``gap`` is the token between two, 0 where there is none, and -1 if a text has
         one word only.
         """
-        rows: list[dict[int, int]] = [{}]
+        nodes: list[dict[int, int]] = [{}]
         ends = set()
         for word in words:
-            state = 0
+            node = 0
             for token in word:
-                if token not in rows[state]:
-                    rows[state][token] = len(rows)
-                    rows.append({})
-                state = rows[state][token]
-            ends.add(state)
+                if token not in nodes[node]:
+                    nodes[node][token] = len(nodes)
+                    nodes.append({})
+                node = nodes[node][token]
+            ends.add(node)
+        # A state is all that may have been written: a word, or words one by one.
+        states = {frozenset([0]): 0}
+        rows: list[dict[int, int]] = []
+        for state in (order := [frozenset([0])]):
+            going: dict[int, set[int]] = {}
+            for node in state | ({0} if gap == 0 and state & ends else set()):
+                for token, other in nodes[node].items():
+                    going.setdefault(token, set()).add(other)
+            if gap > 0 and state & ends:
+                going.setdefault(gap, set()).add(0)
+            rows.append({})
+            for token, reached in going.items():
+                key = frozenset(reached)
+                if key not in states:
+                    states[key] = len(states)
+                    order.append(key)  # which the loop comes to
+                rows[-1][token] = states[key]
         after = np.full((len(rows), n_tokens), -1)
-        for state, row in enumerate(rows):
-            going = {**rows[0], **row} if gap == 0 and state in ends else row
-            for token, other in going.items():
-                after[state, token] = other
-            if gap > 0 and state in ends:
-                after[state, gap] = 0
-        return cls(after, np.isin(np.arange(len(rows)), list(ends)))
+        for i, row in enumerate(rows):
+            after[i, list(row)] = list(row.values())
+        return cls(after, np.array([bool(state & ends) for state in order]))
 
 
 def best_path(log_p: np.ndarray, lengths: np.ndarray) -> list[list[int]]:

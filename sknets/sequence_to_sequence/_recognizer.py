@@ -103,8 +103,8 @@ class SpeechRecognizer(TextTask):
        Networks. ICML 2006. Here of bands instead of cepstra, with a convolution first.
     .. [2] A. Graves, N. Jaitly. Towards End-to-End Speech Recognition with Recurrent
        Neural Networks. ICML 2014. Here without a language model and its loss.
-    .. [3] T. Ko et al. Audio Augmentation for Speech Recognition. Interspeech 2015. Here
-       of frames: the pitch stays.
+    .. [3] T. Ko et al. Audio Augmentation for Speech Recognition. Interspeech 2015.
+       Here of frames: the pitch stays.
     .. [4] N. Jaitly, G. E. Hinton. Vocal Tract Length Perturbation (VTLP) Improves
        Speech Recognition. ICML Workshop 2013.
     .. [5] D. S. Park et al. SpecAugment. Interspeech 2019. Here one mask of each kind.
