@@ -103,7 +103,7 @@ class Waveforms(Sequences):
         if heard:
             X = self._frames(read_items(self.who, items or [], 1))
         found = super()._read(X, reset, seen)
-        self.waveforms_ = heard
+        self.waveforms_: bool = heard
         return found
 
     def _refuse_stereo(self, shapes: list[tuple[int, ...]], heard: bool) -> None:

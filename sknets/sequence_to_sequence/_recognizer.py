@@ -10,7 +10,6 @@ from torch import nn
 
 from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples
-from sknets._engine.optim import Budget
 from sknets._inputs.reader import Learned
 from sknets._inputs.sentences import Transcripts
 from sknets._inputs.text import N_RESERVED, UNKNOWN
@@ -64,9 +63,6 @@ class SpeechRecognizer(TextTask):
         after `fit`.
     tokenizer : {"characters", "words", "bpe"}, default="characters"
         What a text is cut into: see `sknets.Seq2SeqTranslator`.
-    max_epochs : int or "auto", default="auto"
-        How often training goes through the pairs. "auto" are 10 epochs, or as many as
-        make 2,000 steps.
     lr : float, default=3e-3
         The learning rate, at its highest.
 
@@ -142,10 +138,6 @@ class SpeechRecognizer(TextTask):
     n_beams: int = param(default=8, at_least=1)
     tokenizer: Literal["characters", "words", "bpe"] = param(default="characters")
     lr: float = param(default=3e-3, above=0)
-
-    @property
-    def _budget(self) -> Budget:
-        return Budget(epochs=10, steps=2000)
 
     @property
     def target_vocabulary_(self) -> dict[str, int]:
@@ -245,8 +237,8 @@ class SpeechRecognizer(TextTask):
         counts = torch.tensor([len(text) for text in coded])
         flat = torch.tensor([[n] for text in coded for n in text]).view(-1, 1)
         said = Ragged(flat, counts, whole=True)
-        log_p = -ctc_loss(output.like(output.join().double()), said)
-        return [reader.written(text) for text in coded], log_p.cpu().numpy()
+        scores = -ctc_loss(output.like(output.join().double()), said)
+        return [reader.written(text) for text in coded], scores.cpu().numpy()
 
     def score(self, X: Any, y: Any) -> float:
         """Return 1 less the share of words that are wrong.
