@@ -20,8 +20,8 @@ from sknets._params import param
 N_BANDS = 40
 _WINDOW, _HOP = 0.025, 0.008  # seconds
 _EMPHASIS = 0.97
-# Of a waveform of variance 1: what is below is no sound.
-_FLOOR = 1e-5
+# Of a waveform of variance 1: what is below is the room's noise, not the voice.
+_FLOOR = 2e-3
 # Seconds of two columns that are taken for two channels of sound, not for features.
 _STEREO = 0.25
 

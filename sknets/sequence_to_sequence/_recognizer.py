@@ -44,7 +44,7 @@ class SpeechRecognizer(TextTask):
     cell : {"lstm", "gru"}, default="lstm"
         What reads.
     width : int, default=96
-        Channels of the convolution.
+        Numbers of a moment after the convolution.
     hidden_size : int, default=96
         Numbers of a state in each direction.
     n_layers : int, default=1

@@ -17,10 +17,11 @@ from sknets._layers import Dropout
 from sknets.sequence_to_sequence._ctc import BLANK
 
 STRIDE = 2  # frames to one that says something
+_MAPS = 12  # of the convolution
 
 
-def room(counts: Tensor) -> Tensor:
-    """How many tokens so many frames can say."""
+def room(counts: Any) -> Any:
+    """How many moments, and tokens, there are in so many frames."""
     return -(-counts // STRIDE)
 
 
@@ -42,9 +43,11 @@ def spoken(y: Ragged) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class SpeechNet(nn.Module):
-    """A convolution over time, cells in both directions, a token or none for a frame.
+    """A convolution, cells in both directions, a token or none for each moment.
 
-    ``module(x)`` are a `Ragged` of logits, of half as many frames.
+    The convolution goes over time and bands: what one voice says somewhat higher than
+    another is the same there. ``module(x)`` is a `Ragged` of logits, of half as many
+    moments as there are frames.
     """
 
     def __init__(
@@ -59,7 +62,8 @@ class SpeechNet(nn.Module):
         super().__init__()
         n_channels, width, hidden_size, n_layers = sizes
         self.prepare = prepare
-        self.convolution = nn.Conv1d(n_channels, width, 5, STRIDE, 2)
+        self.convolution = nn.Conv2d(1, _MAPS, 5, STRIDE, 2)
+        self.project = nn.Linear(_MAPS * room(n_channels), width)
         self.stack = RecurrentStack(width, cell, hidden_size, n_layers, True, dropout)
         self.dropout = Dropout(dropout)
         self.head = nn.Linear(self.stack.n_features, n_tokens)
@@ -71,8 +75,10 @@ class SpeechNet(nn.Module):
         if x.mask is not None:
             frames = frames.masked_fill(~x.mask[:, :, None], 0)
             lengths = room(x.counts)
-        heard = self.dropout(self.convolution(frames.mT).relu())  # (B, W, T / 2)
-        states = self.stack(heard.permute(2, 0, 1), lengths).transpose(0, 1)
+        maps = self.convolution(frames[:, None]).relu()  # (B, M, T / 2, C / 2)
+        heard = self.project(maps.transpose(1, 2).flatten(2)).relu()
+        steps = self.dropout(heard).transpose(0, 1)
+        states = self.stack(steps, lengths).transpose(0, 1)
         logits = self.head(self.dropout(states))
         if lengths is None:
             return Ragged(logits)
