@@ -94,7 +94,7 @@ def beside_a_loop(repeats: int) -> list[Figure]:
     y = [WORDS[i % 10] for i in range(600)]
     params = {"batch_size": 32, "ema_decay": None, "augment": None, "random_state": 0}
     net = SpeechRecognizer(**params, max_epochs=1).fit(X, y)
-    module = net._build()
+    module = net._build().float()
     samples = net._read(X, y, None, reset=False)
     optimizer = torch.optim.AdamW(module.parameters(), 3e-3, fused=True)
     order = samples.x.lengths.argsort(stable=True).split(32)

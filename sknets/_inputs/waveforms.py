@@ -53,7 +53,8 @@ class LogMel:
     """Waveforms to frames (T, bands), whatever they are multiplied by.
 
     Pre-emphasis, windows of 25 ms every 8 ms, the logarithm of the power in bands;
-    less its mean in each band, which is what a room or a microphone adds.
+    less its mean in each band, which is what a room or a microphone adds; together of
+    variance 1.
     """
 
     def __init__(self, sample_rate: float):
@@ -72,7 +73,8 @@ class LogMel:
         windows = sound.unfold(0, self.window, self.hop) * self.taper
         power = torch.fft.rfft(windows, self.n_fft).abs().square() / self.window
         frames = (power @ self.bands + _FLOOR).log()
-        return (frames - frames.mean(0)).numpy()
+        frames = frames - frames.mean(0)
+        return (frames / frames.std(correction=0).clamp(min=1e-3)).numpy()
 
 
 class Waveforms(Sequences):

@@ -86,7 +86,8 @@ class SpeechRecognizer(TextTask):
     array; or a list of arrays (frames, channels) of features, which stay as they are.
     A waveform may be of any numbers: what it is multiplied by makes no difference. It
     becomes the logarithm of the power in 40 bands of 25 ms every 8 ms, after
-    pre-emphasis, less its mean in each band: what a microphone adds.
+    pre-emphasis, less its mean in each band, which is what a microphone adds, all bands
+    together of variance 1.
 
     A text that has more characters than its sound has moments, of two frames each, is
     refused. The scores of `predict_with_scores` are the logarithms of sums over all the
