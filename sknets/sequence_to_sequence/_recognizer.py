@@ -110,16 +110,19 @@ class SpeechRecognizer(TextTask):
 
     Examples
     --------
-    Two tones, each a letter:
+    Two tones, each a letter, after silence:
 
     >>> import numpy as np
     >>> from sknets import SpeechRecognizer
-    >>> tone = {"a": np.sin(np.arange(1200) / 3), "b": np.sin(np.arange(1200) * 1.2)}
-    >>> y = ["a", "b", "ab", "ba", "abab", "bab"] * 10
-    >>> X = [np.concatenate([tone[letter] for letter in text]) for text in y]
-    >>> net = SpeechRecognizer(hidden_size=16, max_epochs=10, lr=0.01, random_state=0)
-    >>> net.fit(X, y).predict([np.concatenate([tone["b"], tone["a"], tone["b"]])])[0]
-    'bab'
+    >>> def say(text):
+    ...     pitch = {"a": 300, "b": 900}
+    ...     tones = [np.sin(np.arange(800) * pitch[c] * np.pi / 4000) for c in text]
+    ...     return np.concatenate([np.append(np.zeros(400), tone) for tone in tones])
+    >>> y = ["a", "b", "ab", "ba", "abb", "bab"] * 10
+    >>> X = [say(text) for text in y]
+    >>> net = SpeechRecognizer(hidden_size=16, max_epochs=20, lr=0.01, random_state=0)
+    >>> net.fit(X, y).predict([say("bba"), say("aba")]).tolist()
+    ['bba', 'aba']
     """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Waveforms,)
