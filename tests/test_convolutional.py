@@ -18,9 +18,9 @@ from torchvision.transforms import v2
 
 import sknets
 from sknets import CNNClassifier, CNNRegressor
+from sknets._augment import Augment
 from sknets._backbones import Backbone, backbone_names
 from sknets._inputs.images import Images
-from sknets._augment import Augment
 
 torch.set_num_threads(1)
 random = np.random.default_rng(0)
