@@ -63,6 +63,8 @@ class SpeechRecognizer(TextTask):
         after `fit`.
     tokenizer : {"characters", "words", "bpe"}, default="characters"
         What a text is cut into: see `sknets.Seq2SeqTranslator`.
+    dropout : float, default=0.25
+        The share of numbers switched off in training before and after the cells.
     lr : float, default=3e-3
         The learning rate, at its highest.
 
@@ -141,6 +143,7 @@ class SpeechRecognizer(TextTask):
     vocabulary: list[str] | None = param(default=None)
     n_beams: int = param(default=8, at_least=1)
     tokenizer: Literal["characters", "words", "bpe"] = param(default="characters")
+    dropout: float = param(default=0.25, at_least=0, below=1)
     lr: float = param(default=3e-3, above=0)
 
     @property
