@@ -421,14 +421,15 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         return self.chunks_.total
 
     def _mean_and_scale(
-        self, samples: Samples, weighted: bool = True
+        self, samples: Samples, by_class: bool = True
     ) -> tuple[np.ndarray, np.ndarray]:
         """Of the columns of all X so far; 0 and a scale of a sparse X, which centring
-        would fill.
+        would fill. Without ``by_class`` only the weights that the user gave count.
         """
-        weight = samples.weight_of_all() if weighted else None
+        weight, unit = samples.counts, 1.0
+        if by_class and (weight := samples.weight_of_all()) is not None:
+            unit = samples.total_weight / len(samples)
         known = samples.x.moments(weight)
-        unit = 1.0 if weight is None else samples.total_weight / len(samples)
         known = self.chunks_.add("x", replace(known, weight=known.weight * unit))
         centered = not getattr(samples.x, "is_sparse", False)
         return known.mean * centered, known.scale(samples.x.dtype)

@@ -46,6 +46,7 @@ class Reading(BaseEstimator):
             weight = _check_sample_weight(
                 sample_weight, np.empty((n, 1)), ensure_non_negative=True
             )
+        counts = weight
         self._meet(reset, x, y, weight)
         target = self._encode_target(y, n, weight, reset=reset, classes=classes)
         by_class = self._class_weights(target, weight)
@@ -71,6 +72,7 @@ class Reading(BaseEstimator):
             as_container(weight, device, dtype),
             rows,
             total,
+            counts,
         )
 
     def _meet(self, reset: bool | None, *data: Any) -> None:

@@ -448,6 +448,25 @@ def test_labels_that_teach_nothing():
         PretrainedClassifier(hidden_layer_sizes=()).fit(train, y_train)
 
 
+def test_weights_of_rows_with_and_without_a_label():
+    few = few_labels()[:200]
+    few[:30] = np.arange(30) % 10
+    kept = np.arange(200) % 3 > 0
+    model = PretrainedClassifier(max_epochs=3, pretraining_epochs=3, random_state=0)
+    part = model.fit(train[:200][kept], few[kept]).predict_proba(test)
+    weighted = model.fit(train[:200], few, sample_weight=1.0 * kept).predict_proba(test)
+    np.testing.assert_allclose(weighted, part, rtol=1e-6, atol=1e-9)
+    more = model.fit(train[:200], few, sample_weight=1.0 + kept).predict_proba(test)
+    assert np.abs(more - weighted).max() > 0.01
+    for wrong, said in [
+        (kept - 1.0, "Negative"),
+        (kept[:9], "shape"),
+        (few < -1, "zero"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            model.fit(train[:200], few, sample_weight=wrong)
+
+
 def test_rows_held_out_to_stop_by_are_not_trained_on():
     semi = PretrainedClassifier(
         early_stopping=True, validation_fraction=0.2, random_state=0, max_epochs=3

@@ -79,8 +79,9 @@ def test_free_energy_sums_over_all_hidden_states(gaussian):
 @pytest.mark.parametrize("n_chains", [0, 6])
 @pytest.mark.parametrize("sparsity", [None, (0.1, 0.7)])
 @pytest.mark.parametrize("kind", ["bernoulli", "gaussian", "softmax"])
+@pytest.mark.parametrize("weighted", [False, True])
 def test_gradients_by_hand_are_autograds_of_the_free_energies(
-    kind, sparsity, n_chains, n_steps
+    weighted, kind, sparsity, n_chains, n_steps
 ):
     options = {"n_steps": n_steps, "n_chains": n_chains, "sparsity": sparsity}
     if kind == "softmax":
@@ -90,16 +91,17 @@ def test_gradients_by_hand_are_autograds_of_the_free_energies(
         # torch's softplus is linear above 20, off by 2e-9: inputs stay below.
         rbm = machine(20, 90, gaussian=kind == "gaussian", spread=0.2, **options)
     v = torch.rand(9, rbm.weight.shape[1], dtype=torch.float64)
+    weight = torch.rand(9, dtype=torch.float64) if weighted else None
     chains = rbm.chains.clone() if n_chains else None
     rbm.generator.manual_seed(3)
-    by_hand_losses = rbm.train().manual_gradient({})(v, v, None)
+    by_hand_losses = rbm.train().manual_gradient({})(v, v, weight)
     by_hand = [p.grad.clone() for p in rbm.parameters()]
     moved = rbm.chains.clone() if n_chains else None
     rbm.zero_grad()
     if n_chains:
         rbm.chains.copy_(chains)
     rbm.generator.manual_seed(3)
-    losses = rbm.loss(v)
+    losses = rbm.loss(v) if weight is None else rbm.loss(v) * weight
     losses.mean().backward()
     for p, gradient in zip(rbm.parameters(), by_hand):
         torch.testing.assert_close(p.grad, gradient, rtol=1e-10, atol=1e-12)

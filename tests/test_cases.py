@@ -599,6 +599,8 @@ WEIGHED = {
     "sequences": (RNNClassifier(class_weight="balanced", **QUICK), 3),
     "images": (CNNClassifier(class_weight="balanced", **QUICK), 3),
     "rows": (TransformerClassifier(class_weight="balanced", **QUICK), 2),
+    "belief": (DBNClassifier(class_weight="balanced", **QUICK), 2),
+    "pretrained": (PretrainedClassifier(class_weight="balanced", **QUICK), 2),
 }
 
 

@@ -47,6 +47,8 @@ class Samples(Dataset):
     total_weight : float or None
         What the weights summed to before they were scaled to a mean of 1; None stands
         for the number of rows.
+    counts : ndarray or None
+        What each value of the container counts whatever its class; None is 1.
     """
 
     def __init__(
@@ -56,8 +58,9 @@ class Samples(Dataset):
         weight: Any = None,
         rows: Tensor | None = None,
         total_weight: float | None = None,
+        counts: np.ndarray | None = None,
     ):
-        self.x, self.rows = x, rows
+        self.x, self.rows, self.counts = x, rows, counts
         self.y: Any = Values(y) if isinstance(y, Tensor) else y
         self.weight: Any = Values(weight) if isinstance(weight, Tensor) else weight
         self.total_weight = len(self) if total_weight is None else total_weight
@@ -69,7 +72,37 @@ class Samples(Dataset):
         """The same samples, of these rows only."""
         share = self.total_weight * len(rows) / len(self)
         rows = rows if self.rows is None else self.rows[rows]
-        return Samples(self.x, self.y, self.weight, rows, share)
+        return Samples(self.x, self.y, self.weight, rows, share, self.counts)
+
+    def distinct(self, rows: Tensor | None, by_target: bool) -> Samples:
+        """One of all that are equal for each, in an order that is theirs alone.
+
+        Each is weighed by what all its equals count. Noise that is drawn for it is the
+        same then for a row of weight 2 as for one given twice, wherever they stand.
+
+        Parameters
+        ----------
+        rows : tensor of int64 or None
+            Of the container; None are all.
+        by_target : bool
+            Whether rows of unequal targets differ.
+        """
+        rows = torch.arange(len(self.x)) if rows is None else rows
+        known = self.x.sketch()[rows.numpy()]
+        if by_target:
+            y = self.y.batch(rows).reshape(len(rows), -1).cpu().double().numpy()
+            known = np.hstack([known, y])
+        _, first, equal = np.unique(
+            known, axis=0, return_index=True, return_inverse=True
+        )
+        counts = None if self.counts is None else self.counts[rows.numpy()]
+        counts = np.bincount(equal.reshape(-1), counts)
+        weight = None
+        if (counts != counts[0]).any():
+            each = np.zeros(len(self.x))
+            each[rows.numpy()[first]] = counts / counts.mean()
+            weight = torch.from_numpy(each).to(self.x.device, self.x.dtype)
+        return Samples(self.x, self.y, weight, rows[torch.from_numpy(first)])
 
     @property
     def lengths(self) -> Tensor | None:

@@ -115,6 +115,15 @@ class Rows(Container):
         other.values = values
         return other
 
+    def sketch(self) -> np.ndarray:  # (n, 2)
+        """Two numbers for each row, which equal rows have in common and no others."""
+        random = np.random.RandomState(0).normal(size=(self.values.shape[1], 2))
+        if self.is_sparse:
+            return self.values @ random
+        # A product of matrices would round by where a row is.
+        each = (np.einsum("ij,jk->ik", x.numpy(), random) for x, _ in self.pieces(None))
+        return np.concatenate([*each])
+
     def pieces(self, weight: np.ndarray | None):
         step = max(1, PIECE_BYTES // (8 * self.values.shape[1]))
         for start in range(0, len(self), step):

@@ -47,19 +47,20 @@ class Scaled(Estimator):
         if how is False:
             return
         # Also of rows that only pretraining sees, those without a label.
-        mean, scale = self._mean_and_scale(samples, weighted=False)
+        mean, scale = self._mean_and_scale(samples, by_class=False)
         if how == "robust":
             mean, scale = self._robust(samples.x, mean, scale)
-        elif how == "global" or (how == "auto" and self._have_one_range(samples.x)):
+        elif how == "global" or (how == "auto" and self._have_one_range(samples)):
             # Of a scale that is large already the square is infinite.
             largest = scale.max()
             one = largest * math.sqrt(np.square(scale / largest).mean())
             scale = np.full_like(scale, one)
         self.x_mean_, self.x_scale_ = mean, scale
 
-    def _have_one_range(self, rows: Any) -> bool:
+    def _have_one_range(self, samples: Samples) -> bool:
         """Whether most columns have one range already, as pixels do."""
-        values = rows.values
+        rows, counts = samples.x, samples.counts
+        values = rows.values if counts is None else rows.values[counts > 0]
         if rows.is_sparse:
             low, high = values.min(0).toarray()[0], values.max(0).toarray()[0]
         else:

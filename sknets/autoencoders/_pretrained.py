@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from sklearn.semi_supervised import LabelSpreading
+from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor, nn
 
 from sknets._available import available_unless
@@ -132,9 +133,10 @@ class PretrainedClassifier(Scaled, Classifier):
     Unlabelled are -1, None, NaN and, in an array of strings, "-1". Where 1 is the only
     other label, -1 and 1 are two classes.
 
-    `fit` takes no ``sample_weight``: the noise of the first training is drawn for each
-    row. Departures: the layers are pretrained together instead of one after the other,
-    and label spreading is that of scikit-learn.
+    The first training sees rows that are equal once, each weighed by what all of them
+    count, so that a row of weight 2 is one given twice; the spreading of labels takes
+    no weights. Departures: the layers are pretrained together instead of one after the
+    other, and label spreading is that of scikit-learn.
 
     References
     ----------
@@ -182,7 +184,14 @@ class PretrainedClassifier(Scaled, Classifier):
         return tuple(sizes) if isinstance(sizes, tuple | list) else (int(sizes),)
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Learn from all rows, and from the labels of some.
 
         Parameters
@@ -191,6 +200,8 @@ class PretrainedClassifier(Scaled, Classifier):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels, -1 for unlabelled rows; or an indicator matrix of several
             labels a sample, all of them known.
+        sample_weight : array-like of shape (n_samples,), default=None
+            0 leaves a row out, 2 counts as two.
         X_val, y_val : array-like, default=None
             Samples to validate by, with ``early_stopping``, instead of a share of X.
 
@@ -202,19 +213,21 @@ class PretrainedClassifier(Scaled, Classifier):
         ------
         ValueError
             For a parameter out of bounds, for NaN or infinity in X, for fewer than two
-            classes among the labels.
+            classes among the labels, for weights that are negative or all 0.
         DivergenceError
             When the training loss is no longer finite.
         """
-        return self._fit(X, y, None, X_val, y_val)
+        return self._fit(X, y, sample_weight, X_val, y_val)
 
     @available_unless("_fits_whole")
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Train for one epoch; the first call pretrains.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As in `fit`. Calls after the first use the labelled rows only.
         classes : array-like of shape (n_classes,), default=None
             All labels; needed on the first call.
@@ -223,13 +236,13 @@ class PretrainedClassifier(Scaled, Classifier):
         -------
         self : object
         """
-        return super().partial_fit(X, y, classes)
+        return super().partial_fit(X, y, classes, sample_weight)
 
     # -- for the engine --------------------------------------------------------------
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         """Unlabelled rows as rows of weight 0, which only the pretraining sees."""
-        unlabelled = _unlabelled(y)
+        unlabelled, counts = _unlabelled(y), sample_weight
         if unlabelled is not None and unlabelled.any():
             labels = np.asarray(y)
             if unlabelled.all():
@@ -241,15 +254,24 @@ class PretrainedClassifier(Scaled, Classifier):
             y[unlabelled] = labels[~unlabelled][0]
             if y.dtype == object:
                 y = np.array(y.tolist())
-            sample_weight = (~unlabelled).astype(np.float64)
-        return super()._read(X, y, sample_weight, reset=reset, classes=classes)
+            if counts is not None:
+                counts = _check_sample_weight(
+                    counts, np.empty((len(y), 1)), ensure_non_negative=True
+                )
+            sample_weight = ~unlabelled * (1.0 if counts is None else counts)
+        samples = super()._read(X, y, sample_weight, reset=reset, classes=classes)
+        if counts is not sample_weight:
+            samples.counts = counts
+        return samples
 
     def _learn_statistics(self, samples: Samples) -> None:
         self._learn_scale(samples)
         if self.chunks_.n == 1:
             budget = Budget(epochs=15, steps=500)
+            counts = samples.counts
+            rows = samples.x if counts is None else np.flatnonzero(counts)
             self.pretraining_epochs_ = self._epochs(
-                self.pretraining_epochs, budget, samples.x
+                self.pretraining_epochs, budget, rows
             )
 
     def _build(self) -> nn.Module:
@@ -285,7 +307,7 @@ class PretrainedClassifier(Scaled, Classifier):
         ]
         if self.pretraining_epochs_:
             every = Phase(
-                "pretraining", self.pretraining_epochs_, restore, _all_rows, False
+                "pretraining", self.pretraining_epochs_, restore, _each_once, False
             )
             phases.insert(0, every)
         return phases
@@ -301,7 +323,8 @@ class PretrainedClassifier(Scaled, Classifier):
         n = len(samples.x)
         if not self.spread_labels or self.multilabel_ or n >= _MOST_ROWS:
             return samples, valid
-        free = np.ones(n, dtype=bool)  # neither learned nor held out to stop by
+        counts = np.ones(n) if samples.counts is None else samples.counts
+        free = counts > 0  # neither learned nor held out to stop by
         for each in (samples, valid):
             if each is not None and each.x is samples.x:
                 free[slice(None) if each.rows is None else each.rows.numpy()] = False
@@ -311,14 +334,16 @@ class PretrainedClassifier(Scaled, Classifier):
         known[samples.rows.numpy()] = True  # type: ignore[union-attr]
         if not resumed:
             codes = stacked(net.batches(samples.x, net.module_.features), n).numpy()
-            given = samples.y.values.reshape(-1).cpu().long().numpy()
-            classes, certain = _spread_over(codes, given, known, self.n_neighbors)
-            self.transduction_ = self.classes_[classes]
+            given = samples.y.values.reshape(-1).cpu().long().numpy().copy()
+            near, certain = counts > 0, np.zeros(n)
+            part = codes[near], given[near], known[near]
+            given[near], certain[near] = _spread_over(*part, self.n_neighbors)
+            self.transduction_ = self.classes_[given]
             self.label_certainty_ = np.where(known, 1.0, certain)
         certain = self.label_certainty_
         rows = np.flatnonzero(known | (free & (certain > 0)))
         own: Any = samples.weight_of_all()
-        weight = np.where(known, own, certain)
+        weight = np.where(known, own, certain * counts / counts[known].mean())
         weight = weight / weight[rows].mean()
         y = samples.y.values
         codes = np.searchsorted(self.classes_, self.transduction_)
@@ -327,8 +352,11 @@ class PretrainedClassifier(Scaled, Classifier):
         return Samples(samples.x, target, spread, torch.from_numpy(rows)), valid
 
 
-def _all_rows(samples: Samples, valid: Any, resumed: bool) -> tuple[Samples, None]:
-    return Samples(samples.x), None
+def _each_once(samples: Samples, valid: Any, resumed: bool) -> tuple[Samples, None]:
+    """All rows that count, with a label or without."""
+    counts = samples.counts
+    rows = None if counts is None else torch.from_numpy(np.flatnonzero(counts))
+    return samples.distinct(rows, by_target=False), None
 
 
 def _spread_over(

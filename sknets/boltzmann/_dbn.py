@@ -363,7 +363,8 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
     as well in less time, but leaves a machine whose long chains stray from the data; of
     the samples that 5 of them draw of a class of digits two thirds can be read as such.
 
-    There is no ``sample_weight``: the noise of a row cannot be weighted.
+    Pretraining sees rows that are equal once, each weighed by what all of them count,
+    so that a row of weight 2 is one given twice.
 
     For ``optimizer``, ``early_stopping``, ``random_state`` and the rest, which are
     those of fine-tuning, and for the other attributes of training see
@@ -399,7 +400,14 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
     lr: float = param(default=0.005, above=0)
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Pretrain on the samples, then train on their labels.
 
         Parameters
@@ -407,6 +415,8 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Labels of any type, or a 0/1 matrix of several labels a sample.
+        sample_weight : array-like of shape (n_samples,), default=None
+            0 leaves a row out, 2 counts as two.
         X_val, y_val : array-like, default=None
             Samples to validate by, with ``early_stopping``, instead of a share of X.
 
@@ -418,19 +428,21 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         ------
         ValueError
             For a parameter out of bounds, for NaN or infinity, for shapes that do not
-            fit, for a single class.
+            fit, for a single class, for weights that are negative or all 0.
         DivergenceError
             When the loss is no longer finite.
         """
-        return self._fit(X, y, None, X_val, y_val)
+        return self._fit(X, y, sample_weight, X_val, y_val)
 
     @available_unless("_fits_whole")
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Train for one epoch, after pretraining at the first call.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As in `fit`.
         classes : array-like of shape (n_classes,), default=None
             All the classes that will come; required at the first call, optional then.
@@ -439,7 +451,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
         -------
         self : object
         """
-        return super().partial_fit(X, y, classes)
+        return super().partial_fit(X, y, classes, sample_weight)
 
     # -- for the engine --------------------------------------------------------------
 
@@ -477,9 +489,16 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
             more = module.label_units if layer == top else None
             return [module.stack.player(layer, recipe, more)]
 
+        def each_once(samples: Samples, *others: Any) -> tuple[Any, None]:
+            return samples.distinct(samples.rows, by_target=True), None
+
         def begin(samples: Samples, valid: Any, resumed: bool) -> tuple[Any, Any]:
             if not resumed:
-                module.prior.copy_(module.label_units(samples.targets).mean(0))
+                of_each = samples.distinct(samples.rows, by_target=True)
+                labels = module.label_units(of_each.targets)
+                if of_each.weight is not None:
+                    labels = labels * of_each.weights.unsqueeze(1)
+                module.prior.copy_(labels.mean(0))
                 if self.pretraining_epochs_:
                     module.take_over()
             return samples, valid
@@ -492,6 +511,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
                 f"pretraining of layer {i + 1}",
                 self.pretraining_epochs_,
                 partial(learn, i),
+                each_once,
                 counted=False,
             )
             for i in range(top + 1)

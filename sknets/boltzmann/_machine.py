@@ -141,10 +141,11 @@ class RBM(nn.Module):
                 return squared_error(v, self.visible_mean(p))
             end, _ = self.negative_phase(p)
             losses = self.errors(v, p, end)
-        contrast = self.free_energy(v).mean() - self.free_energy(end).mean()
+        at_end = self.free_energy(end)
+        contrast = self.free_energy(v) - (at_end.mean() if self.persistent else at_end)
         if self.sparsity is not None:
-            inputs = F.linear(v, self.weight, self.hidden_bias).mean(0)
-            contrast = contrast + (self.excess(p) * inputs).sum()
+            inputs = F.linear(v, self.weight, self.hidden_bias)
+            contrast = contrast + inputs @ self.excess(p)
         return losses + (contrast - contrast.detach()) * self.pace
 
     def negative_phase(
@@ -294,6 +295,13 @@ class ContrastiveDivergence(ManualGradient):
             if rbm.sparsity is not None:
                 p.sub_(rbm.excess(p))
             p_end.mul_(-n / len(p_end))
+            if weight is not None:
+                each = weight.unsqueeze(1)
+                p.mul_(each)
+                at_end = each.mean().expand(len(p_end), 1) if rbm.persistent else each
+                p_end.mul_(at_end)
+                signs = signs * torch.cat([each, at_end]).squeeze(1)
+                losses = losses * weight
             W, b, c = rbm.weight.grad, rbm.visible_bias.grad, rbm.hidden_bias.grad
             torch.addmm(W, P.t(), V, beta=0, alpha=-rbm.pace / n, out=W)  # type: ignore[call-overload, arg-type]
             torch.mv(P.t(), scales, out=c)

@@ -17,6 +17,7 @@ from sknets._engine.device import as_tensor
 from sknets._engine.optim import Budget
 from sknets._estimator import Estimator
 from sknets._inputs import Table
+from sknets._inputs.table import Rows
 from sknets._layers import Standardize
 from sknets._params import param
 from sknets._unsupervised import Encoder, Sampler
@@ -51,13 +52,14 @@ class BoltzmannUnits(Estimator):
     def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
         rows = super()._check_input(X, reset=reset, seen=seen)
         if reset:
-            inside = rows.is_unit()
+            known = rows if seen is None else Rows(rows.values[seen])
+            inside = known.is_unit()
             units: str = self.visible_units
             if units == "auto":
                 units = "bernoulli" if inside else "gaussian"
             self.visible_units_ = units
             if not inside and units == "bernoulli":
-                low, high = rows.extremes()
+                low, high = known.extremes()
                 raise ValueError(
                     f"{type(self).__name__}: binary units take values in [0, 1] and X "
                     f"has some in [{low:.4g}, {high:.4g}]: scale it with "
@@ -67,13 +69,14 @@ class BoltzmannUnits(Estimator):
         return rows.clipped(type(self).__name__) if binary else rows
 
     def _learn_statistics(self, samples: Samples) -> None:
-        mean, scale = self._mean_and_scale(samples, weighted=False)
+        mean, scale = self._mean_and_scale(samples, by_class=False)
         if self.visible_units_ == "gaussian":
             self.x_mean_, self.x_scale_ = mean, scale
         else:  # nothing is centred, also of a sparse X
             self.x_mean_ = self.chunks_.moments["x"].mean
         if self.chunks_.n == 1:
-            self.n_chains_ = min(self.batch_size, len(samples))
+            n = len(samples) if samples.counts is None else int(samples.counts.sum())
+            self.n_chains_ = max(1, min(self.batch_size, n))
 
     def _restate(self, module: nn.Module) -> None:
         super()._restate(module)
@@ -84,7 +87,7 @@ class BoltzmannUnits(Estimator):
     def _base(self) -> Tensor:
         """The visible biases of a machine without hidden units."""
         # A unit that was never on may yet be: as if of two more samples one was.
-        n = self.chunks_.moments["x"].n
+        n = self.chunks_.moments["x"].weight
         return torch.logit(torch.from_numpy((self.x_mean_ * n + 1) / (n + 2)))
 
     def _machine(
