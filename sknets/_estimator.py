@@ -6,7 +6,6 @@ import copy
 import math
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -426,11 +425,8 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         """Of the columns of all X so far; 0 and a scale of a sparse X, which centring
         would fill. Without ``by_class`` only the weights that the user gave count.
         """
-        weight, unit = samples.counts, 1.0
-        if by_class and (weight := samples.weight_of_all()) is not None:
-            unit = samples.total_weight / len(samples)
-        known = samples.x.moments(weight)
-        known = self.chunks_.add("x", replace(known, weight=known.weight * unit))
+        weight = samples.unscaled_weight() if by_class else samples.counts
+        known = self.chunks_.add("x", samples.x.moments(weight))
         centered = not getattr(samples.x, "is_sparse", False)
         return known.mean * centered, known.scale(samples.x.dtype)
 

@@ -273,6 +273,17 @@ def test_two_players_are_a_fit_of_the_same_bits(tmp_path):
     assert digest(weights(twin.partial_fit(X))) == digest(weights(found.partial_fit(X)))
 
 
+def test_steps_of_two_players_are_recorded(recorder):
+    fitted = clone(GAME).set_params(max_epochs=12).fit(X)
+    (engine,) = recorder.known
+    # With both and with one of them, of 16 rows and of the last 12: three shapes are
+    # met 12, 24 and 12 times.
+    assert engine.recorded == 3 and engine.replayed == 48 - 3 * 3
+    assert np.isfinite(fitted.loss_curve_).all()
+    parts = [row["train_generate"] for row in fitted.net_.history]
+    assert len(set(parts)) == 12
+
+
 def test_two_players_are_the_same_in_threads():
     expected = digest(weights(clone(GAME).fit(X)))
     with ThreadPoolExecutor(4) as threads:

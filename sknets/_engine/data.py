@@ -132,6 +132,11 @@ class Samples(Dataset):
         """The weights of these rows, in order."""
         return self._others(slice(None) if self.rows is None else self.rows)[1]
 
+    def unscaled_weight(self) -> np.ndarray | None:
+        """`weight_of_all`, before it was scaled to a mean of 1."""
+        weight = self.weight_of_all()
+        return None if weight is None else weight * (self.total_weight / len(self))
+
     def weight_of_all(self) -> np.ndarray | None:
         """A weight for each value of the container (not of the rows alone), or None."""
         if self.weight is None:

@@ -56,21 +56,19 @@ class ManualGradient:
         raise NotImplementedError
 
     def epoch(
-        self, batches: Batches, update: Callable[[Batch], None], watched: bool
+        self, batches: Batches, step: Callable[[Batch], Tensor], watched: bool
     ) -> list[float]:
         """Go through the batches once and return the loss of each.
 
-        ``update(batch)`` follows the gradients of a batch. If it shows them to others
-        (``watched``), these get ordinary tensors, not those of inference mode.
+        ``step(batch)`` calls this for a batch, follows the gradients and returns the
+        losses. If it shows them to others (``watched``), these get ordinary tensors,
+        not those of inference mode.
         """
         losses = []
-        inference, nothing = torch.inference_mode, contextlib.nullcontext
-        with nothing() if watched else inference():
+        with contextlib.nullcontext() if watched else torch.inference_mode():
             for batch in batches:
-                with inference() if watched else nothing():
-                    terms = self(batch.x, batch.y, batch.weight)  # (out, B) or (1, B)
+                terms = step(batch)  # (out, B) or (1, B)
                 losses.append(terms if terms.shape[0] == 1 else terms.mean(0, True))
-                update(batch)
         # All at once: a mean a batch would be a tenth of a small net's step.
         rows = torch.cat(losses, 1)[0].cpu().double().numpy()
         return (np.add.reduceat(rows, batches.starts) / batches.sizes).tolist()

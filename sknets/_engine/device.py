@@ -59,6 +59,11 @@ def resolve_device(name: str, owner: str) -> torch.device:
     return device
 
 
+def records(device: torch.device) -> bool:
+    """Whether steps on it are recorded and replayed (`sknets._engine.graphs`)."""
+    return device.type == "cuda"
+
+
 def _accelerator() -> bool:
     return torch.accelerator.is_available()
 

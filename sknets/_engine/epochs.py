@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sknets._engine._skorch import (
 from sknets._engine.containers import Ragged
 from sknets._engine.data import Batch, Batches, Samples
 from sknets._engine.dense import derived_by_hand
+from sknets._engine.graphs import RecordedSteps, may_record
 from sknets._engine.players import Turn, loss_of
 
 
@@ -29,6 +31,8 @@ class Epochs(NeuralNet):
     skorch collates rows and looks up its callbacks at every batch, which takes longer
     than the arithmetic of a small net.
     """
+
+    _recorded: Any
 
     def get_iterator(self, dataset, training=False):
         if not isinstance(dataset, Samples):
@@ -69,49 +73,100 @@ class Epochs(NeuralNet):
         for turn in turns:
             turn.begin_epoch()
         watchers = self._watchers(training=True)
-        observers = self._overriding("on_grad_computed")
+        seen = watchers or self._overriding("on_grad_computed")
         if len(turns) == 1 and not (self._recipe.bfloat16 or watchers or augment):
             derived = self._derived(turns[0])
             if derived is not None:
                 if not self.module_.training:
                     self._set_training(True)
-                update = self._observed(turns[0], observers)
-                return derived.epoch(batches, update, watched=bool(observers)), {}
+                by_hand = partial(_by_hand, derived, bool(seen))
+                run, moving = self._runner(by_hand, seen, len(batches)), tuple(turns)
+                losses = derived.epoch(
+                    batches, lambda batch: run(batch, moving), watched=bool(seen)
+                )
+                return losses, {}
         self._set_training(True)
-        losses: list[Tensor] = []
+        every: list[Tensor] = []
         parts: dict[str, list[tuple[Tensor, int]]] = {}
-        updates = [self._observed(turn, observers) for turn in turns]
-        for step, batch in enumerate(batches):
+        outputs: list[Any] | None = [None] if watchers else None
+        run = self._runner(partial(self._play, outputs), seen, len(batches))
+        for number, batch in enumerate(batches):
             self._watched("on_batch_begin", watchers, batch, training=True)
             if augment is not None:
                 x, y = augment(batch.x, batch.y)
                 batch = Batch(x, y, batch.weight)
-            total: Any = 0.0
-            for turn, update in zip(turns, updates):
-                if step % turn.player.every:
-                    continue
-                for _ in range(turn.player.updates):
-                    with self._autocast():
-                        output, loss, named = loss_of(
-                            self.module_, self.criterion_, batch, turn.player.loss
-                        )
-                    for parameter in turn.parameters:
-                        parameter.grad = None
-                    if len(turns) == 1:
-                        loss.backward()
-                    else:  # the other players' parameters are left alone
-                        loss.backward(inputs=turn.parameters)
-                        named = {turn.name: loss, **named}
-                    update(batch)
-                    for name, part in named.items():
-                        of_batch = part.detach(), batches.sizes[step]
-                        parts.setdefault(name, []).append(of_batch)
-                total = total + loss.detach()
+            moving = tuple(turn for turn in turns if number % turn.player.every == 0)
+            total, named = run(batch, moving)
+            for name, each in named.items():
+                sized = ((part, batches.sizes[number]) for part in each)
+                parts.setdefault(name, []).extend(sized)
             self._averages.follow(self.module_)
-            losses.append(total)
-            if watchers:
-                self._record_batch(prefix, watchers, batch, output, total)
-        return torch.stack(losses).tolist(), _means(parts)
+            every.append(total)
+            if outputs:
+                self._record_batch(prefix, watchers, batch, outputs[0], total)
+        return torch.stack(every).tolist(), _means(parts)
+
+    def _play(
+        self, outputs: list[Any] | None, batch: Batch, moving: Any, update: Any
+    ) -> tuple[Tensor, dict[str, tuple[Tensor, ...]]]:
+        """A step of the players that move in it: the loss, and its named parts.
+
+        ``outputs`` takes that of the module, if somebody wants it.
+        """
+        total: Any = 0.0
+        parts: dict[str, tuple[Tensor, ...]] = {}
+        for turn in moving:
+            for _ in range(turn.player.updates):
+                with self._autocast():
+                    output, loss, named = loss_of(
+                        self.module_, self.criterion_, batch, turn.player.loss
+                    )
+                for parameter in turn.parameters:
+                    parameter.grad = None
+                if len(self._turns) == 1:
+                    loss.backward()
+                else:  # the other players' parameters are left alone
+                    loss.backward(inputs=turn.parameters)
+                    named = {turn.name: loss, **named}
+                update(turn, batch)
+                for name, part in named.items():
+                    parts[name] = (*parts.get(name, ()), part.detach())
+            total = total + loss.detach()
+        if outputs is not None:
+            outputs[0] = output
+        return total, parts
+
+    def _runner(self, step: Any, seen: Any, n_steps: int) -> Any:
+        """``run(batch, moving)`` does ``step(batch, moving, update)``: from a recording
+        where the device makes them and nobody looks on.
+        """
+        steps = n_steps * self._phases[self._at].epochs
+        turns, device = self._turns, self._device
+        usual = all(turn.recordable for turn in turns)
+        if seen or not usual or not may_record(device, steps):
+            update = self._observed(seen)
+            return lambda batch, moving: step(batch, moving, update)
+        # Callbacks may have frozen or replaced something since the last epoch.
+        module, parts = self.module_, [turn.signature() for turn in turns]
+        signature = [*parts, [part.training for part in module.modules()]]
+        if self._recorded is None or self._recorded[0] != signature:
+            record = RecordedSteps(
+                partial(step, update=lambda turn, batch: turn.move()),
+                device,
+                self._streams.noise,
+            )
+            self._recorded = signature, record
+        record = self._recorded[1]
+
+        def run(batch: Batch, moving: tuple[Turn, ...]) -> Any:
+            for turn in moving:
+                turn.write_rates()
+            found = record(batch, moving)
+            for turn in moving:
+                turn.advance()
+            return found
+
+        return run
 
     def _derived(self, turn: Turn) -> Any:
         """What takes autograd's place for a player, None if nothing does."""
@@ -123,10 +178,13 @@ class Epochs(NeuralNet):
             return None
         return derived_by_hand(self.module_, self.criterion_, self._buffers)
 
-    def _observed(self, turn: Turn, observers: list[Callback]) -> Any:
+    def _observed(self, seen: Any) -> Any:
         """``turn.update`` for a batch, after those who want to see the gradients."""
+        observers = self._overriding("on_grad_computed") if seen else []
+        if not observers:
+            return lambda turn, batch: turn.update()
 
-        def update(batch: Batch) -> None:
+        def update(turn: Turn, batch: Batch) -> None:
             for callback in observers:
                 named = list(self.get_all_learnable_params())
                 callback.on_grad_computed(
@@ -266,6 +324,22 @@ class Epochs(NeuralNet):
     def _in_terms(self, X: Any, translate: Any) -> np.ndarray:
         joined = torch.cat(list(self.forward_iter(X)))
         return joined.numpy() if translate is None else np.asarray(translate(joined))
+
+
+def _by_hand(
+    derived: Any, seen: bool, batch: Batch, moving: Any, update: Any
+) -> Tensor:
+    """A step whose gradients autograd does not find, of the one player.
+
+    Those who look on (``seen``) get ordinary tensors, not those of inference mode.
+    """
+    if seen:
+        with torch.inference_mode():
+            losses = derived(batch.x, batch.y, batch.weight)
+    else:
+        losses = derived(batch.x, batch.y, batch.weight)
+    update(moving[0], batch)
+    return losses
 
 
 def _means(parts: dict[str, list[tuple[Tensor, int]]]) -> dict[str, float]:

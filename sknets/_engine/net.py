@@ -112,6 +112,7 @@ class Net(Epochs):
             augment = augment.forward
         self._terms, self._augment = terms, augment
         self._buffers: dict[Any, Any] = {}
+        self._recorded: Any = None
         self._losses: dict[str, list[float]] = {}
         self._averages = Averages(recipe.ema_decay)
 
@@ -145,7 +146,7 @@ class Net(Epochs):
 
     def _enter(self, number: int, epochs: int = 0) -> None:
         """Be in a phase, of which so many epochs are done."""
-        self._at, self._done = number, epochs
+        self._at, self._done, self._recorded = number, epochs, None
         self._turns = [Turn(player) for player in self._phases[number].players()]
         self.optimizer_ = self._turns[0].optimizer
 
@@ -190,7 +191,7 @@ class Net(Epochs):
         finally:
             self.notify("on_train_end", X=samples, y=None)
             self._set_training(False)
-            self.train_split, self._buffers = None, {}
+            self.train_split, self._buffers, self._recorded = None, {}, None
             for row in self.history:
                 row.pop("batches", None)
 
@@ -338,6 +339,7 @@ class Net(Epochs):
         self._done = done
         for turn in self._turns:
             turn.restore(to_torch(state["players"][turn.name]))
+        self._recorded = None  # the optimiser's memory is another now
         self._losses = {name: list(each) for name, each in state["losses"].items()}
         self._averages.restore(state["averages"])
         self._streams.restore(state["streams"])

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.optim import lr_scheduler
 
-from sknets._engine.device import scalar
+from sknets._engine.device import records, scalar
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -177,6 +177,16 @@ class Schedule:
         self.scheduler.load_state_dict(state)
 
 
+def rate_tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor] | None:
+    """A learning rate a group that a recorded step reads; None on the CPU."""
+    groups = optimizer.param_groups
+    device = groups[0]["params"][0].device
+    if not records(device):
+        return None
+    with torch.inference_mode(False):
+        return [torch.zeros((), device=device) for _ in groups]
+
+
 class FusedStep:
     """``optimizer.step()`` by calling its fused kernel directly.
 
@@ -186,8 +196,12 @@ class FusedStep:
     the kernel) goes to ``optimizer.step()``.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer):
-        self.optimizer = optimizer
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        rates: list[torch.Tensor] | None = None,
+    ):
+        self.optimizer, self.rates = optimizer, rates
         self._steps: list[Callable[[], None]] | None = self._prepare()
 
     def __call__(self) -> None:
@@ -223,26 +237,33 @@ class FusedStep:
                     if p.requires_grad and not optimizer.state[p]:
                         optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
 
-    def _prepare(self) -> list[Callable[[], None]] | None:
-        optimizer = self.optimizer
-        make = _KERNELS.get(type(optimizer))
+    @staticmethod
+    def serves(optimizer: torch.optim.Optimizer) -> bool:
+        """Whether there is a kernel for all that this optimiser does."""
         hooks = (
             optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
         )
-        if make is None or hooks:
+        if type(optimizer) not in _KERNELS or hooks:
+            return False
+        for group in optimizer.param_groups:
+            learned = {(p.device, p.dtype) for p in group["params"] if p.requires_grad}
+            tensor_rate = isinstance(group["lr"], torch.Tensor)
+            unusual = group.get("differentiable") or group.get("amsgrad") or tensor_rate
+            if len(learned) != 1 or not group.get("fused") or unusual:
+                return False
+        return True
+
+    def _prepare(self) -> list[Callable[[], None]] | None:
+        optimizer = self.optimizer
+        if not self.serves(optimizer):
             return None
         steps = []
-        for group in optimizer.param_groups:
+        groups = optimizer.param_groups
+        rates: list[Any] = self.rates or [None] * len(groups)
+        for group, rate in zip(groups, rates):
             parameters = [p for p in group["params"] if p.requires_grad]
-            unusual = group.get("differentiable") or isinstance(
-                group["lr"], torch.Tensor
-            )
-            if not parameters or not group.get("fused") or unusual:
-                return None
-            if len({(p.device, p.dtype) for p in parameters}) > 1:
-                return None
             states = [optimizer.state.get(p, {}) for p in parameters]
-            step = make(group, parameters, states)
+            step = _KERNELS[type(optimizer)](group, rate, parameters, states)
             if step is None:
                 return None
             steps.append(step)
@@ -250,9 +271,9 @@ class FusedStep:
 
 
 def _adam(kernel_name: str):
-    def make(group, parameters, states):
+    def make(group, rate, parameters, states):
         kernel = getattr(torch, kernel_name, None)
-        if kernel is None or group["amsgrad"] or not all(states):
+        if kernel is None or not all(states):
             return None
         means = [state["exp_avg"] for state in states]
         squares = [state["exp_avg_sq"] for state in states]
@@ -278,7 +299,7 @@ def _adam(kernel_name: str):
                 [],
                 counts,
                 amsgrad=False,
-                lr=group["lr"],
+                lr=group["lr"] if rate is None else rate,
                 beta1=beta1,
                 beta2=beta2,
                 weight_decay=group["weight_decay"],
@@ -291,7 +312,7 @@ def _adam(kernel_name: str):
     return make
 
 
-def _sgd(group, parameters, states):
+def _sgd(group, rate, parameters, states):
     kernel = getattr(torch, "_fused_sgd_", None)
     if kernel is None:
         return None
@@ -307,7 +328,7 @@ def _sgd(group, parameters, states):
             buffers,
             weight_decay=group["weight_decay"],
             momentum=momentum,
-            lr=group["lr"],
+            lr=group["lr"] if rate is None else rate,
             dampening=group["dampening"],
             nesterov=group["nesterov"],
             maximize=group["maximize"],

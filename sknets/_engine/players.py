@@ -18,10 +18,12 @@ from sknets._engine.optim import (
     Schedule,
     make_optimizer,
     optimizer_state,
+    rate_tensors,
     restore_optimizer,
 )
 
 Loss = Callable[[Any, Any], Any]
+_CHANGING = "params", "lr", "initial_lr", "max_lr", "min_lr"
 
 
 @dataclass
@@ -89,6 +91,7 @@ class Turn:
         self.schedule: Schedule | None = None
         self._saved_schedule: dict[str, Any] | None = None
         self._step: FusedStep | None = None
+        self._rates = rate_tensors(self.optimizer)
 
     def plan(self, epochs: int, steps: int, scheduled: bool) -> None:
         """Make the schedule of a phase, unless there is one or a callback has its."""
@@ -111,18 +114,47 @@ class Turn:
 
     def begin_epoch(self) -> None:
         # Callbacks may have frozen or replaced something since the last one.
-        self._step = FusedStep(self.optimizer)
+        self._step = FusedStep(self.optimizer, self._rates)
+        self.write_rates()
         # It calls the optimiser's kernel, not the wrapped `step` that torch's warning
         # about the order of an optimiser's and a scheduler's steps looks at.
         self.optimizer._opt_called = True  # type: ignore[attr-defined]
 
     def update(self) -> None:
-        """Move along the gradients that the parameters hold."""
+        """Move along the gradients that the parameters hold, and the rate on."""
+        self.move()
+        if self.schedule is not None:
+            self.advance()
+
+    def move(self) -> None:
         if self.recipe.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.recipe.gradient_clip)
         self._step()  # type: ignore[misc]
+
+    def advance(self) -> None:
         if self.schedule is not None and self.schedule.every_step:
             self.schedule.advance()
+            self.write_rates()
+
+    def write_rates(self) -> None:
+        """Where the kernel reads its rates on the device: write those of now."""
+        if self._rates is not None:
+            for group, rate in zip(self.optimizer.param_groups, self._rates):
+                rate.fill_(group["lr"])
+
+    @property
+    def recordable(self) -> bool:
+        """Whether a kernel does its updates, and one rate is for those of a step."""
+        changing = self.schedule is not None and self.schedule.every_step
+        once = self.player.updates == 1 or not changing
+        return once and FusedStep.serves(self.optimizer)
+
+    def signature(self) -> list[Any]:
+        """What a recording of steps depends on."""
+        groups = self.optimizer.param_groups
+        options = [{k: v for k, v in g.items() if k not in _CHANGING} for g in groups]
+        learned = [(p.data_ptr(), p.requires_grad) for g in groups for p in g["params"]]
+        return [self.recipe.gradient_clip, options, learned]
 
     def end_epoch(self, loss: float) -> None:
         if self.schedule is not None and not self.schedule.every_step:
