@@ -17,7 +17,10 @@ from sknets import (
     TransformerClassifier,
 )
 from sknets._engine import graphs, optim
+from sknets._engine.collect import stacked
+from sknets._engine.containers import Values
 from sknets._engine.data import Batch
+from sknets._engine.device import deterministic
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:200] / 16, y[:200]
@@ -172,3 +175,49 @@ def test_partial_fit_goes_on_where_a_recorded_fit_ended(recorder):
     for _ in range(5):
         parts.partial_fit(X, y, classes=np.unique(y))
     assert whole.loss_curve_ == parts.loss_curve_
+
+
+# -- memory that is not there ----------------------------------------------------------
+
+
+def test_what_has_no_room_is_predicted_in_halves():
+    net = FeedforwardClassifier(**SHAPES).fit(X, y).net_
+    sizes = []
+
+    def small(x):
+        if len(x) > 30:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(x))
+        return x[:, :1]
+
+    rows = Values(torch.arange(len(X), dtype=torch.float64).reshape(-1, 1))
+    assert stacked(net.batches(rows, small), len(X)).tolist() == rows.values.tolist()
+    assert sizes == [25] * 8
+    with pytest.raises(torch.OutOfMemoryError):
+        list(net.batches(rows, lambda x: small(torch.ones(31))))
+
+
+def test_a_step_without_room_names_the_batch_to_try(monkeypatch):
+    def large(self, x):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Asking, "forward", large)
+    with pytest.raises(torch.OutOfMemoryError, match=r"=32: try batch_size=16"):
+        WithModule(**SHAPES).fit(X, y)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_flags_of_torch_are_set_while_cuda_works_and_no_longer():
+    def flags():
+        return (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.backends.cudnn.deterministic,
+            torch.utils.deterministic.fill_uninitialized_memory,
+        )
+
+    before = flags()
+    with deterministic(torch.device("cuda")):
+        with deterministic(torch.device("cuda")):
+            assert flags() == (True, True, False)
+        assert flags() == (True, True, False)
+    assert flags() == before

@@ -22,6 +22,16 @@ def parts_of(x: Any, size: int) -> Sequence[Any]:
     return [slice(i, min(i + size, n)) for i in range(0, n, size)]
 
 
+def halved(rows: Any) -> list[Any]:
+    """The two halves of the rows of a batch; of one row itself."""
+    if not isinstance(rows, slice):
+        return [*rows.split(-(-len(rows) // 2))]
+    middle = -(-(rows.start + rows.stop) // 2)
+    if middle == rows.stop:
+        return [rows]
+    return [slice(rows.start, middle), slice(middle, rows.stop)]
+
+
 def stacked(outputs: Outputs, n: int) -> Tensor:
     """One tensor (n, ...) on the CPU, a row a sample."""
     table: Tensor | None = None
@@ -65,4 +75,4 @@ def _on_cpu(output: Tensor) -> Tensor:
     return (output.float() if output.dtype == torch.bfloat16 else output).cpu()
 
 
-__all__ = ["Outputs", "items", "parts_of", "stacked", "steps"]
+__all__ = ["Outputs", "halved", "items", "parts_of", "stacked", "steps"]

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from sknets._engine.containers import Index, Ragged, Values
 
 _BLOCK_BYTES = 2**17  # stays in the cache
+_BLOCK_ON_CARDS = 2**26  # each block waits for the numbers of its rows
 # Sequences of like lengths are sought among so many batches: enough for batches with
 # hardly any padding, few enough that they differ from epoch to epoch.
 _SORTED_TOGETHER = 64
@@ -185,10 +186,12 @@ class Batches:
             return
         # Small rows are taken for several batches at a time, which are views then.
         parts = [each for each in (samples.y, samples.weight) if each is not None]
-        row = samples.x.row_bytes
+        row, room = samples.x.row_bytes, _BLOCK_BYTES
+        if samples.x.device.type != "cpu":
+            room = _BLOCK_ON_CARDS
         if row is None or any(each.row_bytes is None for each in parts):
-            row = _BLOCK_BYTES
-        together = max(1, _BLOCK_BYTES // (row * min(self.batch_size, len(samples))))
+            row = room
+        together = max(1, room // (row * min(self.batch_size, len(samples))))
         for first in range(0, len(self), together):
             start, sizes = self.starts[first], self.sizes[first : first + together]
             block = samples[order[start : start + sum(sizes)]]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import threading
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -62,6 +66,58 @@ def resolve_device(name: str, owner: str) -> torch.device:
 def records(device: torch.device) -> bool:
     """Whether steps on it are recorded and replayed (`sknets._engine.graphs`)."""
     return device.type == "cuda"
+
+
+def at_once(rows: int, device: torch.device) -> int:
+    """Rows of a piece that is predicted, where a processor's cache holds so many.
+
+    A card waits for each piece to be launched and for its result to be copied.
+    """
+    return rows if device.type == "cpu" else 64 * rows
+
+
+class _Deterministic:
+    """Inside the block CUDA gives the same bits twice; the flags are torch's own again
+    when the last of several blocks, of any threads, is left.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+
+    @contextlib.contextmanager
+    def __call__(self, device: torch.device) -> Iterator[None]:
+        if device.type != "cuda":
+            yield
+            return
+        fill: Any = torch.utils.deterministic  # a slow help to find faults
+        with self.lock:
+            if not self.inside:
+                self.before = (
+                    torch.are_deterministic_algorithms_enabled(),
+                    torch.is_deterministic_algorithms_warn_only_enabled(),
+                    torch.backends.cudnn.deterministic,
+                    fill.fill_uninitialized_memory,
+                )
+                # An algorithm that has no other way stays as it is.
+                torch.use_deterministic_algorithms(True, warn_only=True)
+                torch.backends.cudnn.deterministic = True
+                fill.fill_uninitialized_memory = False
+            self.inside += 1
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".*deterministic")
+                yield
+        finally:
+            with self.lock:
+                self.inside -= 1
+                if not self.inside:
+                    on, warn_only, cudnn, filled = self.before
+                    torch.use_deterministic_algorithms(on, warn_only=warn_only)
+                    torch.backends.cudnn.deterministic = cudnn
+                    fill.fill_uninitialized_memory = filled
+
+
+deterministic = _Deterministic()
 
 
 def _accelerator() -> bool:

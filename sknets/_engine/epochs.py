@@ -33,6 +33,7 @@ class Epochs(NeuralNet):
     """
 
     _recorded: Any
+    _piece: int
 
     def get_iterator(self, dataset, training=False):
         if not isinstance(dataset, Samples):
@@ -40,7 +41,7 @@ class Epochs(NeuralNet):
         if training:
             generator = self._streams.loop if self._recipe.shuffle else None
             return Batches(dataset, self.batch_size, generator)
-        return Batches(dataset, self._recipe.predict_batch_size)
+        return Batches(dataset, self._piece)
 
     def _autocast(self):
         if not self._recipe.bfloat16:

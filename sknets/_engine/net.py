@@ -28,9 +28,15 @@ from sknets._engine._skorch import (
     predefined_split,
 )
 from sknets._engine.averages import Averages
-from sknets._engine.collect import parts_of
+from sknets._engine.collect import halved, parts_of
 from sknets._engine.data import Batches, Samples
-from sknets._engine.device import Streams, to_numpy, to_torch
+from sknets._engine.device import (
+    Streams,
+    at_once,
+    deterministic,
+    to_numpy,
+    to_torch,
+)
 from sknets._engine.epochs import Epochs
 from sknets._engine.optim import OPTIMIZERS, Recipe
 from sknets._engine.players import Phase, Terms, Turn, one_phase
@@ -115,6 +121,7 @@ class Net(Epochs):
         self._recorded: Any = None
         self._losses: dict[str, list[float]] = {}
         self._averages = Averages(recipe.ema_decay)
+        self._piece = at_once(recipe.predict_batch_size, device)
 
     # -- life cycle ----------------------------------------------------------------
 
@@ -185,9 +192,15 @@ class Net(Epochs):
         left = self.max_epochs if epochs is None else epochs
         self.notify("on_train_begin", X=samples, y=None)
         try:
-            with contextlib.suppress(StopTraining):
+            with contextlib.suppress(StopTraining), deterministic(self._device):
                 while left > 0:
                     left -= self._train_phase(samples, valid, left, resumed)
+        except torch.OutOfMemoryError as error:
+            half = max(1, self.batch_size // 2)
+            raise torch.OutOfMemoryError(
+                f"{self._device} has not the memory for a step of training with "
+                f"batch_size={self.batch_size}: try batch_size={half}"
+            ) from error
         finally:
             self.notify("on_train_end", X=samples, y=None)
             self._set_training(False)
@@ -294,13 +307,27 @@ class Net(Epochs):
         """Yield the rows of each batch of a container and what the module gives for it.
 
         ``function`` takes the module's place. In inference mode and without writing
-        anything: threads may share a fitted net.
+        anything: threads may share a fitted net. What a device has not the memory for
+        is done in halves.
         """
         run = function or self.module_
         x = x.to(self._device, self.dtype)
-        for rows in parts_of(x, size or self._recipe.predict_batch_size):
-            with torch.inference_mode(), self._autocast():
-                output = run(x.batch(rows))
+        left = [*parts_of(x, size or self._piece)][::-1]
+        while left:
+            rows = left.pop()
+            try:
+                with (
+                    torch.inference_mode(),
+                    self._autocast(),
+                    deterministic(self._device),
+                ):
+                    output = run(x.batch(rows))
+            except torch.OutOfMemoryError:
+                halves = halved(rows)
+                if len(halves) == 1:
+                    raise
+                left += halves[::-1]
+                continue
             yield rows, output
 
     # -- state ---------------------------------------------------------------------

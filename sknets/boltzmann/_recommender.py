@@ -289,11 +289,8 @@ class RBMRecommender(
         y : float64 ndarray of shape (n_samples,) or (n_users, n_items)
             Of each row, or of all items (in the order of ``items_``) by each user.
         """
-        x, levels = self._container(X), as_tensor(self.levels_)
-        if isinstance(x, Queries):
-            return self._expected(x)
-        module = self.net_.module_
-        return self._collect(x, lambda b: module.complete(b, levels))
+        x = self._container(X)
+        return self._expected(x) if isinstance(x, Queries) else self._completed(x)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return how probable it is that each hidden unit is on.
@@ -380,8 +377,7 @@ class RBMRecommender(
                 raise ValueError(f"{owner}.recommend(users=[]): name one user or more")
             at = [self._position("user", name, "recommend") for name in names]
             x = known_ratings(self.reader_).of_some(torch.tensor(at))
-        module, levels = self.net_.module_, as_tensor(self.levels_)
-        found = self._collect(x, lambda b: module.complete(b, levels))
+        found = self._completed(x)
         found[x.users().numpy(), x.items.numpy()] = -np.inf
         frames = []
         for name, expected in zip(names, found):
@@ -453,6 +449,11 @@ class RBMRecommender(
         )
 
     # -- for the engine --------------------------------------------------------------
+
+    def _completed(self, x: Ratings) -> np.ndarray:
+        """The expected rating of every item by every user."""
+        levels = as_tensor(self.levels_).to(self.net_.device)
+        return self._collect(x, lambda b: self.net_.module_.complete(b, levels))
 
     def _read(self, X, y, sample_weight, *, reset, classes=None):
         device = resolve_device(self.device, type(self).__name__)
