@@ -115,13 +115,13 @@ class FastRCNNDetector(ByProposals):
     >>> import numpy as np
     >>> from sknets import FastRCNNDetector
     >>> random = np.random.default_rng(0)
-    >>> X = random.integers(0, 60, size=(40, 64, 64), dtype="uint8")
+    >>> X = random.integers(0, 60, size=(30, 48, 48), dtype="uint8")
     >>> y = []
-    >>> for image, (x, top) in zip(X, random.integers(0, 40, size=(40, 2))):
+    >>> for image, (x, top) in zip(X, random.integers(0, 24, size=(30, 2))):
     ...     image[top : top + 20, x : x + 24] = 200
     ...     y.append({"boxes": [[x, top, x + 24, top + 20]], "labels": ["sheet"]})
-    >>> net = FastRCNNDetector(max_epochs=10, random_state=0).fit(X[:30], y[:30])
-    >>> net.evaluate(X[30:], y[30:])["ap50"] > 0.8
+    >>> net = FastRCNNDetector(max_epochs=6, random_state=0).fit(X[:20], y[:20])
+    >>> net.evaluate(X[20:], y[20:])["ap50"] > 0.8
     True
     """
 

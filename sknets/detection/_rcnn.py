@@ -308,13 +308,13 @@ class RCNNDetector(ByProposals):
     >>> import numpy as np
     >>> from sknets import RCNNDetector
     >>> random = np.random.default_rng(0)
-    >>> X = random.integers(0, 60, size=(40, 64, 64), dtype="uint8")
+    >>> X = random.integers(0, 60, size=(30, 48, 48), dtype="uint8")
     >>> y = []
-    >>> for image, (x, top) in zip(X, random.integers(0, 40, size=(40, 2))):
+    >>> for image, (x, top) in zip(X, random.integers(0, 24, size=(30, 2))):
     ...     image[top : top + 20, x : x + 24] = 200
     ...     y.append({"boxes": [[x, top, x + 24, top + 20]], "labels": ["sheet"]})
     >>> net = RCNNDetector(fine_tuning_epochs=5, max_epochs=20, random_state=0)
-    >>> net.fit(X[:30], y[:30]).evaluate(X[30:], y[30:])["ap50"] > 0.8
+    >>> net.fit(X[:20], y[:20]).evaluate(X[20:], y[20:])["ap50"] > 0.8
     True
     """
 

@@ -170,15 +170,15 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     >>> import numpy as np
     >>> from sknets import YOLODetector
     >>> random = np.random.default_rng(0)
-    >>> X = random.integers(0, 60, size=(40, 64, 64), dtype="uint8")
+    >>> X = random.integers(0, 60, size=(30, 48, 48), dtype="uint8")
     >>> y = []
-    >>> for image, (x, top) in zip(X, random.integers(0, 40, size=(40, 2))):
+    >>> for image, (x, top) in zip(X, random.integers(0, 24, size=(30, 2))):
     ...     image[top : top + 20, x : x + 24] = 200
     ...     y.append({"boxes": [[x, top, x + 24, top + 20]], "labels": ["sheet"]})
-    >>> net = YOLODetector(max_epochs=30, random_state=0).fit(X[:30], y[:30])
-    >>> net.evaluate(X[30:], y[30:])["ap50"] > 0.8
+    >>> net = YOLODetector(max_epochs=15, lr=1e-2, random_state=0).fit(X[:20], y[:20])
+    >>> net.evaluate(X[20:], y[20:])["ap50"] > 0.8
     True
-    >>> found = net.predict(X[30:31])[0]
+    >>> found = net.predict(X[20:21])[0]
     >>> found["boxes"].shape[1], found["labels"][0]
     (4, np.str_('sheet'))
     """

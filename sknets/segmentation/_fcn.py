@@ -161,13 +161,13 @@ class FCNSegmenter(Segmenter):
     >>> import numpy as np
     >>> from sknets import FCNSegmenter
     >>> random = np.random.default_rng(0)
-    >>> X = random.random((40, 64, 64), dtype="float32")
-    >>> y = np.zeros((40, 64, 64), dtype=int)
-    >>> for image, mask, (i, j) in zip(X, y, random.integers(0, 32, size=(40, 2))):
-    ...     mask[i : i + 32, j : j + 32] = 1
+    >>> X = random.random((30, 48, 48), dtype="float32")
+    >>> y = np.zeros((30, 48, 48), dtype=int)
+    >>> for image, mask, (i, j) in zip(X, y, random.integers(0, 24, size=(30, 2))):
+    ...     mask[i : i + 24, j : j + 24] = 1
     ...     image[mask == 1] /= 2
-    >>> net = FCNSegmenter(max_epochs=40, random_state=0).fit(X[:30], y[:30])
-    >>> bool(net.score(X[30:], y[30:]) > 0.7)
+    >>> net = FCNSegmenter(max_epochs=30, random_state=0).fit(X[:20], y[:20])
+    >>> bool(net.score(X[20:], y[20:]) > 0.7)
     True
     """
 
