@@ -419,22 +419,4 @@ def a_missing_device_falls_back_to_the_cpu(case):
         assert_close(output, case.outputs[verb], estimator.net_.dtype)
 
 
-@_check
-def cuda_gives_the_same_bits_and_leaves_no_flags(case):
-    if not torch.cuda.is_available():
-        return
-    flags = (
-        torch.are_deterministic_algorithms_enabled,
-        lambda: torch.backends.cudnn.deterministic,
-    )
-    before = [flag() for flag in flags]
-    first, second = (case.fit(case.new(device="cuda")) for _ in range(2))
-    assert first.net_.device.startswith("cuda")
-    assert_same(case.of(second), case.of(first))
-    assert [flag() for flag in flags] == before
-    copy_ = pickle.loads(pickle.dumps(first))
-    for verb, output in case.of(copy_).items():
-        assert_close(output, case.of(first)[verb], first.net_.dtype)
-
-
 __all__ = ["check_estimator_on", "checks_on"]

@@ -4,6 +4,7 @@ import functools
 import inspect
 import logging
 import os
+import pickle
 import re
 from unittest import SkipTest
 
@@ -22,7 +23,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import sknets
 from sknets._estimator import Estimator
-from sknets._sameness import Case
+from sknets._sameness import Case, assert_close, assert_same
 from sknets.testing import check_estimator_on, checks_of
 
 torch.set_num_threads(1)
@@ -388,6 +389,21 @@ def own_checks():
 @pytest.mark.parametrize("check", list(own_checks()))
 def test_own_check(check):
     check()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_cuda_gives_the_same_bits_and_copies_them(cls):
+    before = torch.are_deterministic_algorithms_enabled()
+    for kind in cases_of(cls):
+        case = own_case(cls, kind)
+        first, second = (case.fit(case.new(device="cuda")) for _ in range(2))
+        assert first.net_.device.startswith("cuda")
+        assert_same(case.of(second), case.of(first))
+        twin = pickle.loads(pickle.dumps(first))
+        for verb, output in case.of(twin).items():
+            assert_close(output, case.of(first)[verb], first.net_.dtype)
+    assert torch.are_deterministic_algorithms_enabled() == before
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)

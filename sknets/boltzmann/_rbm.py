@@ -75,8 +75,7 @@ class BoltzmannUnits(Estimator):
         else:  # nothing is centred, also of a sparse X
             self.x_mean_ = self.chunks_.moments["x"].mean
         if self.chunks_.n == 1:
-            n = len(samples) if samples.counts is None else int(samples.counts.sum())
-            self.n_chains_ = max(1, min(self.batch_size, n))
+            self.n_chains_ = min(self.batch_size, int(self._n_seen()))
 
     def _restate(self, module: nn.Module) -> None:
         super()._restate(module)
@@ -84,10 +83,15 @@ class BoltzmannUnits(Estimator):
             first = next(part for part in module.modules() if isinstance(part, RBM))
             first.base.copy_(self._base())
 
+    def _n_seen(self) -> float:
+        """What rows count, or how many there are where their weights are shares."""
+        known = self.chunks_.moments["x"]
+        return max(float(known.weight), known.n)
+
     def _base(self) -> Tensor:
         """The visible biases of a machine without hidden units."""
         # A unit that was never on may yet be: as if of two more samples one was.
-        n = self.chunks_.moments["x"].weight
+        n = self._n_seen()
         return torch.logit(torch.from_numpy((self.x_mean_ * n + 1) / (n + 2)))
 
     def _machine(
