@@ -6,6 +6,7 @@ from sknets._inputs.images import Images, ReadsImages
 from sknets._inputs.links import Links
 from sknets._inputs.nodes import Nodes
 from sknets._inputs.rating_rows import RatingRows
+from sknets._inputs.records import Records
 from sknets._inputs.sequences import Sequences
 from sknets._inputs.series import Series
 from sknets._inputs.starting import StartsFromWords
@@ -30,6 +31,7 @@ __all__ = [
     "ReadsImages",
     "ReadsSubwords",
     "ReadsText",
+    "Records",
     "Sequences",
     "Series",
     "StartsFromWords",

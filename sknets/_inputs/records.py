@@ -1,0 +1,133 @@
+"""Tables of which rows are made anew: with the types, names and categories of X."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sknets._inputs.columns import is_frame
+from sknets._inputs.table import Rows, Table
+
+_DAY = 86_400e9  # nanoseconds
+
+
+class Records(Table):
+    """A `Table` that can be written, as `frame` does, as well as read.
+
+    Times are read as days since the first of ``starts_``. Rows are computed with in
+    float32, unless the estimator's ``precision`` says otherwise.
+
+    Learned, beside what a table learns: ``dtypes_``, a frame's types by their names,
+    ``levels_``, the categories of each of its columns that has some, ``starts_`` and
+    ``row_type_``, "array", "pandas" or "polars".
+    """
+
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Rows:
+        framed = is_frame(X)
+        if framed and not isinstance(X, pd.DataFrame) and hasattr(X, "to_pandas"):
+            X, kind = X.to_pandas(), "polars"
+        else:
+            kind = "pandas" if isinstance(X, pd.DataFrame) else "array"
+        if reset:
+            self.row_type_, self.dtypes_ = kind, []
+            self.levels_: dict[str, Any] = {}
+            self.starts_: dict[str, int] = {}
+            if kind == "array":
+                dtype = getattr(X, "dtype", None)
+                self.dtypes_ = ["float32" if dtype == np.float32 else "float64"]
+        if kind != "array" and X.columns.is_unique:
+            X = self._plain(X, reset)
+        rows = super()._read(X, reset, seen)
+        if rows.dtype == torch.float64:
+            rows.dtype = torch.float32
+        return rows
+
+    def _plain(self, X: pd.DataFrame, reset: bool) -> pd.DataFrame:
+        """Times as numbers and truth values as categories, which alone are rows."""
+        X = X.copy(deep=False)
+        for j, (label, dtype) in enumerate(zip(X.columns, X.dtypes)):
+            key = str(j)
+            if reset:
+                self.dtypes_.append(str(dtype))
+                if isinstance(dtype, pd.CategoricalDtype):
+                    levels = dtype.categories
+                    own = str(levels.dtype), bool(dtype.ordered)
+                    self.levels_[key] = (levels.to_numpy(object), *own)
+            if pd.api.types.is_datetime64_any_dtype(dtype):
+                values = X[label].dt.tz_localize(None).to_numpy("datetime64[ns]")
+                if reset:
+                    known = values[~np.isnat(values)]
+                    self.starts_[key] = int(known.min().astype(np.int64)) if len(
+                        known
+                    ) else 0
+                start = np.datetime64(self.starts_.get(key, 0), "ns")
+                days = (values - start).astype(np.float64) / _DAY
+                X[label] = np.where(np.isnat(values), np.nan, days)
+            elif pd.api.types.is_bool_dtype(dtype):
+                X[label] = X[label].astype("category")
+        return X
+
+    def write(self, values: np.ndarray) -> Any:
+        """Rows as X had them, of numbers and codes as `read` gives them.
+
+        Parameters
+        ----------
+        values : float64 ndarray of shape (n_samples, n_features)
+            Codes of categories from 1, days, NaN where a value is missing.
+        """
+        names = getattr(self.owner, "feature_names_in_", None)
+        categories = dict(zip(self._categorical(), getattr(self, "categories_", [])))
+        if self.row_type_ == "array" and not categories:
+            return values.astype(self.dtypes_[0])
+        columns = {}
+        for j in range(values.shape[1]):
+            column = values[:, j]
+            if j in categories:
+                column = categories[j][column.astype(int) - 1]
+            if self.row_type_ != "array":
+                column = self._typed(j, column)
+            columns[j] = column
+        frame = pd.DataFrame(columns)
+        if self.row_type_ == "array":
+            return frame.to_numpy(object)
+        frame.columns = range(values.shape[1]) if names is None else names
+        if self.row_type_ == "polars":
+            import polars  # what X was
+
+            return polars.from_pandas(frame)
+        return frame
+
+    def _categorical(self) -> list[int]:
+        return np.asarray(getattr(self, "categorical_columns_", ()), int).tolist()
+
+    def _typed(self, j: int, column: np.ndarray) -> Any:
+        """A column of a frame with the type that it had."""
+        key, name = str(j), self.dtypes_[j]
+        if key in self.levels_:
+            levels, own, ordered = self.levels_[key]
+            dtype = pd.CategoricalDtype(pd.Index(levels).astype(own), ordered)
+            return pd.Series(pd.Categorical(column, dtype=dtype))
+        if key in self.starts_:
+            start = np.datetime64(self.starts_[key], "ns")
+            known = ~np.isnan(column)
+            days = np.where(known, column, 0) * _DAY
+            times = start + days.astype("timedelta64[ns]")
+            series = pd.Series(np.where(known, times, np.datetime64("NaT", "ns")))
+            zone = name.partition(", ")[2].rstrip("]")
+            return series.dt.tz_localize(zone).astype(name) if zone else series.astype(
+                name
+            )
+        if name.lower().startswith(("int", "uint")):
+            return pd.Series(column).round().astype(name)
+        return pd.Series(column).astype(name)
+
+    def is_whole(self, j: int) -> bool:
+        """Whether a column holds whole numbers by its type."""
+        types = self.dtypes_ if self.row_type_ != "array" else []
+        return bool(types) and types[j].lower().startswith(("int", "uint", "bool"))
+
+
+__all__ = ["Records"]

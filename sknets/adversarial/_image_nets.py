@@ -1,0 +1,108 @@
+"""The networks of a game about images, of signals and volumes too: DCGAN's.
+
+Radford, Metz, Chintala 2016, with the condition in the generator's noise and as a
+projection in the discriminator [Miyato, Koyama 2018].
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
+
+from sknets._layers import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from sknets.adversarial._nets import beside
+
+_UP: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_DOWN: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_NORM: dict[int, Any] = {1: BatchNorm1d, 2: BatchNorm2d, 3: BatchNorm3d}
+_SLOPE = 0.2
+
+
+def n_halvings(size: tuple[int, ...]) -> int:
+    """How often a side of at least 4 is halved until none above 7 is left, at most 4."""
+    return max(1, min(4, math.floor(math.log2(max(1, min(size) / 4)))))
+
+
+class ImageGenerator(nn.Module):
+    """Noise (B, Z) and conditions (B, K) to images (B, C, *size)."""
+
+    def __init__(
+        self, n_inputs: int, n_channels: int, size: tuple[int, ...], width: int,
+        bounded: bool,
+    ):
+        super().__init__()
+        dims, times = len(size), n_halvings(size)
+        first = [-(-side // 2**times) for side in size]
+        widths = [width * 2**i for i in range(times)][::-1]
+        self.start = nn.Linear(n_inputs, widths[0] * math.prod(first), bias=False)
+        layers: list[nn.Module] = [
+            nn.Unflatten(1, (widths[0], *first)),
+            _NORM[dims](widths[0]),
+            nn.ReLU(inplace=True),
+        ]
+        for n, m in zip(widths, widths[1:]):
+            layers += [_UP[dims](n, m, 4, 2, 1, bias=False), _NORM[dims](m)]
+            layers.append(nn.ReLU(inplace=True))
+        layers.append(_UP[dims](widths[-1], n_channels, 4, 2, 1))
+        self.layers = nn.Sequential(*layers)
+        self.size, self.bounded = size, bounded
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        x = self.layers(self.start(beside(z, y)))
+        for axis, side in enumerate(self.size, start=2):  # what is too much at the end
+            x = x.narrow(axis, 0, side)
+        return x.tanh() if self.bounded else x
+
+    def draw(self, z: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        return self(z, y)
+
+
+class ImageDiscriminator(nn.Module):
+    """Images (B, C, *size) and conditions (B, K) to a number each."""
+
+    def __init__(
+        self, n_conditions: int, n_channels: int, size: tuple[int, ...], width: int,
+        normed: bool,
+    ):
+        super().__init__()
+        dims, times = len(size), n_halvings(size)
+        norm: Any = spectrally_normed if normed else nn.Identity()
+        widths = [n_channels, *(width * 2**i for i in range(times))]
+        layers: list[nn.Module] = []
+        sides = list(size)
+        for n, m in zip(widths, widths[1:]):
+            layers += [norm(_DOWN[dims](n, m, 4, 2, 1)), nn.LeakyReLU(_SLOPE, True)]
+            sides = [side // 2 for side in sides]
+        n_features = widths[-1] * math.prod(sides)
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.out = norm(nn.Linear(n_features, 1))
+        self.of = norm(nn.Linear(n_conditions, n_features, bias=False)) if (
+            n_conditions
+        ) else None
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:  # -> (B,)
+        x = self.layers(x)
+        score = self.out(x)[:, 0]
+        if self.of is None or y is None:
+            return score
+        return score + (self.of(y) * x).mean(1) * math.sqrt(x.shape[1])
+
+    def with_slope(
+        self, x: Tensor, y: Tensor | None, rows: slice
+    ) -> tuple[Tensor, Tensor]:
+        """The numbers, and the gradient by x of those of some rows."""
+        with torch.enable_grad():
+            part = x[rows].detach().requires_grad_()
+            x = torch.cat([x[: rows.start or 0], part, x[rows.stop :]])
+            scores = self(x, y)
+            (slopes,) = torch.autograd.grad(
+                scores[rows].sum(), part, create_graph=True
+            )
+        return scores, slopes
+
+
+__all__ = ["ImageDiscriminator", "ImageGenerator", "n_halvings"]

@@ -1,0 +1,414 @@
+"""GANSampler: new rows or images like those that were seen, of labels or conditions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from sknets._available import available_unless
+from sknets._engine.callbacks import with_callbacks
+from sknets._engine.containers import Together, Values
+from sknets._engine.data import Samples
+from sknets._engine.device import as_tensor
+from sknets._engine.net import Net
+from sknets._engine.optim import Budget
+from sknets._engine.players import Phase, Player
+from sknets._inputs import Images, ReadsImages, Records
+from sknets._inputs.layout import Layout
+from sknets._params import param
+from sknets._unsupervised import Sampler
+from sknets.adversarial._columns import decode, encode, learn_columns, sizes_of
+from sknets.adversarial._conditions import Conditions
+from sknets.adversarial._image_nets import ImageDiscriminator, ImageGenerator
+from sknets.adversarial._nets import RowDiscriminator, RowGenerator
+from sknets.adversarial._play import Adversaries
+from sknets.adversarial._quality import (
+    forest_score,
+    image_features,
+    modes_found,
+    thinned,
+    warn_of_collapse,
+)
+from sknets.metrics import frechet_distance
+
+# A fit of fewer steps is too short for its samples to be judged.
+_JUDGED = 500
+
+
+class GANSampler(ReadsImages, Conditions, Sampler):
+    """Generative adversarial network.
+    """
+
+    _inputs: ClassVar[tuple[Any, ...]] = (Records, Images)
+    _task: ClassVar[str] = "sampling"
+    _takes_missing: ClassVar[bool] = True
+    _predict_batch_size: ClassVar[int] = 256
+
+    loss: Literal[
+        "original", "non_saturating", "least_squares", "wasserstein", "hinge"
+    ] = param(default="wasserstein")
+    gradient_penalty: float | Literal["auto"] = param(default="auto", at_least=0)
+    spectral_norm: bool | Literal["auto"] = param(default="auto")
+    discriminator_steps: int = param(default=1, at_least=1)
+    ema_decay: float | None = param(default=0.999, at_least=0, below=1)
+    noise_size: int | Literal["auto"] = param(default="auto", at_least=1)
+    hidden_layer_sizes: int | tuple[int, ...] = param(default=(128, 128), at_least=1)
+    numbers: Literal["auto", "standard", "normal", "modes"] = param(default="auto")
+    categorical_features: Literal["from_dtype"] | list[Any] | None = param(
+        default="from_dtype"
+    )
+    width: int = param(default=32, at_least=1)
+    image_shape: tuple[int, ...] | None = param(default=None, at_least=1)
+    resize: int | tuple[int, ...] | None = param(default=None, at_least=1)
+    channel_order: Literal["auto", "first", "last"] = param(default="auto")
+    spatial_dims: int | None = param(default=None, at_least=1, at_most=3)
+    batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
+        default="auto", at_least=1
+    )
+    lr: float | Literal["auto"] = param(default="auto", above=0)  # type: ignore[assignment]
+    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
+        default="cosine"
+    )
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn how samples are distributed.
+
+        Parameters
+        ----------
+        X : array-like or CSR of shape (n_samples, n_features), or images
+            Rows, at least two, or arrays of pixels, as the class names them.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+            What samples shall be asked for by: labels, or a vector of numbers for each
+            (numbers with fractions are vectors of one). None: they are not.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of bounds, for columns that are no numbers and not named
+            as categories, for a single sample.
+        DivergenceError
+            When the training loss is no longer finite.
+
+        Warns
+        -----
+        ModeCollapseWarning
+            When a quarter of the clusters of X, or more, are hardly made.
+        """
+        self._fit(X, y)
+        rows = self._encoded(self._check_input(X, reset=False))
+        steps = self.n_iter_ * -(-len(rows) // self.batch_size_)
+        real = self._features(thinned(rows))
+        generator = torch.Generator().manual_seed(0)
+        with torch.inference_mode():
+            made = self._made(len(real), None, generator).numpy()
+        self.modes_found_, self.n_modes_ = modes_found(real, self._features(made))
+        if steps >= _JUDGED:
+            warn_of_collapse(type(self).__name__, self.modes_found_, self.n_modes_)
+        return self
+
+    @available_unless("_fits_whole")
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`. The first call must have all labels, and of the columns its
+            categories, modes and extremes are learned.
+
+        Returns
+        -------
+        self : object
+        """
+        return self._partial_fit(X, y)
+
+    # -- for the engine --------------------------------------------------------------
+
+    def _choose_kind(self, X: Any) -> Any:
+        if self.image_shape is not None:
+            return Images
+        return super()._choose_kind(X)
+
+    @property
+    def _is_table(self) -> bool:
+        return self.input_kind_ == "table"
+
+    @property
+    def _budget(self) -> Budget:
+        return Budget(epochs=20, steps=8000 if self._is_table else 3000)
+
+    def _batch_size(self) -> int:
+        auto = 128 if self._is_table else 64
+        self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
+        return self.batch_size_
+
+    def _learning_rate(self) -> float:
+        auto = 1e-3 if self._is_table else 2e-4
+        return auto if self.lr == "auto" else float(self.lr)
+
+    def _learn_statistics(self, samples: Samples) -> None:
+        if not self._is_table:
+            self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
+            return
+        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
+        if self.chunks_.n == 1:
+            rows = _raw(samples.x)
+            known = dict(zip(self._categorical, map(len, self._categories)))
+            self.columns_ = learn_columns(rows, known, self._style)
+        for column, *units in zip(self.columns_, self.x_mean_, self.x_scale_):
+            if column["kind"] == "standard":
+                column["mean"], column["scale"] = map(float, units)
+
+    @property
+    def _style(self) -> str:
+        if self.numbers != "auto":
+            return self.numbers
+        return "standard" if self.reader_.row_type_ == "array" else "normal"
+
+    @property
+    def _categorical(self) -> list[int]:
+        return np.asarray(getattr(self.reader_, "categorical_columns_", ()), int).tolist()
+
+    @property
+    def _categories(self) -> list[np.ndarray]:
+        return getattr(self.reader_, "categories_", [])
+
+    def _build(self) -> nn.Module:
+        noise = 16 if self.noise_size == "auto" else int(self.noise_size)
+        k, auto = self._n_conditions, self.gradient_penalty == "auto"
+        penalty: Any = self.gradient_penalty
+        normed = self.spectral_norm is True
+        if self._is_table:
+            given = self.hidden_layer_sizes
+            hidden = list(given) if isinstance(given, tuple | list) else [int(given)]
+            n_numbers, choices = sizes_of(self.columns_)
+            n = n_numbers + sum(choices)
+            make: Any = RowGenerator([noise + k, *hidden, n], choices)
+            judge: Any = RowDiscriminator([n + k, *hidden, 1], n, normed)
+            penalty = 0.1 if auto else penalty
+        else:
+            shape = self.n_channels_, self.image_size_, self.width
+            bounded = self.pixel_unit_ != "raw"
+            make = ImageGenerator(noise + k, *shape, bounded)
+            judge = ImageDiscriminator(k, *shape, normed)
+            penalty = 0.0 if auto else penalty
+        return Adversaries(
+            make, judge, self.loss, float(penalty), noise, self._n_classes, k
+        )
+
+    def _prepare(self, net: Any, *sets: Samples | None) -> None:
+        for samples in sets:
+            if samples is not None:
+                device, dtype = samples.x.device, samples.x.dtype
+                rows = as_tensor(self._encoded(samples.x, np.random.RandomState(0)))
+                samples.x = Values(rows).to(device, dtype)
+
+    def _phases(self, net: Net) -> list[Phase]:
+        module, recipe = net.module_, net._recipe
+        judge, make = list(module.judge.parameters()), list(module.make.parameters())
+        steps = self.discriminator_steps
+
+        def players() -> list[Player]:
+            return [
+                Player(
+                    "discriminator", judge, recipe, module.discriminator_loss,
+                    updates=steps,
+                ),
+                Player("generator", make, recipe, module.generator_loss),
+            ]
+
+        return [Phase("game", self.max_epochs_, players)]
+
+    def _finish(self, net: Any) -> None:
+        super()._finish(net)
+        for name in ("discriminator", "generator"):
+            losses = [row[f"train_{name}"] for row in net.history]
+            setattr(self, f"{name}_loss_curve_", losses)
+
+    # -- rows and images, as networks see them -----------------------------------------
+
+    def _encoded(self, x: Any, random: Any = None) -> np.ndarray:
+        """Samples of a container as the networks see them."""
+        if self._is_table:
+            return encode(self.columns_, _raw(x), random)
+        pixels = x.batch(slice(None)).float().numpy()
+        if self.pixel_unit_ != "raw":
+            return 2 * pixels - 1
+        shape = 1, -1, *[1] * (pixels.ndim - 2)
+        mean, scale = self.x_mean_.reshape(shape), self.x_scale_.reshape(shape)
+        return ((pixels - mean) / scale).astype(np.float32)
+
+    def _decoded(self, made: np.ndarray) -> Any:
+        """Samples of the networks as X had them."""
+        if self._is_table:
+            return self.reader_.write(decode(self.columns_, made))
+        layout = Layout(self.spatial_dims_, self.channel_axis_)
+        if self.pixel_unit_ != "raw":
+            made = (made + 1) / 2
+        else:
+            shape = 1, -1, *[1] * (made.ndim - 2)
+            made = made * self.x_scale_.reshape(shape) + self.x_mean_.reshape(shape)
+        samples = layout.samples(as_tensor(made.astype(np.float32)))
+        if self.pixel_unit_ == "byte":
+            samples = samples.mul(255).round_().clamp_(0, 255).to(torch.uint8)
+        if self.image_shape is not None:
+            samples = samples.flatten(1)
+        return samples.contiguous().numpy()
+
+    def _features(self, encoded: np.ndarray) -> np.ndarray:
+        """What distances between samples are taken of."""
+        return encoded if self._is_table else image_features(encoded)
+
+    # -- verbs -----------------------------------------------------------------------
+
+    def _made(self, n: int, condition: Any, generator: torch.Generator) -> torch.Tensor:
+        """(n, ...) as the networks see samples."""
+        net = self.net_
+        if condition is None:
+            condition = self._drawn_condition(n, generator)
+        like = {"dtype": net.dtype, "device": net._device}
+        z = torch.randn(n, net.module_.noise_size, generator=generator).to(**like)
+        size, parts = self._predict_batch_size, []
+        for at in range(0, n, size):
+            y = None
+            if condition is not None:
+                y = torch.as_tensor(condition[at : at + size]).to(**like)
+            parts.append(net.module_.make.draw(z[at : at + size], y, generator))
+        return torch.cat(parts).float().cpu()
+
+    _draw = _made
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        y: Any = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Any:
+        """Draw new samples.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        y : scalar or array-like of shape (n_samples,) or (n_samples, n_conditions), \
+default=None
+            The label or the vector of each, or of all; None draws them as often as
+            they were seen.
+        random_state : int, RandomState or None, default=None
+            An int gives the same samples at every call.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, ...) or DataFrame
+            What X was in `fit`: a frame with the same names, types and categories,
+            images of the same layout and unit. No number is beyond those seen.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            When n_samples is below 1, for labels that were not seen, for vectors of
+            another width.
+        """
+        check_is_fitted(self)
+        if self.condition_ == "vectors" and np.ndim(y) == 1 and len(self.y_mean_) > 1:
+            y = np.tile(np.asarray(y), (int(n_samples), 1))  # one vector for all
+        return self._decoded(self._sampled(n_samples, y, random_state))
+
+    def discriminator_score(self, X: Any, y: Any = None) -> np.ndarray:
+        """Return how real samples look to the discriminator, the higher the more.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+            The label or the vector of each. None: the label that suits a sample best,
+            or the mean vector.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            In no unit: they only compare.
+        """
+        check_is_fitted(self)
+        rows = Values(as_tensor(self._encoded(self._check_input(X, reset=False))))
+        if y is None:
+            return self._collect(rows.to(self.net_._device, self.net_.dtype), self.net_.module_)
+        condition = Values(as_tensor(self._encode_condition(np.asarray(y))))
+        return self._collect(
+            Together(rows, condition), lambda pair: self.net_.module_(*pair)
+        )
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return how good new samples are, the higher the better.
+
+        With labels or numbers, after a fit with y: the accuracy (or R²) on X and y of a
+        random forest that has learned of new samples alone, as many as there were in
+        `fit`. Otherwise minus the Fréchet distance [5]_ between X and as many new
+        samples: of rows in columns standardised by X, of images in the features of
+        convolutions of fixed random weights.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Real samples, not those of `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        real = self._plain(self._check_input(X, reset=False))
+        generator = torch.Generator().manual_seed(0)
+        judged = y is not None and self.condition_ != "none"
+        n = int(self.n_samples_seen_) if judged else len(real)
+        with torch.inference_mode():
+            condition = self._drawn_condition(n, generator)
+            made = self._made(n, condition, generator).numpy()
+        made = decode(self.columns_, made) if self._is_table else made
+        if not judged:
+            return -self._distance(real, made)
+        made, real = made.reshape(n, -1), real.reshape(len(real), -1)
+        if self.condition_ == "labels":
+            labels = self.classes_[condition.argmax(1).numpy()]
+            return forest_score(made, labels, real, y)
+        vectors = condition.numpy() * self.y_scale_ + self.y_mean_
+        return forest_score(made, vectors, real, self._vectors(y, "score"))
+
+    def _plain(self, x: Any) -> np.ndarray:
+        """Rows of numbers and codes, or images as the networks see them."""
+        return _raw(x) if self._is_table else self._encoded(x)
+
+    def _distance(self, real: np.ndarray, made: np.ndarray) -> float:
+        """Fréchet's, in features that do not depend on the parameters."""
+        if not self._is_table:
+            return frechet_distance(image_features(real), image_features(made))
+        known = dict(zip(self._categorical, map(len, self._categories)))
+        plain = learn_columns(real, known, "standard")
+        return frechet_distance(encode(plain, real), encode(plain, made))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _raw(x: Any) -> np.ndarray:
+    """The rows of a table, in double precision."""
+    values = x.values
+    dense = values.toarray() if x.is_sparse else values.cpu().numpy()
+    return dense.astype(np.float64, copy=False)
+
+
+__all__ = ["GANSampler"]
