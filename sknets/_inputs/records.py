@@ -41,6 +41,8 @@ class Records(Table):
         if kind != "array" and X.columns.is_unique:
             X = self._plain(X, reset)
         rows = super()._read(X, reset, seen)
+        if rows.is_sparse:  # new rows are dense
+            rows = Rows(torch.from_numpy(rows.values.toarray()))
         if rows.dtype == torch.float64:
             rows.dtype = torch.float32
         return rows
@@ -122,12 +124,16 @@ class Records(Table):
             )
         if name.lower().startswith(("int", "uint")):
             return pd.Series(column).round().astype(name)
+        if name.startswith("Sparse["):  # pandas does not read what it writes
+            own, _, fill = name[7:-1].partition(", ")
+            kind = pd.SparseDtype(own, float(fill or "nan"))
+            return pd.Series(column).astype(kind)
         return pd.Series(column).astype(name)
 
-    def is_whole(self, j: int) -> bool:
-        """Whether a column holds whole numbers by its type."""
-        types = self.dtypes_ if self.row_type_ != "array" else []
-        return bool(types) and types[j].lower().startswith(("int", "uint", "bool"))
+    def is_mixed(self) -> bool:
+        """Whether there is anything but numbers."""
+        missing = getattr(self, "missing_columns_", ())
+        return bool(self._categorical() or self.starts_ or len(missing))
 
 
 __all__ = ["Records"]

@@ -46,6 +46,7 @@ class Adversaries(nn.Module):
         self.game, self.penalty, self.noise_size = GAMES[game], penalty, noise_size
         self.n_classes, self.n_conditions = n_classes, n_conditions
         self.generator: torch.Generator | None = None
+        self._made: Tensor | None = None
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:  # -> (B,)
         """How real samples look, of whatever class (or of the mean condition)."""
@@ -65,8 +66,9 @@ class Adversaries(nn.Module):
     def discriminator_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         if not self.training:
             return x.new_zeros(())
-        with torch.no_grad():
-            made = self.made(x, y)
+        # The generator has not moved when its turn comes: one way through it is enough.
+        self._made = self.made(x, y)
+        made = self._made.detach()
         parts, n, between = [x, made], len(x), self.game.between
         if not self.penalty:
             scores = self.judge(torch.cat(parts), _repeated(y, 2))
@@ -81,7 +83,9 @@ class Adversaries(nn.Module):
         return loss + self.penalty * slope_penalty(slopes, between)
 
     def generator_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
-        made = self.made(x, y)
+        made, self._made = self._made, None
+        if made is None:
+            made = self.made(x, y)
         if self.training:
             return self.game.generator(self.judge(made, y))
         return energy_distance(_flat(x, y), _flat(made, y))

@@ -173,7 +173,7 @@ class GANSampler(ReadsImages, Conditions, Sampler):
     def _style(self) -> str:
         if self.numbers != "auto":
             return self.numbers
-        return "standard" if self.reader_.row_type_ == "array" else "normal"
+        return "normal" if self.reader_.is_mixed() else "standard"
 
     @property
     def _categorical(self) -> list[int]:
@@ -406,9 +406,7 @@ default=None
 
 def _raw(x: Any) -> np.ndarray:
     """The rows of a table, in double precision."""
-    values = x.values
-    dense = values.toarray() if x.is_sparse else values.cpu().numpy()
-    return dense.astype(np.float64, copy=False)
+    return x.values.cpu().numpy().astype(np.float64, copy=False)
 
 
 __all__ = ["GANSampler"]

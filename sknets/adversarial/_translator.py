@@ -1,0 +1,234 @@
+"""ImageTranslator: images made of other images, by pairs of both (pix2pix)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from sknets._available import available_unless
+from sknets._engine.callbacks import with_callbacks
+from sknets._engine.data import Samples
+from sknets._engine.device import as_tensor
+from sknets._engine.net import Net
+from sknets._engine.optim import Budget
+from sknets._engine.players import Phase, Player
+from sknets._estimator import Estimator
+from sknets._inputs import Images, ReadsImages
+from sknets._inputs.layout import Layout
+from sknets._layers import standardize_channels
+from sknets._params import param
+from sknets._targets import given_target
+from sknets.adversarial._translation_nets import DrawingNet, PatchJudge, Translation
+
+_HALF = 0.5  # pixels from 0 to 1 become numbers from -1 to 1
+
+
+class ImageTranslator(ReadsImages, Estimator):
+    """Images of other images."""
+
+    _inputs: ClassVar[tuple[Any, ...]] = (Images,)
+    _targets: ClassVar[tuple[Any, ...]] = (Images,)
+    _task: ClassVar[str] = "image translation"
+    _predict_batch_size: ClassVar[int] = 64
+
+    loss: Literal[
+        "original", "non_saturating", "least_squares", "wasserstein", "hinge"
+    ] = param(default="non_saturating")
+    l1_weight: float = param(default=100.0, at_least=0)
+    adversarial_weight: float = param(default=1.0, at_least=0)
+    gradient_penalty: float = param(default=0.0, at_least=0)
+    width: int = param(default=32, at_least=1)
+    depth: int | Literal["auto"] = param(default="auto", at_least=1)
+    dropout: float = param(default=0.0, at_least=0, below=1)
+    ema_decay: float | None = param(default=0.999, at_least=0, below=1)
+    channel_order: Literal["auto", "first", "last"] = param(default="auto")
+    batch_size: int = param(default=16, at_least=1)
+    lr: float = param(default=1e-3, above=0)
+    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
+        default="cosine"
+    )
+    _budget = Budget(epochs=20, steps=1500)
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None) -> Self:
+        """Learn to draw y for X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width[, channels])
+        y : array-like of shape (n_samples, height, width[, channels])
+            What each image of X shall become, pixel on pixel; other channels may be.
+        X_val, y_val : array-like, default=None
+            Pairs to validate by, with ``early_stopping``, instead of a share of X.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of bounds, for pairs of unequal size.
+        DivergenceError
+            When the training loss is no longer finite.
+        """
+        return self._fit(X, y, None, X_val, y_val)
+
+    @available_unless("_fits_whole")
+    def partial_fit(self, X: Any, y: Any) -> Self:
+        """Train for one epoch; as many calls as ``max_epochs`` equal one `fit`.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+        """
+        return self._partial_fit(X, y)
+
+    # -- for the engine --------------------------------------------------------------
+
+    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
+        pixels = super()._check_input(X, reset=reset, seen=seen)
+        if reset and self.spatial_dims_ != 2:
+            shape = tuple(pixels.values.shape[1:])
+            raise ValueError(
+                f"{type(self).__name__}: X must hold images (height, width) or with "
+                f"channels, got samples of shape {shape}"
+            )
+        return pixels
+
+    def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
+        owner = type(self).__name__
+        y = given_target(y, owner, n_samples)
+        reader = self._targets[0].of(self) if reset else self.target_reader_
+        try:
+            pixels = reader.learn(y) if reset else reader.read(y)
+        except ValueError as error:  # a reader calls what it reads X
+            raise ValueError(str(error).replace("X", "y")) from None
+        if reset:
+            self.target_reader_ = reader
+        sizes = self.image_size_, reader.image_size_
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f"{owner}: the images of X are {_by(sizes[0])} pixels and those of y "
+                f"{_by(sizes[1])}: a pair must be of equal size, resize one of them"
+            )
+        if reset:
+            self._learn_target(pixels)
+        return pixels
+
+    def _learn_target(self, pixels: Any) -> None:
+        moments = self.chunks_.add("y", pixels.moments())
+        self.y_mean_, self.y_scale_ = moments.mean, moments.scale(torch.float32)
+
+    def _learn_statistics(self, samples: Samples) -> None:
+        self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
+
+    def _build(self) -> nn.Module:
+        target = self.target_reader_
+        n, m = self.n_channels_, target.n_channels_
+        fitting = max(1, math.floor(math.log2(min(self.image_size_))) - 2)
+        depth = min(4, fitting) if self.depth == "auto" else int(self.depth)
+        bounded = target.pixel_unit_ != "raw"
+        draw = DrawingNet(n, m, self.width, depth, self.dropout, bounded)
+        read = _unit(self.pixel_unit_, self.x_mean_, self.x_scale_)
+        return Translation(
+            draw,
+            PatchJudge(n + m, self.width),
+            read,
+            _unit(target.pixel_unit_, self.y_mean_, self.y_scale_),
+            self.loss,
+            self.gradient_penalty,
+            self.l1_weight,
+            self.adversarial_weight,
+        )
+
+    def _phases(self, net: Net) -> list[Phase]:
+        module, recipe = net.module_, net._recipe
+        judge, draw = list(module.judge.parameters()), list(module.draw.parameters())
+
+        def players() -> list[Player]:
+            drawing = Player("generator", draw, recipe, module.generator_loss)
+            if not self.adversarial_weight:
+                return [drawing]
+            judging = Player("discriminator", judge, recipe, module.discriminator_loss)
+            return [judging, drawing]
+
+        return [Phase("game", self.max_epochs_, players)]
+
+    # -- verbs -----------------------------------------------------------------------
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Draw what each image becomes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width[, channels])
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples, height, width[, channels])
+            Laid out as the y of `fit` and in its unit, uint8 if that was.
+        """
+        check_is_fitted(self)
+        module, target = self.net_.module_, self.target_reader_
+        drawn = self._outputs(X, module.read_target.inverse)
+        layout = Layout(target.spatial_dims_, target.channel_axis_)
+        images = layout.samples(as_tensor(drawn))
+        if target.pixel_unit_ == "byte":
+            images = images.mul(255).round_().clamp_(0, 255).to(torch.uint8)
+        return images.contiguous().numpy()
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return minus the mean absolute error of what is drawn, a number a pixel.
+
+        In the units of y, bytes taken as numbers from 0 to 1.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+
+        Returns
+        -------
+        score : float
+        """
+        drawn = np.asarray(self.predict(X), np.float64)
+        unit = 255 if self.target_reader_.pixel_unit_ == "byte" else 1
+        true = np.asarray(y, np.float64)
+        if true.shape != drawn.shape:
+            raise ValueError(
+                f"{type(self).__name__}.score: y must be of shape {drawn.shape}, got "
+                f"{true.shape}"
+            )
+        return -float(np.abs(drawn - true).mean() / unit)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = None
+        tags.target_tags.required = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _unit(unit: str, mean: np.ndarray, scale: np.ndarray) -> nn.Module:
+    if unit != "raw":
+        mean, scale = np.full_like(mean, _HALF), np.full_like(scale, _HALF)
+    return standardize_channels(mean, scale, (1, 1))
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))
+
+
+__all__ = ["ImageTranslator"]
