@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what is loaded on first use, for type checkers and editors
+    from sknets.adversarial import *
     from sknets.autoencoders import *
     from sknets.backpropagation import gradient_check as gradient_check
     from sknets.backpropagation import gradient_norms as gradient_norms
@@ -73,6 +74,11 @@ _HOME = {
     "DBNFeatures": "boltzmann",
     "DBNClassifier": "boltzmann",
     "RBMRecommender": "boltzmann",
+    # 7. Generative adversarial networks
+    "GANSampler": "adversarial",
+    "GANOverSampler": "adversarial",
+    "ImageTranslator": "adversarial",
+    "ModeCollapseWarning": "adversarial",
     # 8. Transformers
     "TransformerClassifier": "transformer",
     "TransformerRegressor": "transformer",

@@ -30,6 +30,9 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "DBNFeatures": ("transformation", ("table",)),
     "DBNClassifier": ("classification", ("table",)),
     "RBMRecommender": ("regression", ("ratings",)),
+    "GANSampler": ("sampling", ("table", "images")),
+    "GANOverSampler": ("over-sampling", ("table",)),
+    "ImageTranslator": ("image translation", ("images",)),
     "TransformerClassifier": (
         "classification",
         ("table", "sequences", "text", "images"),

@@ -118,8 +118,9 @@ def compare(
     data : str, default="auto"
         What X is, where it could be taken for something else: "table", "text", "trees",
         "sequences", "images", "videos", "graphs", "nodes" or "series".
-    task : {"auto", "classification", "regression", "forecasting", "segmentation", \
-"object detection", "pose estimation", "captioning", "translation"}, default="auto"
+    task : {"auto", "classification", "regression", "forecasting", "sampling", \
+"segmentation", "object detection", "pose estimation", "captioning", "translation"}, \
+default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes,
         masks as large as their images for segmentation, records of boxes for detection,
         and of keypoints for poses; more than 20 texts most of which differ, where X are
@@ -237,7 +238,7 @@ def compare(
         table=run.table(),
         models={name: entry.model for name, entry in entries.items()},
         kind=problem.kind,
-        task=problem.task,
+        task=problem.asked,
         summary="; ".join(problem.facts),
         notes=problem.notes,
         interrupted=run.interrupted,

@@ -701,9 +701,8 @@ def frechet_distance(X: Any, other: Any) -> float:
             f"frechet_distance: both must be rows of as many columns, got shapes "
             f"{one.shape} and {two.shape}"
         )
-    means, covariances = zip(
-        *((rows.mean(0), np.atleast_2d(np.cov(rows.T, bias=True))) for rows in (one, two))
-    )
+    means = [rows.mean(0) for rows in (one, two)]
+    covariances = [np.atleast_2d(np.cov(rows.T, bias=True)) for rows in (one, two)]
     # The root's trace by a symmetric matrix of the same eigenvalues.
     values, vectors = np.linalg.eigh(covariances[0])
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T

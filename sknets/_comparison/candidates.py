@@ -23,6 +23,7 @@ from sknets._comparison.classical import (
     IMAGE_CLASSIFIERS,
     IMAGE_REGRESSORS,
     POSE_FINDERS,
+    SAMPLERS,
     SEGMENTERS,
     SEQUENCE_CLASSIFIERS,
     SEQUENCE_REGRESSORS,
@@ -112,7 +113,11 @@ CANDIDATES: dict[str, Candidates] = {
         only_native=False,
     ),
     "table": Candidates(
-        {"classification": TABLE_CLASSIFIERS, "regression": TABLE_REGRESSORS},
+        {
+            "classification": TABLE_CLASSIFIERS,
+            "regression": TABLE_REGRESSORS,
+            "sampling": SAMPLERS,
+        },
         None,
         deep_style="embedded",
         features=("AutoencoderTransformer", "RBMFeatures"),

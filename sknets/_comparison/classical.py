@@ -17,8 +17,13 @@ from sklearn.ensemble import (
 )
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifierCV, RidgeCV
+from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neighbors import (
+    KernelDensity,
+    KNeighborsClassifier,
+    KNeighborsRegressor,
+)
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
@@ -31,6 +36,7 @@ from sknets._comparison.forecasters import (
 )
 from sknets._comparison.pixels import DummySegmenter, PixelForest
 from sknets._comparison.poses import DummyPose, PixelRidge, not_one_person
+from sknets._comparison.samplers import ClassSampler, RealRows, SampledForest
 from sknets._comparison.sentences import NearestImage, NearestSentence, WordByWord
 from sknets._comparison.series import season_missing
 from sknets._comparison.warping import (
@@ -38,6 +44,9 @@ from sknets._comparison.warping import (
     NearestWarpedRegressor,
     warping_takes_long,
 )
+from sknets.adversarial import GANSampler
+from sknets.autoencoders import VAETransformer
+from sknets.boltzmann import DBNClassifier
 
 # From here on a kernel machine (quadratic in rows) is approximated.
 LARGE = 10_000
@@ -331,4 +340,22 @@ FORECASTERS = (
     Candidate(
         "ExponentialSmoothing", ExponentialSmoothing, style="", needs="statsmodels"
     ),
+)
+
+
+def _sampler(make: Callable[[], Any], by_class: bool = False) -> Any:
+    return SampledForest(ClassSampler(make()) if by_class else make())
+
+
+# Networks among them, as each is asked through a forest. By class: what knows none.
+SAMPLERS = tuple(
+    Candidate(name, partial(_sampler, make, by_class), scaled=True, multi=False)
+    for name, make, by_class in (
+        ("RealRows", RealRows, False),
+        ("KernelDensity", partial(KernelDensity, bandwidth=0.3), True),
+        ("GaussianMixture", partial(GaussianMixture, 2, reg_covar=1e-3), True),
+        ("DBNClassifier", DBNClassifier, False),
+        ("VAETransformer", partial(VAETransformer, conditional=True), False),
+        ("GANSampler", GANSampler, False),
+    )
 )

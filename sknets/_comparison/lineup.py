@@ -89,13 +89,13 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
     problem : Problem
         What is known of X and y.
     """
-    auto = {row.name: row for row in CANDIDATES[problem.kind].classical[problem.task]}
+    auto = {row.name: row for row in CANDIDATES[problem.kind].classical[problem.asked]}
     deep = {
         name: getattr(sknets, name)
-        for name in _catalogue.names(task=problem.task)
-        if _takes_part(name, problem)
+        for name in _catalogue.names(task=problem.asked)
+        if _takes_part(name, problem) and not problem.sampled
     }
-    if problem.task in ON_FEATURES:
+    if problem.asked in ON_FEATURES:
         for name in CANDIDATES[problem.kind].features:
             deep[f"{name} + {_on_features(auto, problem)}"] = getattr(sknets, name)
     if isinstance(models, str) and models != "auto":

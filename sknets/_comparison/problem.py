@@ -45,7 +45,7 @@ from sknets._comparison.target import read_target, refuse_ambiguous, refuse_swap
 from sknets._inputs.kinds import kind_of
 from sknets._warn import warn
 
-TASKS = ("classification", "regression", "forecasting", *STRUCTURED)
+TASKS = ("classification", "regression", "forecasting", "sampling", *STRUCTURED)
 # One class with a larger share makes accuracy look good for a useless model.
 IMBALANCED = 0.8
 
@@ -99,6 +99,8 @@ class Problem:
         Parameters of all models.
     ask : callable or None
         How a model is asked for predictions, ``ask(model, method, X)``.
+    sampled : bool
+        Whether the models make rows, by which a classifier learns.
     facts, notes : list of str
         What was found and guessed (one line together), and what to know besides.
     """
@@ -118,6 +120,12 @@ class Problem:
     notes: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     ask: Callable[..., Any] | None = None
+    sampled: bool = False
+
+    @property
+    def asked(self) -> str:
+        """The task that models are chosen by."""
+        return "sampling" if self.sampled else self.task
 
     @property
     def sign(self) -> int:
@@ -179,6 +187,10 @@ def define_problem(
         X = X if hasattr(X, "shape") else list(X)
     else:
         X, roles, missing, facts, notes = read_table(X)
+    sampled = task == "sampling"
+    if sampled:
+        _refuse_unsampled(kind)
+        task = "classification"
     structured = structured_task(X, y, kind, task)
     if structured:
         task, (values, said) = structured, read_structured(y, structured)
@@ -194,11 +206,27 @@ def define_problem(
         )
     problem = Problem(X, values, kind, task, roles, missing, is_sparse(X), seed, device)
     problem.facts, problem.notes = [*facts, said], notes
+    problem.sampled = sampled
+    if sampled and problem.n_targets > 1:
+        raise ValueError(
+            "compare(task='sampling'): rows are made of one class each, and y has "
+            f"{problem.n_targets} columns"
+        )
+    if sampled:
+        problem.facts.append("a forest learns of made rows and is scored on real ones")
     problem.splits = make_splits(problem, cv, groups)
     problem.scorers = make_scorers(problem, scoring)
     problem.facts.append(f"{len(problem.splits)} folds")
     problem.facts.append(f"ranked by {next(iter(problem.scorers))}")
     return problem
+
+
+def _refuse_unsampled(kind: str) -> None:
+    if kind != "table":
+        raise ValueError(
+            "compare(task='sampling'): rows of tables alone are compared, and X is of "
+            f"the kind {kind!r}"
+        )
 
 
 def _define_series(

@@ -45,6 +45,7 @@ class Recipe:
     predict_batch_size: int = 1024
     ema_decay: float | None = None
     manual_gradients: bool = True
+    betas: tuple[float, float] | None = None
 
 
 def make_optimizer(
@@ -55,6 +56,8 @@ def make_optimizer(
     if recipe.optimizer == "sgd":
         momentum = recipe.momentum
         options |= {"momentum": momentum, "nesterov": recipe.nesterov and momentum > 0}
+    elif recipe.betas is not None:
+        options["betas"] = recipe.betas
     decay = recipe.weight_decay
     parameters = list(parameters)
     # Decay pulls weights to zero; biases and norms have no reason to be small.

@@ -59,12 +59,15 @@ class Records(Table):
                     own = str(levels.dtype), bool(dtype.ordered)
                     self.levels_[key] = (levels.to_numpy(object), *own)
             if pd.api.types.is_datetime64_any_dtype(dtype):
-                values = X[label].dt.tz_localize(None).to_numpy("datetime64[ns]")
+                times = X[label]
+                if times.dt.tz is not None:  # hours that clocks skip are none to make
+                    times = times.dt.tz_convert("UTC").dt.tz_localize(None)
+                values = times.to_numpy("datetime64[ns]")
                 if reset:
                     known = values[~np.isnat(values)]
-                    self.starts_[key] = int(known.min().astype(np.int64)) if len(
-                        known
-                    ) else 0
+                    self.starts_[key] = (
+                        int(known.min().astype(np.int64)) if len(known) else 0
+                    )
                 start = np.datetime64(self.starts_.get(key, 0), "ns")
                 days = (values - start).astype(np.float64) / _DAY
                 X[label] = np.where(np.isnat(values), np.nan, days)
@@ -119,9 +122,9 @@ class Records(Table):
             times = start + days.astype("timedelta64[ns]")
             series = pd.Series(np.where(known, times, np.datetime64("NaT", "ns")))
             zone = name.partition(", ")[2].rstrip("]")
-            return series.dt.tz_localize(zone).astype(name) if zone else series.astype(
-                name
-            )
+            if zone:
+                series = series.dt.tz_localize("UTC").dt.tz_convert(zone)
+            return series.astype(name)
         if name.lower().startswith(("int", "uint")):
             return pd.Series(column).round().astype(name)
         if name.startswith("Sparse["):  # pandas does not read what it writes

@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any
 
@@ -47,7 +48,10 @@ def learn_columns(
         known = rows[~missing, j]
         column: Column = {"kind": style, "gaps": bool(missing.any())}
         if not len(known) or known.min() == known.max():
-            column |= {"kind": "constant", "value": float(known[0]) if len(known) else 0}
+            column |= {
+                "kind": "constant",
+                "value": float(known[0]) if len(known) else 0,
+            }
         else:
             column["range"] = known.min(), known.max()
             column |= _LEARN[style](known)
@@ -108,9 +112,7 @@ def sizes_of(columns: list[Column]) -> tuple[int, list[int]]:
     return numbers, choices
 
 
-def encode(
-    columns: list[Column], rows: np.ndarray, random: Any = None
-) -> np.ndarray:
+def encode(columns: list[Column], rows: np.ndarray, random: Any = None) -> np.ndarray:
     """Rows (n, F) as (n, E).
 
     Repeated values of a column that shall be normal are spread over their stretch at
@@ -128,9 +130,7 @@ def encode(
         if kind == "standard":
             z = (x - column["mean"]) / column["scale"]
         elif kind == "normal":
-            low, high = (
-                np.interp(x, column["values"], s) for s in column["shares"].T
-            )
+            low, high = (np.interp(x, column["values"], s) for s in column["shares"].T)
             share = 0.5 if random is None else random.random_sample(len(x))
             z = ndtri(low + share * (high - low))
         elif kind == "modes":
@@ -150,7 +150,7 @@ def decode(columns: list[Column], made: np.ndarray) -> np.ndarray:
     at, own = sizes_of(columns)
     numbers = iter(made[:, :at].T.astype(np.float64))
     ends = np.cumsum([at, *own])
-    choices = (made[:, a:b].argmax(1) for a, b in zip(ends, ends[1:]))
+    choices = (made[:, a:b].argmax(1) for a, b in itertools.pairwise(ends))
     rows = np.empty((len(made), len(columns)))
     for j, column in enumerate(columns):
         kind = column["kind"]

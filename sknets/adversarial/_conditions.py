@@ -49,13 +49,17 @@ class Conditions(Estimator):
                 f"{type(self).__name__}: a distribution cannot be learned of n_samples="
                 f"{n_samples}: give at least 2"
             )
-        if reset:
-            self.condition_ = "none" if y is None else self._kind_of(y)
+        owner = type(self).__name__
+        if reset and y is None:
+            self.condition_ = "none"
+        elif reset:
+            self.condition_ = ""  # what it is, y tells
         if self.condition_ == "none":
             return None
-        owner = type(self).__name__
         y = given_target(y, owner, n_samples)
         refuse_missing(y, owner, "label or vector")
+        if reset:
+            self.condition_ = self._kind_of(y)
         grows = reset or (reset is None and self.chunks_.grows)
         if self.condition_ == "labels":
             return self._encode_labels(y, grows, reset)
@@ -106,7 +110,9 @@ class Conditions(Estimator):
         moments = self.chunks_.add("conditions", new)
         self.y_mean_, self.y_scale_ = moments.mean, moments.scale(torch.float64)
         kept, _ = self.chunks_.keep(
-            "conditions", vectors.shape, lambda at: (vectors[at], np.ones(len(vectors[at])))
+            "conditions",
+            vectors.shape,
+            lambda at: (vectors[at], np.ones(len(vectors[at]))),
         )
         self.conditions_ = kept
 

@@ -6,6 +6,7 @@ projection in the discriminator [Miyato, Koyama 2018].
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -16,14 +17,18 @@ from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
 from sknets._layers import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from sknets.adversarial._nets import beside
 
-_UP: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_UP: dict[int, Any] = {
+    1: nn.ConvTranspose1d,
+    2: nn.ConvTranspose2d,
+    3: nn.ConvTranspose3d,
+}
 _DOWN: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _NORM: dict[int, Any] = {1: BatchNorm1d, 2: BatchNorm2d, 3: BatchNorm3d}
 _SLOPE = 0.2
 
 
 def n_halvings(size: tuple[int, ...]) -> int:
-    """How often a side of at least 4 is halved until none above 7 is left, at most 4."""
+    """How often sides are halved, so that the shortest is left with 4 to 7."""
     return max(1, min(4, math.floor(math.log2(max(1, min(size) / 4)))))
 
 
@@ -31,7 +36,11 @@ class ImageGenerator(nn.Module):
     """Noise (B, Z) and conditions (B, K) to images (B, C, *size)."""
 
     def __init__(
-        self, n_inputs: int, n_channels: int, size: tuple[int, ...], width: int,
+        self,
+        n_inputs: int,
+        n_channels: int,
+        size: tuple[int, ...],
+        width: int,
         bounded: bool,
     ):
         super().__init__()
@@ -44,7 +53,7 @@ class ImageGenerator(nn.Module):
             _NORM[dims](widths[0]),
             nn.ReLU(inplace=True),
         ]
-        for n, m in zip(widths, widths[1:]):
+        for n, m in itertools.pairwise(widths):
             layers += [_UP[dims](n, m, 4, 2, 1, bias=False), _NORM[dims](m)]
             layers.append(nn.ReLU(inplace=True))
         layers.append(_UP[dims](widths[-1], n_channels, 4, 2, 1))
@@ -65,7 +74,11 @@ class ImageDiscriminator(nn.Module):
     """Images (B, C, *size) and conditions (B, K) to a number each."""
 
     def __init__(
-        self, n_conditions: int, n_channels: int, size: tuple[int, ...], width: int,
+        self,
+        n_conditions: int,
+        n_channels: int,
+        size: tuple[int, ...],
+        width: int,
         normed: bool,
     ):
         super().__init__()
@@ -74,15 +87,17 @@ class ImageDiscriminator(nn.Module):
         widths = [n_channels, *(width * 2**i for i in range(times))]
         layers: list[nn.Module] = []
         sides = list(size)
-        for n, m in zip(widths, widths[1:]):
+        for n, m in itertools.pairwise(widths):
             layers += [norm(_DOWN[dims](n, m, 4, 2, 1)), nn.LeakyReLU(_SLOPE, True)]
             sides = [side // 2 for side in sides]
         n_features = widths[-1] * math.prod(sides)
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.out = norm(nn.Linear(n_features, 1))
-        self.of = norm(nn.Linear(n_conditions, n_features, bias=False)) if (
-            n_conditions
-        ) else None
+        self.of = (
+            norm(nn.Linear(n_conditions, n_features, bias=False))
+            if (n_conditions)
+            else None
+        )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:  # -> (B,)
         x = self.layers(x)
@@ -99,9 +114,7 @@ class ImageDiscriminator(nn.Module):
             part = x[rows].detach().requires_grad_()
             x = torch.cat([x[: rows.start or 0], part, x[rows.stop :]])
             scores = self(x, y)
-            (slopes,) = torch.autograd.grad(
-                scores[rows].sum(), part, create_graph=True
-            )
+            (slopes,) = torch.autograd.grad(scores[rows].sum(), part, create_graph=True)
         return scores, slopes
 
 

@@ -93,7 +93,7 @@ class RowDiscriminator(nn.Module):
         derivatives, written forwards: half the time of differentiating twice.
         """
         x = beside(x, y)
-        weights = [(layer.weight, layer.bias) for layer in self.layers]
+        weights: list[Any] = [(layer.weight, layer.bias) for layer in self.layers]
         *hidden, (last, bias) = weights
         slopes = []
         for weight, own in hidden:

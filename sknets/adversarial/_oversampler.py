@@ -23,8 +23,7 @@ from sknets.adversarial._sampler import GANSampler
 
 
 class GANOverSampler(OneToOneFeatureMixin, GANSampler):
-    """Over-sampling.
-    """
+    """Over-sampling."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Records,)
     _task: ClassVar[str] = "over-sampling"
@@ -39,7 +38,7 @@ class GANOverSampler(OneToOneFeatureMixin, GANSampler):
     ) = param(default="auto")
 
     @with_callbacks
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any) -> Self:  # type: ignore[override]
         """Learn how the rows of each class are distributed.
 
         Parameters

@@ -33,8 +33,8 @@ class Adversaries(nn.Module):
 
     def __init__(
         self,
-        make: nn.Module,
-        judge: nn.Module,
+        make: Any,
+        judge: Any,
         game: str,
         penalty: float,
         noise_size: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -75,10 +76,9 @@ class _FixedFeatures(nn.Module):
         super().__init__()
         Conv: Any = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[dims]
         widths = [n_channels, 16, 32, 64]
-        self.layers = nn.ModuleList(
-            Conv(n, m, 3, 2, 1) for n, m in zip(widths, widths[1:])
-        )
-        for layer in self.layers:
+        layers = [Conv(n, m, 3, 2, 1) for n, m in itertools.pairwise(widths)]
+        self.layers = nn.ModuleList(layers)
+        for layer in layers:
             nn.init.orthogonal_(layer.weight, 2**0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, *size) -> (B, 112)

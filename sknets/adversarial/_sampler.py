@@ -36,13 +36,14 @@ from sknets.adversarial._quality import (
 )
 from sknets.metrics import frechet_distance
 
+# Of Adam, in games.
+BETAS = 0.5, 0.9
 # A fit of fewer steps is too short for its samples to be judged.
 _JUDGED = 500
 
 
 class GANSampler(ReadsImages, Conditions, Sampler):
-    """Generative adversarial network.
-    """
+    """Generative adversarial network."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Records, Images)
     _task: ClassVar[str] = "sampling"
@@ -51,7 +52,7 @@ class GANSampler(ReadsImages, Conditions, Sampler):
 
     loss: Literal[
         "original", "non_saturating", "least_squares", "wasserstein", "hinge"
-    ] = param(default="wasserstein")
+    ] = param(default="non_saturating")
     gradient_penalty: float | Literal["auto"] = param(default="auto", at_least=0)
     spectral_norm: bool | Literal["auto"] = param(default="auto")
     discriminator_steps: int = param(default=1, at_least=1)
@@ -156,7 +157,23 @@ class GANSampler(ReadsImages, Conditions, Sampler):
         auto = 1e-3 if self._is_table else 2e-4
         return auto if self.lr == "auto" else float(self.lr)
 
+    def _penalty(self, n: int) -> float:
+        """Weight of the penalty of slopes, for so many samples.
+
+        Few samples of many columns tell little of where they are dense, so that it
+        falls as the squared variance of kernels does by Scott's rule.
+        """
+        if self.gradient_penalty != "auto":
+            return float(self.gradient_penalty)
+        if self.loss == "wasserstein":
+            return 10.0  # as in its paper
+        if not self._is_table:
+            return 0.0
+        return 30.0 * n ** (-4 / (self.n_features_in_ + 4))
+
     def _learn_statistics(self, samples: Samples) -> None:
+        if self.chunks_.n == 1:
+            self.gradient_penalty_ = self._penalty(len(samples))
         if not self._is_table:
             self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
             return
@@ -177,7 +194,9 @@ class GANSampler(ReadsImages, Conditions, Sampler):
 
     @property
     def _categorical(self) -> list[int]:
-        return np.asarray(getattr(self.reader_, "categorical_columns_", ()), int).tolist()
+        return np.asarray(
+            getattr(self.reader_, "categorical_columns_", ()), int
+        ).tolist()
 
     @property
     def _categories(self) -> list[np.ndarray]:
@@ -185,8 +204,7 @@ class GANSampler(ReadsImages, Conditions, Sampler):
 
     def _build(self) -> nn.Module:
         noise = 16 if self.noise_size == "auto" else int(self.noise_size)
-        k, auto = self._n_conditions, self.gradient_penalty == "auto"
-        penalty: Any = self.gradient_penalty
+        k = self._n_conditions
         normed = self.spectral_norm is True
         if self._is_table:
             given = self.hidden_layer_sizes
@@ -195,16 +213,13 @@ class GANSampler(ReadsImages, Conditions, Sampler):
             n = n_numbers + sum(choices)
             make: Any = RowGenerator([noise + k, *hidden, n], choices)
             judge: Any = RowDiscriminator([n + k, *hidden, 1], n, normed)
-            penalty = 0.1 if auto else penalty
         else:
             shape = self.n_channels_, self.image_size_, self.width
             bounded = self.pixel_unit_ != "raw"
             make = ImageGenerator(noise + k, *shape, bounded)
             judge = ImageDiscriminator(k, *shape, normed)
-            penalty = 0.0 if auto else penalty
-        return Adversaries(
-            make, judge, self.loss, float(penalty), noise, self._n_classes, k
-        )
+        penalty = self.gradient_penalty_
+        return Adversaries(make, judge, self.loss, penalty, noise, self._n_classes, k)
 
     def _prepare(self, net: Any, *sets: Samples | None) -> None:
         for samples in sets:
@@ -214,14 +229,18 @@ class GANSampler(ReadsImages, Conditions, Sampler):
                 samples.x = Values(rows).to(device, dtype)
 
     def _phases(self, net: Net) -> list[Phase]:
-        module, recipe = net.module_, net._recipe
+        # Momentum beyond a few steps makes the players run after each other.
+        module, recipe = net.module_, replace(net._recipe, betas=BETAS)
         judge, make = list(module.judge.parameters()), list(module.make.parameters())
         steps = self.discriminator_steps
 
         def players() -> list[Player]:
             return [
                 Player(
-                    "discriminator", judge, recipe, module.discriminator_loss,
+                    "discriminator",
+                    judge,
+                    recipe,
+                    module.discriminator_loss,
                     updates=steps,
                 ),
                 Player("generator", make, recipe, module.generator_loss),
@@ -343,7 +362,9 @@ default=None
         check_is_fitted(self)
         rows = Values(as_tensor(self._encoded(self._check_input(X, reset=False))))
         if y is None:
-            return self._collect(rows.to(self.net_._device, self.net_.dtype), self.net_.module_)
+            return self._collect(
+                rows.to(self.net_._device, self.net_.dtype), self.net_.module_
+            )
         condition = Values(as_tensor(self._encode_condition(np.asarray(y))))
         return self._collect(
             Together(rows, condition), lambda pair: self.net_.module_(*pair)
@@ -374,7 +395,7 @@ default=None
         judged = y is not None and self.condition_ != "none"
         n = int(self.n_samples_seen_) if judged else len(real)
         with torch.inference_mode():
-            condition = self._drawn_condition(n, generator)
+            condition: Any = self._drawn_condition(n, generator)
             made = self._made(n, condition, generator).numpy()
         made = decode(self.columns_, made) if self._is_table else made
         if not judged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -21,7 +22,12 @@ class DrawingNet(nn.Module):
     """
 
     def __init__(
-        self, n_channels: int, n_outputs: int, width: int, depth: int, dropout: float,
+        self,
+        n_channels: int,
+        n_outputs: int,
+        width: int,
+        depth: int,
+        dropout: float,
         bounded: bool,
     ):
         super().__init__()
@@ -33,7 +39,7 @@ class DrawingNet(nn.Module):
                 BatchNorm2d(m) if i else nn.Identity(),
                 nn.LeakyReLU(_SLOPE, True),
             )
-            for i, (n, m) in enumerate(zip(widths, widths[1:]))
+            for i, (n, m) in enumerate(itertools.pairwise(widths))
         )
         backwards = [*widths[:0:-1], width]
         self.up = nn.ModuleList(
@@ -43,7 +49,7 @@ class DrawingNet(nn.Module):
                 Dropout(dropout if i < depth - 1 else 0),
                 nn.ReLU(True),
             )
-            for i, (n, m) in enumerate(zip(backwards, backwards[1:]))
+            for i, (n, m) in enumerate(itertools.pairwise(backwards))
         )
         self.head = nn.Conv2d(width + n_channels, n_outputs, 3, padding=1)
         self.to(memory_format=torch.channels_last)
@@ -98,8 +104,14 @@ class Translation(nn.Module):
     """
 
     def __init__(
-        self, draw: DrawingNet, judge: PatchJudge, read: nn.Module,
-        read_target: nn.Module, game: str, penalty: float, l1_weight: float,
+        self,
+        draw: DrawingNet,
+        judge: PatchJudge,
+        read: nn.Module,
+        read_target: nn.Module,
+        game: str,
+        penalty: float,
+        l1_weight: float,
         adversarial_weight: float,
     ):
         super().__init__()
@@ -120,9 +132,7 @@ class Translation(nn.Module):
         self._made = self(x)
         x, y, n = self.read(x), self.read_target(y), len(x)
         made = self._made.detach()
-        scores = self.judge(
-            torch.cat([torch.cat([x, y], 1), torch.cat([x, made], 1)])
-        )
+        scores = self.judge(torch.cat([torch.cat([x, y], 1), torch.cat([x, made], 1)]))
         loss = self.game.discriminator(scores[:n], scores[n:]) / 2
         if not self.penalty:
             return loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -28,11 +29,19 @@ from sknets.adversarial._translation_nets import DrawingNet, PatchJudge, Transla
 _HALF = 0.5  # pixels from 0 to 1 become numbers from -1 to 1
 
 
+class Drawn(Images):
+    """The images of y."""
+
+    @property
+    def who(self) -> str:
+        return f"{super().who} (y)"
+
+
 class ImageTranslator(ReadsImages, Estimator):
     """Images of other images."""
 
     _inputs: ClassVar[tuple[Any, ...]] = (Images,)
-    _targets: ClassVar[tuple[Any, ...]] = (Images,)
+    _targets: ClassVar[tuple[Any, ...]] = (Drawn,)
     _task: ClassVar[str] = "image translation"
     _predict_batch_size: ClassVar[int] = 64
 
@@ -113,7 +122,7 @@ class ImageTranslator(ReadsImages, Estimator):
         try:
             pixels = reader.learn(y) if reset else reader.read(y)
         except ValueError as error:  # a reader calls what it reads X
-            raise ValueError(str(error).replace("X", "y")) from None
+            raise ValueError(str(error).replace("(y): X", "(y): y")) from None
         if reset:
             self.target_reader_ = reader
         sizes = self.image_size_, reader.image_size_
@@ -153,7 +162,7 @@ class ImageTranslator(ReadsImages, Estimator):
         )
 
     def _phases(self, net: Net) -> list[Phase]:
-        module, recipe = net.module_, net._recipe
+        module, recipe = net.module_, replace(net._recipe, betas=(0.5, 0.999))
         judge, draw = list(module.judge.parameters()), list(module.draw.parameters())
 
         def players() -> list[Player]:
