@@ -126,6 +126,13 @@ def make_schedule(
     lr = optimizer.param_groups[0]["lr"]
     if name == "step":
         return lr_scheduler.StepLR(optimizer, max(1, -(-epochs // 3)), 0.1)
+    if name == "linear":
+        second = epochs - epochs // 2  # epochs, in which it falls
+
+        def share(epoch: int) -> float:
+            return max(0.0, min(1.0, (epochs - epoch) / second))
+
+        return lr_scheduler.LambdaLR(optimizer, share)
     if name == "cosine":
         return lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     if name == "one_cycle":

@@ -7,11 +7,15 @@ f of made ones are such numbers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+# What games may be played by: also "linear", the rate at first, then down to zero.
+LR_SCHEDULE = Literal["linear", "step", "cosine", "one_cycle", "plateau"] | None
+LOSS = Literal["original", "non_saturating", "least_squares", "wasserstein", "hinge"]
 
 
 class Game(NamedTuple):
@@ -61,4 +65,4 @@ def mixed(real: Tensor, made: Tensor, generator: torch.Generator | None) -> Tens
     return made + share.uniform_(generator=generator) * (real - made)
 
 
-__all__ = ["GAMES", "Game", "mixed", "slope_penalty"]
+__all__ = ["GAMES", "LOSS", "LR_SCHEDULE", "Game", "mixed", "slope_penalty"]

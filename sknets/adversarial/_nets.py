@@ -30,7 +30,6 @@ class RowGenerator(nn.Module):
         self.layers = nn.ModuleList(
             nn.Linear(a, b) for a, b in itertools.pairwise(sizes)
         )
-        self.straight = nn.Linear(sizes[0], sizes[-1], bias=False)
         self.choices, self.temperature = choices, temperature
         self.generator: torch.Generator | None = None
 
@@ -41,12 +40,11 @@ class RowGenerator(nn.Module):
         return self.finish(self.numbers(z, y), generator, hard=True)
 
     def numbers(self, z: Tensor, y: Tensor | None) -> Tensor:
-        z = beside(z, y)
+        x = beside(z, y)
         *hidden, last = self.layers
-        x = z
         for layer in hidden:
-            x = F.leaky_relu(layer(x), _SLOPE)
-        return last(x) + self.straight(z)
+            x = layer(x).relu()
+        return last(x)
 
     def finish(
         self, x: Tensor, generator: torch.Generator | None, hard: bool = False

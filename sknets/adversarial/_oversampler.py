@@ -23,7 +23,50 @@ from sknets.adversarial._sampler import GANSampler
 
 
 class GANOverSampler(OneToOneFeatureMixin, GANSampler):
-    """Over-sampling."""
+    """Over-sampler for imbalanced-learn: new rows of rare classes [1]_.
+
+    One game about all classes, which it sees equally often: what rows of rare classes
+    have in common with others need not be learned of these few.
+
+    Parameters
+    ----------
+    sampling_strategy : str, float, dict or callable, default="auto"
+        As in imbalanced-learn: "auto" makes all classes as frequent as the most
+        frequent one; "minority", "not minority", "not majority", "all", the share of
+        the smaller of two classes to the larger, or how many rows each class shall
+        have.
+
+    Attributes
+    ----------
+    sampling_strategy_ : dict
+        How many rows `fit_resample` has made of each class.
+
+    See Also
+    --------
+    GANSampler : for anything else than balancing classes.
+
+    Notes
+    -----
+    It is a step of imbalanced-learn's ``Pipeline``, where it changes what is fitted on
+    and nothing else; `fit_resample` needs ``pip install "sknets[imbalanced]"``. X is a
+    table as `GANSampler` takes it, and comes back in its own container, new rows behind
+    the others. The other parameters and attributes are as in `sknets.GANSampler`.
+
+    References
+    ----------
+    .. [1] J. Engelmann, S. Lessmann. Conditional Wasserstein GAN-based Oversampling of
+       Tabular Data for Imbalanced Learning. Expert Systems with Applications 174, 2021.
+       The idea; here with the game of `GANSampler`, about all classes in equal shares.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from sknets import GANOverSampler
+    >>> X, y = make_classification(200, weights=[0.9], random_state=0)
+    >>> sampler = GANOverSampler(max_epochs=50, random_state=0)
+    >>> sampler.fit(X, y).sample(3, y=1, random_state=0).shape
+    (3, 20)
+    """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Records,)
     _task: ClassVar[str] = "over-sampling"

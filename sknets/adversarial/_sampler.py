@@ -24,6 +24,7 @@ from sknets._params import param
 from sknets._unsupervised import Sampler
 from sknets.adversarial._columns import decode, encode, learn_columns, sizes_of
 from sknets.adversarial._conditions import Conditions
+from sknets.adversarial._games import LOSS, LR_SCHEDULE
 from sknets.adversarial._image_nets import ImageDiscriminator, ImageGenerator
 from sknets.adversarial._nets import RowDiscriminator, RowGenerator
 from sknets.adversarial._play import Adversaries
@@ -43,16 +44,159 @@ _JUDGED = 500
 
 
 class GANSampler(ReadsImages, Conditions, Sampler):
-    """Generative adversarial network."""
+    """Generative adversarial network: new rows or images like those seen [1]_.
+
+    A generator makes samples of noise, a discriminator tells them from real ones, and
+    each learns of the other.
+
+    Parameters
+    ----------
+    loss : {"original", "non_saturating", "least_squares", "wasserstein", "hinge"}, \
+default="non_saturating"
+        What both lower: the cross-entropy of the paper, that with the generator's
+        gradient as it stands there for practice, squares [2]_, the Wasserstein
+        distance [3]_, or hinges.
+    gradient_penalty : float or "auto", default="auto"
+        How strongly slopes of the discriminator are held: of "wasserstein" at 1 between
+        real and made samples [3]_, else at 0 at real ones [4]_. "auto":
+        ``30 n ** (-4 / (d + 4))`` for n rows of d columns; 10 with "wasserstein"; 0
+        of images.
+    spectral_norm : bool or "auto", default="auto"
+        Whether the layers of the discriminator are divided by their largest singular
+        value [5]_. "auto": of images.
+    discriminator_steps : int, default=1
+        Steps of the discriminator to one of the generator, on the same rows.
+    ema_decay : float, default=0.999
+        Samples are drawn by a mean of the generators so far, of which each step keeps
+        that much; None: by the last one.
+    noise_size : int or "auto", default="auto"
+        Numbers of noise behind a sample. "auto": 16, of images 64.
+    hidden_layer_sizes : int or tuple of int, default=(128, 128)
+        Units of the layers of both networks of rows.
+    numbers : {"auto", "standard", "normal", "modes"}, default="auto"
+        How networks see columns of numbers: centred and scaled; made normal by the
+        share of values below each, repeated values being spread over theirs; or as a
+        mode of a mixture and the place in it [6]_. "auto": "standard" where all columns
+        are numbers and none is missing, else "normal".
+    categorical_features : list, "from_dtype" or None, default="from_dtype"
+        The columns that hold categories, by name or position; "from_dtype" takes those
+        that a DataFrame says are categories. These are made by a softmax with Gumbel's
+        noise [7]_.
+    width : int, default=32
+        Of images, the channels of the outermost layer of both networks; each further
+        one has twice as many [8]_.
+    image_shape : tuple of int, default=None
+        What X of flat rows holds, if these are images: (height, width), or with
+        channels.
+    resize : int or tuple of int, default=None
+        Bring all images to this size; see `CNNClassifier`.
+    channel_order : {"auto", "first", "last"}, default="auto"
+        Which axis of an image holds the channels; see `CNNClassifier`.
+    spatial_dims : int, default=None
+        1 for signals, 2 for images, 3 for volumes. None tells by the axes of X.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 20 epochs, or as many as
+        make 4,000 steps, of images 3,000.
+    batch_size : int or "auto", default="auto"
+        Samples a step. "auto": a sixteenth of the samples, at least 64 and at most 256.
+    lr : float or "auto", default="auto"
+        The learning rate of both, at the start of ``lr_schedule``. "auto":
+        0.002, of images 0.0002.
+    lr_schedule : {"linear", "step", "cosine", "one_cycle", "plateau"}, default="linear"
+        "linear" keeps the rate for half of the epochs and then lets it fall to zero, so
+        that the game comes to rest; for the others see `sknets._estimator.Estimator`.
+
+    Attributes
+    ----------
+    condition_ : {"none", "labels", "vectors"}
+        What y was.
+    classes_ : ndarray of shape (n_classes,)
+        The labels; only of these.
+    class_prior_ : ndarray of shape (n_classes,)
+        Their shares; only of labels.
+    y_mean_, y_scale_ : ndarray of shape (n_conditions,)
+        What vectors are centred and scaled by; only of these.
+    conditions_ : ndarray of shape (n_kept, n_conditions)
+        Vectors that were seen, at most 1,000, of which `sample` draws where none are
+        given.
+    columns_ : list of dict
+        How networks see each column; only of tables.
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,) or (n_channels_,)
+        Means and deviations of columns, or of channels.
+    batch_size_, gradient_penalty_
+        What these parameters came to.
+    modes_found_, n_modes_ : int
+        Of how many clusters of X, by k-means, there are samples, of those that there
+        are: what tells of mode collapse.
+    discriminator_loss_curve_, generator_loss_curve_ : list of float
+        What each player's loss was, an item an epoch; ``loss_curve_`` is their sum.
+    sample_shape_, image_size_ : tuple
+        Shape of an image as given, and its extent without channels.
+    n_channels_, spatial_dims_ : int
+    channel_axis_ : int or None
+        0 or -1 of an image's axes, None where there is none.
+    pixel_unit_ : {"byte", "unit", "raw"}
+        What X was: uint8, floats within [0, 1], or other numbers.
+
+    See Also
+    --------
+    VAETransformer : trains without a game, and gives densities.
+
+    Notes
+    -----
+    X is a table (an array, a CSR matrix, a DataFrame with numbers, categories, truth
+    values, times and gaps) or images (signals, volumes) as `CNNClassifier` takes them.
+    y, if it is given, is what samples can be asked for by: labels, or a vector of
+    numbers for each, such as that of a text.
+
+    The losses that training lowers tell nothing of how good samples are. So `score`,
+    which searches ask, and with ``early_stopping`` the validation loss are of other
+    kinds: the latter is the energy distance between held-out samples and new ones.
+
+    There is no ``sample_weight``: the noise of a row cannot be weighted. Tables are
+    encoded once, in memory, in float32 unless ``precision`` is "float64".
+
+    For ``optimizer``, ``early_stopping``, ``random_state``, ``checkpoint`` and the rest
+    and for the other attributes of training see `sknets._estimator.Estimator`.
+
+    References
+    ----------
+    .. [1] I. Goodfellow et al. Generative Adversarial Nets. NIPS 2014.
+    .. [2] X. Mao et al. Least Squares Generative Adversarial Networks. ICCV 2017.
+    .. [3] I. Gulrajani et al. Improved Training of Wasserstein GANs. NIPS 2017. Here
+       the discriminator moves ``discriminator_steps`` times on the same rows.
+    .. [4] L. Mescheder, A. Geiger, S. Nowozin. Which Training Methods for GANs do
+       Actually Converge? ICML 2018.
+    .. [5] T. Miyato et al. Spectral Normalization for Generative Adversarial Networks.
+       ICLR 2018. The condition of images is a projection, as in T. Miyato, M. Koyama.
+       cGANs with Projection Discriminator. ICLR 2018.
+    .. [6] L. Xu et al. Modeling Tabular Data Using Conditional GAN. NeurIPS 2019. Here
+       a value's mode is the likeliest one, not a draw; rare categories are not seen
+       more often, and a discriminator sees one row at a time.
+    .. [7] E. Jang, S. Gu, B. Poole. Categorical Reparameterization with Gumbel-Softmax.
+       ICLR 2017.
+    .. [8] A. Radford, L. Metz, S. Chintala. Unsupervised Representation Learning with
+       Deep Convolutional Generative Adversarial Networks. ICLR 2016. Here the
+       discriminator is not batch-normalised.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sknets import GANSampler
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> gan = GANSampler(max_epochs=300, random_state=0).fit(X, y)
+    >>> gan.sample(2, y=1, random_state=0).shape
+    (2, 4)
+    >>> gan.score(X, y) > 0.8
+    True
+    """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Records, Images)
     _task: ClassVar[str] = "sampling"
     _takes_missing: ClassVar[bool] = True
     _predict_batch_size: ClassVar[int] = 256
 
-    loss: Literal[
-        "original", "non_saturating", "least_squares", "wasserstein", "hinge"
-    ] = param(default="non_saturating")
+    loss: LOSS = param(default="non_saturating")  # type: ignore[valid-type]
     gradient_penalty: float | Literal["auto"] = param(default="auto", at_least=0)
     spectral_norm: bool | Literal["auto"] = param(default="auto")
     discriminator_steps: int = param(default=1, at_least=1)
@@ -72,9 +216,7 @@ class GANSampler(ReadsImages, Conditions, Sampler):
         default="auto", at_least=1
     )
     lr: float | Literal["auto"] = param(default="auto", above=0)  # type: ignore[assignment]
-    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
-        default="cosine"
-    )
+    lr_schedule: LR_SCHEDULE = param(default="linear")  # type: ignore[valid-type]
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -146,15 +288,15 @@ class GANSampler(ReadsImages, Conditions, Sampler):
 
     @property
     def _budget(self) -> Budget:
-        return Budget(epochs=20, steps=8000 if self._is_table else 3000)
+        return Budget(epochs=20, steps=4000 if self._is_table else 3000)
 
     def _batch_size(self) -> int:
-        auto = 128 if self._is_table else 64
+        auto = max(64, min(256, int(self.n_samples_seen_) // 16))
         self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
         return self.batch_size_
 
     def _learning_rate(self) -> float:
-        auto = 1e-3 if self._is_table else 2e-4
+        auto = 2e-3 if self._is_table else 2e-4
         return auto if self.lr == "auto" else float(self.lr)
 
     def _penalty(self, n: int) -> float:
@@ -203,7 +345,8 @@ class GANSampler(ReadsImages, Conditions, Sampler):
         return getattr(self.reader_, "categories_", [])
 
     def _build(self) -> nn.Module:
-        noise = 16 if self.noise_size == "auto" else int(self.noise_size)
+        auto = 16 if self._is_table else 64
+        noise = auto if self.noise_size == "auto" else int(self.noise_size)
         k = self._n_conditions
         normed = self.spectral_norm is True
         if self._is_table:

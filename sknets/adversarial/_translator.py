@@ -24,6 +24,7 @@ from sknets._inputs.layout import Layout
 from sknets._layers import standardize_channels
 from sknets._params import param
 from sknets._targets import given_target
+from sknets.adversarial._games import LOSS, LR_SCHEDULE
 from sknets.adversarial._translation_nets import DrawingNet, PatchJudge, Translation
 
 _HALF = 0.5  # pixels from 0 to 1 become numbers from -1 to 1
@@ -38,16 +39,103 @@ class Drawn(Images):
 
 
 class ImageTranslator(ReadsImages, Estimator):
-    """Images of other images."""
+    """Images made of other images, learned of pairs of both: pix2pix [1]_.
+
+    A U-Net [2]_ draws; it lowers the error of pixels, and what a discriminator, which
+    sees patches of both images, makes of its drawings.
+
+    Parameters
+    ----------
+    loss : {"original", "non_saturating", "least_squares", "wasserstein", "hinge"}, \
+default="non_saturating"
+        The game; see `GANSampler`.
+    l1_weight : float, default=100.0
+        Weight of the mean absolute error of pixels.
+    adversarial_weight : float, default=1.0
+        Weight of the discriminator's opinion; 0 leaves it out, and drawings are the
+        medians of what is possible.
+    gradient_penalty : float, default=0.0
+        How strongly slopes of the discriminator are held; see `GANSampler`.
+    width : int, default=32
+        Channels of the first level; each further one has twice as many, at most eight
+        times as many.
+    depth : int or "auto", default="auto"
+        How often images are halved. "auto": until the shorter side is below 8, at least
+        once and at most 4 times.
+    dropout : float, default=0.0
+        The share of numbers switched off in training on the way up.
+    ema_decay : float, default=0.999
+        Drawings are by a mean of the networks so far, of which each step keeps that
+        much; None: by the last one.
+    channel_order : {"auto", "first", "last"}, default="auto"
+        Which axis of an image holds the channels; see `CNNClassifier`. Several frames
+        are channels.
+    max_epochs : int or "auto", default="auto"
+        How often training goes through the data. "auto" are 20 epochs, or as many as
+        make 1,500 steps.
+    batch_size : int, default=16
+        Pairs a step.
+    lr : float, default=0.001
+        The learning rate of both, at the start of ``lr_schedule``.
+    lr_schedule : {"linear", "step", "cosine", "one_cycle", "plateau"}, default="linear"
+        "linear" keeps the rate for half of the epochs and then lets it fall to zero;
+        for the others see `sknets._estimator.Estimator`.
+
+    Attributes
+    ----------
+    target_reader_ : Reader
+        What reads y.
+    x_mean_, x_scale_, y_mean_, y_scale_ : ndarray of shape (n_channels,)
+        Means and deviations of the channels; what is neither uint8 nor within [0, 1] is
+        standardised by them.
+    sample_shape_, image_size_ : tuple
+        Shape of an image of X as given, and its extent without channels.
+    n_channels_, spatial_dims_ : int
+    channel_axis_ : int or None
+        0 or -1 of an image's axes, None where there is none.
+    pixel_unit_ : {"byte", "unit", "raw"}
+        What X was: uint8, floats within [0, 1], or other numbers.
+
+    See Also
+    --------
+    UNetSegmenter : a class for each pixel.
+
+    Notes
+    -----
+    X and y are arrays of images of equal size, which may differ in their channels and
+    units: grey to colour, outlines to filled images, frames to the next one. Sides that
+    cannot be halved are continued by their last pixels, and what is drawn there is cut
+    off. With ``early_stopping`` the error of held-out pixels is watched. ``train_l1``,
+    ``train_adversarial`` and ``train_discriminator`` are in the history.
+
+    For ``optimizer``, ``random_state``, ``checkpoint`` and the rest and for the other
+    attributes of training see `sknets._estimator.Estimator`.
+
+    References
+    ----------
+    .. [1] P. Isola, J.-Y. Zhu, T. Zhou, A. A. Efros. Image-to-Image Translation with
+       Conditional Adversarial Networks. CVPR 2017. Here narrower and less deep by
+       default, patches are 18 pixels wide, there is no noise in prediction, the image
+       itself is beside the last layer, and a mean of weights draws.
+    .. [2] O. Ronneberger, P. Fischer, T. Brox. U-Net: Convolutional Networks for
+       Biomedical Image Segmentation. MICCAI 2015.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknets import ImageTranslator
+    >>> digits = load_digits().images[:200] / 16
+    >>> net = ImageTranslator(max_epochs=5, random_state=0).fit(1 - digits, digits)
+    >>> net.predict(1 - digits[:3]).shape
+    (3, 8, 8)
+    """
 
     _inputs: ClassVar[tuple[Any, ...]] = (Images,)
     _targets: ClassVar[tuple[Any, ...]] = (Drawn,)
     _task: ClassVar[str] = "image translation"
     _predict_batch_size: ClassVar[int] = 64
 
-    loss: Literal[
-        "original", "non_saturating", "least_squares", "wasserstein", "hinge"
-    ] = param(default="non_saturating")
+    loss: LOSS = param(default="non_saturating")  # type: ignore[valid-type]
     l1_weight: float = param(default=100.0, at_least=0)
     adversarial_weight: float = param(default=1.0, at_least=0)
     gradient_penalty: float = param(default=0.0, at_least=0)
@@ -58,9 +146,7 @@ class ImageTranslator(ReadsImages, Estimator):
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     batch_size: int = param(default=16, at_least=1)
     lr: float = param(default=1e-3, above=0)
-    lr_schedule: Literal["step", "cosine", "one_cycle", "plateau"] | None = param(
-        default="cosine"
-    )
+    lr_schedule: LR_SCHEDULE = param(default="linear")  # type: ignore[valid-type]
     _budget = Budget(epochs=20, steps=1500)
 
     @with_callbacks
