@@ -36,7 +36,7 @@ from sknets._comparison.forecasters import (
 )
 from sknets._comparison.pixels import DummySegmenter, PixelForest
 from sknets._comparison.poses import DummyPose, PixelRidge, not_one_person
-from sknets._comparison.samplers import ClassSampler, RealRows, SampledForest
+from sknets._comparison.samplers import RealRows, of_samples
 from sknets._comparison.sentences import NearestImage, NearestSentence, WordByWord
 from sknets._comparison.series import season_missing
 from sknets._comparison.warping import (
@@ -343,19 +343,19 @@ FORECASTERS = (
 )
 
 
-def _sampler(make: Callable[[], Any], by_class: bool = False) -> Any:
-    return SampledForest(ClassSampler(make()) if by_class else make())
+def _forest(make: Callable[[], Any]) -> Any:
+    return of_samples(make())
 
 
-# Networks among them, as each is asked through a forest. By class: what knows none.
+# Networks among them, as each is asked through a forest.
 SAMPLERS = tuple(
-    Candidate(name, partial(_sampler, make, by_class), scaled=True, multi=False)
-    for name, make, by_class in (
-        ("RealRows", RealRows, False),
-        ("KernelDensity", partial(KernelDensity, bandwidth=0.3), True),
-        ("GaussianMixture", partial(GaussianMixture, 2, reg_covar=1e-3), True),
-        ("DBNClassifier", DBNClassifier, False),
-        ("VAETransformer", partial(VAETransformer, conditional=True), False),
-        ("GANSampler", GANSampler, False),
+    Candidate(name, partial(_forest, make), scaled=True, multi=False)
+    for name, make in (
+        ("RealRows", RealRows),
+        ("KernelDensity", partial(KernelDensity, bandwidth=0.3)),
+        ("GaussianMixture", partial(GaussianMixture, 2, reg_covar=1e-3)),
+        ("DBNClassifier", DBNClassifier),
+        ("VAETransformer", partial(VAETransformer, conditional=True)),
+        ("GANSampler", GANSampler),
     )
 )

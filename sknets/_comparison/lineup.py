@@ -30,6 +30,7 @@ from sknets._comparison.graphs import GraphStatistics, NodeStatistics
 from sknets._comparison.images import FlatPixels
 from sknets._comparison.preparation import TEXT_COLUMNS, table_preparation
 from sknets._comparison.problem import Problem
+from sknets._comparison.samplers import of_samples
 from sknets._comparison.sequences import SequenceStatistics, tfidf
 from sknets._comparison.trees import LeafText
 from sknets._comparison.videos import ClipStatistics
@@ -125,6 +126,8 @@ def choose_models(models: Any, problem: Problem) -> dict[str, Entry]:
             name = _find(item, [*auto, *deep])
             chosen[_unused(label or name, chosen)] = _entry(name, auto, deep, problem)
         else:
+            if problem.sampled and hasattr(item, "sample"):
+                item = of_samples(item)
             _check_given(item, problem)
             name = label or type(innermost(item)).__name__
             chosen[_unused(name, chosen)] = Entry(_prepare_given(item, problem))

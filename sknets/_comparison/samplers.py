@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,14 @@ class SampledForest(ClassifierMixin, BaseEstimator):
     def n_parameters_(self) -> float:
         """Of the sampler, where these can be counted."""
         return getattr(self.sampler_, "n_parameters_", float("nan"))
+
+
+def of_samples(sampler: Any) -> Any:
+    """The forest of a sampler, which may know no classes."""
+    if isinstance(sampler, SampledForest):
+        return sampler
+    knows = "y" in inspect.signature(sampler.sample).parameters
+    return SampledForest(sampler if knows else ClassSampler(sampler))
 
 
 class ClassSampler(BaseEstimator):
@@ -124,4 +133,4 @@ class RealRows(BaseEstimator):
         return rows
 
 
-__all__ = ["ClassSampler", "RealRows", "SampledForest"]
+__all__ = ["ClassSampler", "RealRows", "SampledForest", "of_samples"]

@@ -39,6 +39,8 @@ from sknets.metrics import frechet_distance
 
 # Of Adam, in games.
 BETAS = 0.5, 0.9
+# A forest of fewer rows tells as much of these few as of who made them.
+_LEAST = 1000
 # A fit of fewer steps is too short for its samples to be judged.
 _JUDGED = 500
 
@@ -59,7 +61,7 @@ default="non_saturating"
     gradient_penalty : float or "auto", default="auto"
         How strongly slopes of the discriminator are held: of "wasserstein" at 1 between
         real and made samples [3]_, else at 0 at real ones [4]_. "auto":
-        ``30 n ** (-4 / (d + 4))`` for n rows of d columns; 10 with "wasserstein"; 0
+        ``500 n ** (-6 / (d + 4))`` for n rows of d columns; 10 with "wasserstein"; 0
         of images.
     spectral_norm : bool or "auto", default="auto"
         Whether the layers of the discriminator are divided by their largest singular
@@ -303,7 +305,7 @@ default="non_saturating"
         """Weight of the penalty of slopes, for so many samples.
 
         Few samples of many columns tell little of where they are dense, so that it
-        falls as the squared variance of kernels does by Scott's rule.
+        falls with the sixth power of what Scott's rule makes kernels wide.
         """
         if self.gradient_penalty != "auto":
             return float(self.gradient_penalty)
@@ -311,7 +313,7 @@ default="non_saturating"
             return 10.0  # as in its paper
         if not self._is_table:
             return 0.0
-        return 30.0 * n ** (-4 / (self.n_features_in_ + 4))
+        return 500.0 * n ** (-6 / (self.n_features_in_ + 4))
 
     def _learn_statistics(self, samples: Samples) -> None:
         if self.chunks_.n == 1:
@@ -517,10 +519,10 @@ default=None
         """Return how good new samples are, the higher the better.
 
         With labels or numbers, after a fit with y: the accuracy (or R²) on X and y of a
-        random forest that has learned of new samples alone, as many as there were in
-        `fit`. Otherwise minus the Fréchet distance [5]_ between X and as many new
+        random forest that has learned of new samples alone, of 1,000 or as many as there
+        were in `fit`. Otherwise minus the Fréchet distance between X and as many new
         samples: of rows in columns standardised by X, of images in the features of
-        convolutions of fixed random weights.
+        convolutions of fixed random weights. See `sknets.metrics.frechet_distance`.
 
         Parameters
         ----------
@@ -536,7 +538,7 @@ default=None
         real = self._plain(self._check_input(X, reset=False))
         generator = torch.Generator().manual_seed(0)
         judged = y is not None and self.condition_ != "none"
-        n = int(self.n_samples_seen_) if judged else len(real)
+        n = max(int(self.n_samples_seen_), _LEAST) if judged else len(real)
         with torch.inference_mode():
             condition: Any = self._drawn_condition(n, generator)
             made = self._made(n, condition, generator).numpy()
