@@ -519,8 +519,8 @@ default=None
         """Return how good new samples are, the higher the better.
 
         With labels or numbers, after a fit with y: the accuracy (or R²) on X and y of a
-        random forest that has learned of new samples alone, of 1,000 or as many as there
-        were in `fit`. Otherwise minus the Fréchet distance between X and as many new
+        random forest that has learned of new samples alone, of 1,000 or as many as were
+        in `fit`. Otherwise minus the Fréchet distance between X and as many new
         samples: of rows in columns standardised by X, of images in the features of
         convolutions of fixed random weights. See `sknets.metrics.frechet_distance`.
 
