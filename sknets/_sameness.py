@@ -16,7 +16,14 @@ from sklearn.base import clone
 
 from sknets._forecasting import Forecaster
 
-VERBS = ("predict", "predict_proba", "decision_function", "transform", "score_samples")
+VERBS = (
+    "predict",
+    "predict_proba",
+    "decision_function",
+    "transform",
+    "score_samples",
+    "discriminator_score",
+)
 
 
 def outputs(estimator: Any, X: Any) -> dict[str, Any]:

@@ -380,6 +380,7 @@ def learns_more_than_a_dummy(case):
         "translation",
         "captioning",
         "speech recognition",
+        "image translation",
     ):
         losses = case.fitted.loss_curve_
         assert losses[-1] < 0.9 * losses[0]

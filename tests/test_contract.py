@@ -39,6 +39,8 @@ CASES = {
     "pose lifting": (X, y_numbers),
     "transformation": (X, None),
     "outlier detection": (X, None),
+    "sampling": (X, y_classes),
+    "over-sampling": (X, y_classes),
 }
 
 ESTIMATORS = [
@@ -147,6 +149,8 @@ KINDS = {
         "classification": (bars, labels[widths // 2 - 1]),
         "regression": (bars, widths * 1.0),
         "segmentation": (bars, bars[..., 0] > 100),
+        "sampling": (bars, labels[widths // 2 - 1]),
+        "image translation": (bars, 255 - bars[..., 0]),
         "captioning": (bars, [f"a bar {width} wide" for width in widths]),
     },
     "images of unequal size": {

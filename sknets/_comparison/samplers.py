@@ -66,8 +66,8 @@ def of_samples(sampler: Any) -> Any:
 class ClassSampler(BaseEstimator):
     """A sampler of rows of each class, of one without classes (a mixture, kernels)."""
 
-    def __init__(self, estimator: Any, random_state: Any = None) -> None:
-        self.estimator, self.random_state = estimator, random_state
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
 
     def fit(self, X: Any, y: Any) -> ClassSampler:
         X, y = np.asarray(X), np.asarray(y)
