@@ -178,6 +178,7 @@ class RecordRate(Callback):
         (None, [0.01] * 6),
         ("step", [0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001]),
         ("cosine", [0.01 * (1 + np.cos(np.pi * t / 6)) / 2 for t in range(6)]),
+        ("linear", [0.01, 0.01, 0.01, 0.01, 0.02 / 3, 0.01 / 3]),
     ],
 )
 def test_schedules_by_epoch(schedule, expected):
@@ -194,8 +195,9 @@ def test_one_cycle_rises_and_ends_near_zero():
     assert net.optimizer_.param_groups[0]["lr"] < 1e-5
 
 
-def test_a_schedule_that_ended_stays_there():
-    net = trained(epochs=3, lr_schedule="cosine")
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_a_schedule_that_ended_stays_there(schedule):
+    net = trained(epochs=3, lr_schedule=schedule)
     before = weights(net)
     net.train(samples(), epochs=2)
     assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)

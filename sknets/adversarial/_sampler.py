@@ -100,7 +100,8 @@ default="non_saturating"
         How often training goes through the data. "auto" are 20 epochs, or as many as
         make 4,000 steps, of images 3,000.
     batch_size : int or "auto", default="auto"
-        Samples a step. "auto": a sixteenth of the samples, at least 64 and at most 256.
+        Samples a step. "auto": a sixteenth of the rows, at least 64 and at most 256; 64
+        images.
     lr : float or "auto", default="auto"
         The learning rate of both, at the start of ``lr_schedule``. "auto":
         0.002, of images 0.0002.
@@ -293,7 +294,9 @@ default="non_saturating"
         return Budget(epochs=20, steps=4000 if self._is_table else 3000)
 
     def _batch_size(self) -> int:
-        auto = max(64, min(256, int(self.n_samples_seen_) // 16))
+        auto = 64
+        if self._is_table:
+            auto = max(64, min(256, int(self.n_samples_seen_) // 16))
         self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
         return self.batch_size_
 
