@@ -78,7 +78,6 @@ _HOME = {
     "GANSampler": "adversarial",
     "GANOverSampler": "adversarial",
     "ImageTranslator": "adversarial",
-    "ModeCollapseWarning": "adversarial",
     # 8. Transformers
     "TransformerClassifier": "transformer",
     "TransformerRegressor": "transformer",

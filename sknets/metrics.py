@@ -696,11 +696,9 @@ def frechet_distance(X: Any, other: Any) -> float:
     9.0
     """
     one, two = (np.asarray(rows, dtype=np.float64) for rows in (X, other))
-    if one.ndim != 2 or two.ndim != 2 or one.shape[1] != two.shape[1]:
-        raise ValueError(
-            f"frechet_distance: both must be rows of as many columns, got shapes "
-            f"{one.shape} and {two.shape}"
-        )
+    if one.ndim != 2 or one.shape[1:] != two.shape[1:]:
+        shapes = f"as many columns, got shapes {one.shape} and {two.shape}"
+        raise ValueError(f"frechet_distance: both must be rows of {shapes}")
     means = [rows.mean(0) for rows in (one, two)]
     covariances = [np.atleast_2d(np.cov(rows.T, bias=True)) for rows in (one, two)]
     # The root's trace by a symmetric matrix of the same eigenvalues.
@@ -708,8 +706,8 @@ def frechet_distance(X: Any, other: Any) -> float:
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
     inner = np.linalg.eigvalsh(root @ covariances[1] @ root)
     traces = np.trace(covariances[0]) + np.trace(covariances[1])
-    apart = float(((means[0] - means[1]) ** 2).sum() + traces)
-    return max(0.0, apart - 2 * float(np.sqrt(inner.clip(0)).sum()))
+    traces = traces - 2 * np.sqrt(inner.clip(0)).sum()
+    return max(0.0, float(((means[0] - means[1]) ** 2).sum() + traces))
 
 
 def mean_of(figures: np.ndarray) -> float:
