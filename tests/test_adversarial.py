@@ -1,10 +1,12 @@
 """Generative adversarial networks: what is true of them alone."""
 
+import datetime
 import sys
 import warnings
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 import scipy.linalg
 import torch
@@ -249,6 +251,26 @@ def test_a_frame_comes_back_as_it_was(numbers):
     assert made["gap"].isna().any() and made["gap"].notna().any()
     assert net.discriminator_score(frame[:4]).shape == (4,)
     assert np.isfinite(net.score(frame))
+
+
+def test_a_frame_of_polars_comes_back_as_it_was():
+    frame = polars.DataFrame(
+        {
+            "n": np.arange(60) % 7,
+            "x": [None if i % 5 == 0 else i / 7 for i in range(60)],
+            "day": [datetime.date(2024, 1, 1 + i % 28) for i in range(60)],
+            "yes": [i % 3 == 0 for i in range(60)],
+            "kind": ["a" if i % 2 else "b" for i in range(60)],
+            "level": ["low" if i % 4 else "high" for i in range(60)],
+        },
+        schema_overrides={
+            "kind": polars.Categorical,
+            "level": polars.Enum(["low", "high", "none"]),
+        },
+    )
+    made = GANSampler(**QUICK, max_epochs=2).fit(frame).sample(80, random_state=0)
+    assert isinstance(made, polars.DataFrame) and made.schema == frame.schema
+    assert made["x"].null_count() > 0 and set(made["level"]) <= {"low", "high"}
 
 
 def test_what_goes_together_is_learned():

@@ -20,19 +20,20 @@ class Records(Table):
     Times are read as days since the first of ``starts_``. Rows are computed with in
     float32, unless the estimator's ``precision`` says otherwise.
 
-    Learned, beside what a table learns: ``dtypes_``, a frame's types by their names,
+    Learned, beside what a table learns: ``dtypes_``, a frame's types by their names
+    (``polars_types_``, those that polars has),
     ``levels_``, the categories of each of its columns that has some, ``starts_`` and
     ``row_type_``, "array", "pandas" or "polars".
     """
 
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Rows:
-        framed = is_frame(X)
-        if framed and not isinstance(X, pd.DataFrame) and hasattr(X, "to_pandas"):
-            X, kind = X.to_pandas(), "polars"
-        else:
-            kind = "pandas" if isinstance(X, pd.DataFrame) else "array"
+        types: list[str] = []
+        kind = "pandas" if isinstance(X, pd.DataFrame) else "array"
+        if is_frame(X) and kind == "array":
+            kind, types = "polars", [str(dtype) for dtype in X.dtypes]
+            X = _of_polars(X)
         if reset:
-            self.row_type_, self.dtypes_ = kind, []
+            self.row_type_, self.dtypes_, self.polars_types_ = kind, [], types
             self.levels_: dict[str, Any] = {}
             self.starts_: dict[str, int] = {}
             if kind == "array":
@@ -100,9 +101,7 @@ class Records(Table):
             return frame.to_numpy(object)
         frame.columns = range(values.shape[1]) if names is None else names
         if self.row_type_ == "polars":
-            import polars  # what X was
-
-            return polars.from_pandas(frame)
+            return _as_polars(frame, self.polars_types_)
         return frame
 
     def _categorical(self) -> list[int]:
@@ -137,6 +136,40 @@ class Records(Table):
         """Whether there is anything but numbers."""
         missing = getattr(self, "missing_columns_", ())
         return bool(self._categorical() or self.starts_ or len(missing))
+
+
+def _of_polars(X: Any) -> pd.DataFrame:
+    """A frame of polars, without what its own way to pandas needs."""
+    columns: dict[str, Any] = {}
+    for label in X.columns:
+        column = X[label]
+        if str(column.dtype).startswith(("Categorical", "Enum")):
+            own = getattr(column.dtype, "categories", None)  # of an Enum
+            levels = own.to_list() if hasattr(own, "to_list") else None
+            columns[label] = pd.Categorical(column.to_list(), levels)
+        else:
+            columns[label] = column.to_numpy()
+    return pd.DataFrame(columns)
+
+
+def _as_polars(frame: pd.DataFrame, types: list[str]) -> Any:
+    import polars  # X was one of its frames
+
+    columns = []
+    for (label, column), name in zip(frame.items(), types):
+        kind = getattr(polars, name.partition("(")[0])
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            if kind is polars.Enum:
+                kind = polars.Enum(column.cat.categories.to_list())
+            values: Any = column.astype(object).where(column.notna(), None).to_list()
+            columns.append(polars.Series(label, values, kind))
+            continue
+        is_time = column.dtype.kind == "M"
+        values = column.to_numpy("datetime64[us]" if is_time else None)
+        series = polars.Series(label, values)
+        gaps = series.dtype.is_float()
+        columns.append((series.fill_nan(None) if gaps else series).cast(kind))
+    return polars.DataFrame(columns)
 
 
 __all__ = ["Records"]

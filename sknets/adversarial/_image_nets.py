@@ -1,7 +1,7 @@
 """The networks of a game about images, of signals and volumes too: DCGAN's.
 
-Radford, Metz, Chintala 2016, with the condition in the generator's noise and as a
-projection in the discriminator [Miyato, Koyama 2018].
+Radford, Metz, Chintala 2016, with the condition beside the generator's noise and in
+the biases of the discriminator.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
 
@@ -85,26 +86,23 @@ class ImageDiscriminator(nn.Module):
         dims, times = len(size), n_halvings(size)
         norm: Any = spectrally_normed if normed else nn.Identity()
         widths = [n_channels, *(width * 2**i for i in range(times))]
-        layers: list[nn.Module] = []
-        sides = list(size)
-        for n, m in itertools.pairwise(widths):
-            layers += [norm(_DOWN[dims](n, m, 4, 2, 1)), nn.LeakyReLU(_SLOPE, True)]
-            sides = [side // 2 for side in sides]
-        n_features = widths[-1] * math.prod(sides)
-        self.layers = nn.Sequential(*layers, nn.Flatten())
-        self.out = norm(nn.Linear(n_features, 1))
-        self.of = (
-            norm(nn.Linear(n_conditions, n_features, bias=False))
-            if (n_conditions)
-            else None
+        pairs = list(itertools.pairwise(widths))
+        self.layers = nn.ModuleList(norm(_DOWN[dims](*p, 4, 2, 1)) for p in pairs)
+        self.given = nn.ModuleList(
+            nn.Linear(n_conditions, m, bias=False) for m in widths[1:] if n_conditions
+        )
+        self.out = norm(
+            nn.Linear(widths[-1] * math.prod(side // 2**times for side in size), 1)
         )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:  # -> (B,)
-        x = self.layers(x)
-        score = self.out(x)[:, 0]
-        if self.of is None or y is None:
-            return score
-        return score + (self.of(y) * x).mean(1) * math.sqrt(x.shape[1])
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if y is not None:
+                bias = self.given[i](y)
+                x = x + bias.view(*bias.shape, *[1] * (x.ndim - 2))
+            x = F.leaky_relu_(x, _SLOPE)
+        return self.out(x.flatten(1))[:, 0]
 
     def with_slope(
         self, x: Tensor, y: Tensor | None, rows: slice

@@ -63,9 +63,9 @@ default="non_saturating"
         real and made samples [3]_, else at 0 at real ones [4]_. "auto":
         ``500 n ** (-6 / (d + 4))`` for n rows of d columns; 10 with "wasserstein"; 0
         of images.
-    spectral_norm : bool or "auto", default="auto"
+    spectral_norm : bool, default=False
         Whether the layers of the discriminator are divided by their largest singular
-        value [5]_. "auto": of images.
+        value [5]_.
     discriminator_steps : int, default=1
         Steps of the discriminator to one of the generator, on the same rows.
     ema_decay : float, default=0.999
@@ -104,7 +104,7 @@ default="non_saturating"
         images.
     lr : float or "auto", default="auto"
         The learning rate of both, at the start of ``lr_schedule``. "auto":
-        0.002, of images 0.0002.
+        0.002, of images 0.0005.
     lr_schedule : {"linear", "step", "cosine", "one_cycle", "plateau"}, default="linear"
         "linear" keeps the rate for half of the epochs and then lets it fall to zero, so
         that the game comes to rest; for the others see `sknets._estimator.Estimator`.
@@ -171,8 +171,7 @@ default="non_saturating"
     .. [4] L. Mescheder, A. Geiger, S. Nowozin. Which Training Methods for GANs do
        Actually Converge? ICML 2018.
     .. [5] T. Miyato et al. Spectral Normalization for Generative Adversarial Networks.
-       ICLR 2018. The condition of images is a projection, as in T. Miyato, M. Koyama.
-       cGANs with Projection Discriminator. ICLR 2018.
+       ICLR 2018.
     .. [6] L. Xu et al. Modeling Tabular Data Using Conditional GAN. NeurIPS 2019. Here
        a value's mode is the likeliest one, not a draw; rare categories are not seen
        more often, and a discriminator sees one row at a time.
@@ -180,7 +179,7 @@ default="non_saturating"
        ICLR 2017.
     .. [8] A. Radford, L. Metz, S. Chintala. Unsupervised Representation Learning with
        Deep Convolutional Generative Adversarial Networks. ICLR 2016. Here the
-       discriminator is not batch-normalised.
+       discriminator is not batch-normalised, and the condition moves its biases.
 
     Examples
     --------
@@ -201,7 +200,7 @@ default="non_saturating"
 
     loss: LOSS = param(default="non_saturating")  # type: ignore[valid-type]
     gradient_penalty: float | Literal["auto"] = param(default="auto", at_least=0)
-    spectral_norm: bool | Literal["auto"] = param(default="auto")
+    spectral_norm: bool = param(default=False)
     discriminator_steps: int = param(default=1, at_least=1)
     ema_decay: float | None = param(default=0.999, at_least=0, below=1)
     noise_size: int | Literal["auto"] = param(default="auto", at_least=1)
@@ -301,7 +300,7 @@ default="non_saturating"
         return self.batch_size_
 
     def _learning_rate(self) -> float:
-        auto = 2e-3 if self._is_table else 2e-4
+        auto = 2e-3 if self._is_table else 5e-4
         return auto if self.lr == "auto" else float(self.lr)
 
     def _penalty(self, n: int) -> float:
@@ -353,7 +352,7 @@ default="non_saturating"
         auto = 16 if self._is_table else 64
         noise = auto if self.noise_size == "auto" else int(self.noise_size)
         k = self._n_conditions
-        normed = self.spectral_norm is True
+        normed = bool(self.spectral_norm)
         if self._is_table:
             given = self.hidden_layer_sizes
             hidden = list(given) if isinstance(given, tuple | list) else [int(given)]
@@ -408,7 +407,8 @@ default="non_saturating"
         """Samples of a container as the networks see them."""
         if self._is_table:
             return encode(self.columns_, _raw(x), random)
-        pixels = x.batch(slice(None)).float().numpy()
+        pixels = x.batch(slice(None)).float().cpu().numpy()
+        pixels = pixels.reshape(*pixels.shape[:2], *self.image_size_)
         if self.pixel_unit_ != "raw":
             return 2 * pixels - 1
         shape = 1, -1, *[1] * (pixels.ndim - 2)
@@ -425,7 +425,8 @@ default="non_saturating"
         else:
             shape = 1, -1, *[1] * (made.ndim - 2)
             made = made * self.x_scale_.reshape(shape) + self.x_mean_.reshape(shape)
-        samples = layout.samples(as_tensor(made.astype(np.float32)))
+        grid = made if self.spatial_dims_ > 1 else made[:, :, None]
+        samples = layout.samples(as_tensor(grid.astype(np.float32)))
         if self.pixel_unit_ == "byte":
             samples = samples.mul(255).round_().clamp_(0, 255).to(torch.uint8)
         if self.image_shape is not None:
@@ -569,7 +570,7 @@ default=None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
+        tags.input_tags.three_d_array = tags.input_tags.sparse = True
         return tags
 
 
