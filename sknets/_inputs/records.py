@@ -132,6 +132,11 @@ class Records(Table):
             return pd.Series(column).astype(kind)
         return pd.Series(column).astype(name)
 
+    def n_categories(self) -> dict[int, int]:
+        """How many categories there are, by the positions of their columns."""
+        categories = getattr(self, "categories_", [])
+        return dict(zip(self._categorical(), map(len, categories)))
+
     def is_mixed(self) -> bool:
         """Whether there is anything but numbers."""
         missing = getattr(self, "missing_columns_", ())

@@ -9,6 +9,7 @@ import torch
 from sklearn.utils.validation import check_array, column_or_1d
 from torch import Tensor
 
+from sknets._engine.data import Samples
 from sknets._engine.moments import Moments
 from sknets._estimator import Estimator
 from sknets._targets import given_target, kind_of_labels, refuse_missing
@@ -115,6 +116,11 @@ class Conditions(Estimator):
             lambda at: (vectors[at], np.ones(len(vectors[at]))),
         )
         self.conditions_ = kept
+
+    def _stratify_by(self, samples: Samples) -> np.ndarray | None:
+        if self.condition_ != "labels":
+            return None
+        return samples.targets.argmax(1).cpu().numpy()
 
     # -- of samples that are asked for -------------------------------------------------
 

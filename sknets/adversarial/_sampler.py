@@ -156,8 +156,8 @@ default="non_saturating"
     which searches ask, and with ``early_stopping`` the validation loss are of other
     kinds: the latter is the energy distance between held-out samples and new ones.
 
-    There is no ``sample_weight``: the noise of a row cannot be weighted. Tables are
-    encoded once, in memory, in float32 unless ``precision`` is "float64".
+    There is no ``sample_weight``: the noise of a row cannot be weighted. X is encoded
+    once, in memory, and computed with in float32 unless ``precision`` is "float64".
 
     For ``optimizer``, ``early_stopping``, ``random_state``, ``checkpoint`` and the rest
     and for the other attributes of training see `sknets._estimator.Estimator`.
@@ -320,14 +320,14 @@ default="non_saturating"
     def _learn_statistics(self, samples: Samples) -> None:
         if self.chunks_.n == 1:
             self.gradient_penalty_ = self._penalty(len(samples))
-        if not self._is_table:
-            self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
-            return
         self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
+        if not self._is_table:
+            return
         if self.chunks_.n == 1:
             rows = _raw(samples.x)
-            known = dict(zip(self._categorical, map(len, self._categories)))
-            self.columns_ = learn_columns(rows, known, self._style)
+            self.columns_ = learn_columns(
+                rows, self.reader_.n_categories(), self._style
+            )
         for column, *units in zip(self.columns_, self.x_mean_, self.x_scale_):
             if column["kind"] == "standard":
                 column["mean"], column["scale"] = map(float, units)
@@ -337,16 +337,6 @@ default="non_saturating"
         if self.numbers != "auto":
             return self.numbers
         return "normal" if self.reader_.is_mixed() else "standard"
-
-    @property
-    def _categorical(self) -> list[int]:
-        return np.asarray(
-            getattr(self.reader_, "categorical_columns_", ()), int
-        ).tolist()
-
-    @property
-    def _categories(self) -> list[np.ndarray]:
-        return getattr(self.reader_, "categories_", [])
 
     def _build(self) -> nn.Module:
         auto = 16 if self._is_table else 64
@@ -564,8 +554,7 @@ default=None
         """Fréchet's, in features that do not depend on the parameters."""
         if not self._is_table:
             return frechet_distance(image_features(real), image_features(made))
-        known = dict(zip(self._categorical, map(len, self._categories)))
-        plain = learn_columns(real, known, "standard")
+        plain = learn_columns(real, self.reader_.n_categories(), "standard")
         return frechet_distance(encode(plain, real), encode(plain, made))
 
     def __sklearn_tags__(self):
