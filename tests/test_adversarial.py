@@ -1,7 +1,6 @@
 """Generative adversarial networks: what is true of them alone."""
 
 import datetime
-import sys
 import warnings
 
 import numpy as np
@@ -17,11 +16,10 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
 import sknets
-from sknets import GANOverSampler, GANSampler, ImageTranslator, compare
+from sknets import GANSampler, ImageTranslator, compare
 from sknets._comparison.lineup import choose_models
 from sknets._comparison.problem import define_problem
 from sknets._engine.digest import digest
-from sknets._inputs.images import PixelUnitWarning
 from sknets.adversarial import ModeCollapseWarning
 from sknets.adversarial._columns import decode, encode, learn_columns, sizes_of
 from sknets.adversarial._games import GAMES, slope_penalty
@@ -487,145 +485,3 @@ def test_compare_ranks_samplers():
     assert "GANSampler" in auto and "FeedforwardClassifier" not in auto
     with pytest.raises(ValueError, match="rows of tables alone are compared"):
         compare(tiles, halves, task="sampling", verbose=0)
-
-
-# -- over-sampling ---------------------------------------------------------------------
-
-
-few = np.r_[np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:8], np.flatnonzero(y == 2)]
-
-
-def test_rare_classes_are_seen_as_often_as_others():
-    net = GANOverSampler(**QUICK, max_epochs=1)
-    seen = []
-
-    class Watch(Callback):
-        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-            seen.append(batch.y.sum(0))
-
-    net.set_params(callbacks=[Watch()]).fit(X[few], names[few])
-    np.testing.assert_array_equal(sum(seen), [40, 40, 40])
-
-
-def test_over_sampling_without_the_extra(monkeypatch):
-    for name in ("imblearn", "imblearn.utils"):
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ImportError, match=r'pip install "sknets\[imbalanced\]"'):
-        GANOverSampler(**QUICK, max_epochs=1).fit_resample(X[few], names[few])
-
-
-def test_over_sampling_adds_rows_of_rare_classes():
-    pytest.importorskip("imblearn")
-    net = GANOverSampler(random_state=0, max_epochs=150, batch_size=40, lr=3e-3)
-    X_new, y_new = net.fit_resample(X[few], names[few])
-    np.testing.assert_array_equal(X_new[: len(few)], X[few])
-    assert dict(zip(*np.unique(y_new, return_counts=True))) == dict.fromkeys("abc", 40)
-    assert {k: n for k, n in net.sampling_strategy_.items() if n} == {"b": 32}
-    made, own = X_new[len(few) :], X[names == "b"]
-    assert np.linalg.norm(made.mean(0) - own.mean(0)) < 1
-    frame = mixed_frame()
-    given = {"big": 100} if (frame["size"] == "big").sum() < 100 else "auto"
-    rows, labels = GANOverSampler(
-        **QUICK, max_epochs=1, sampling_strategy=given
-    ).fit_resample(frame.drop(columns="size"), frame["size"].astype(str))
-    assert (rows.dtypes == frame.drop(columns="size").dtypes).all()
-    assert isinstance(labels, pd.Series) and len(labels) == len(rows)
-
-
-def test_over_sampling_in_a_pipeline():
-    imblearn = pytest.importorskip("imblearn.pipeline")
-    from sklearn.linear_model import LogisticRegression
-
-    steps = GANOverSampler(**QUICK, max_epochs=2), LogisticRegression()
-    pipeline = imblearn.make_pipeline(*steps)
-    grid = {"ganoversampler__lr": [1e-3, 1e-2]}
-    search = GridSearchCV(pipeline, grid, cv=2, error_score="raise")
-    search.fit(X[few], names[few])
-    assert search.score(X, names) > 0.6
-
-
-def imbalanced_learns_checks():
-    try:
-        from imblearn.utils.estimator_checks import estimator_checks_generator
-    except ImportError:
-        return []
-    net = GANOverSampler(**QUICK, max_epochs=1)
-    return [
-        pytest.param(one, check, id=check.func.__name__)
-        for one, check in estimator_checks_generator(net)
-    ]
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("estimator", "check"), imbalanced_learns_checks())
-def test_imbalanced_learns_check(estimator, check):
-    check(estimator)
-
-
-# -- images of images ------------------------------------------------------------------
-
-
-def edges(n=24, seed=0):
-    """Squares, and their outlines."""
-    random = np.random.default_rng(seed)
-    filled = np.zeros((n, 12, 14), np.uint8)
-    for image in filled:
-        i, j = random.integers(0, 7, 2)
-        image[i : i + 5, j : j + 5] = 200
-    inner = filled.copy()
-    inner[:, 1:-1, 1:-1] = np.minimum.reduce(
-        [
-            filled[:, 1:-1, 1:-1],
-            filled[:, :-2, 1:-1],
-            filled[:, 2:, 1:-1],
-            filled[:, 1:-1, :-2],
-            filled[:, 1:-1, 2:],
-        ]
-    )
-    return filled - inner, filled
-
-
-SMALL = {"width": 8, "random_state": 0, "batch_size": 8, "lr": 3e-3}
-
-
-@pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_outlines_are_filled(weight):
-    lines, filled = edges()
-    net = ImageTranslator(**SMALL, max_epochs=40, adversarial_weight=weight)
-    net.fit(lines, filled)
-    more = edges(seed=1)
-    empty = -np.abs(more[1] / 255).mean()
-    assert net.score(*more) > 0.6 * empty
-    drawn = net.predict(more[0])
-    assert drawn.dtype == np.uint8 and drawn.shape == more[1].shape
-    assert net.score(*more) == pytest.approx(
-        -np.abs(drawn / 255 - more[1] / 255).mean()
-    )
-    row = net.net_.history[-1]
-    assert (
-        ("train_adversarial" in row) == ("train_discriminator" in row) == bool(weight)
-    )
-
-
-def test_pairs_may_differ_in_all_but_size():
-    lines, filled = edges()
-    colour = np.stack([filled, 255 - filled, filled // 2], 1) / 255.0
-    net = ImageTranslator(**SMALL, max_epochs=1, early_stopping=True)
-    drawn = net.fit(lines, colour).predict(lines[:2])
-    assert drawn.shape == (2, 3, 12, 14) and len(net.validation_loss_curve_) == 1
-    assert net.validation_loss_curve_[0] > 0
-    net.set_params(early_stopping=False)
-    with pytest.warns(PixelUnitWarning, match=r"ImageTranslator \(y\): X holds float"):
-        raw = net.fit(lines, filled * 100.0 - 3)
-    assert raw.predict(lines[:2]).max() > 1
-    for given, says in (
-        ((lines, filled[:, 1:]), r"of X are 12 x 14 pixels and those of y 11 x 14"),
-        ((lines, filled[1:]), "X has 24, y has 23"),
-        ((lines, None), "requires y"),
-        ((np.zeros((4, 6, 6, 6)), np.zeros((4, 6, 6, 6))), "the channels"),
-    ):
-        with pytest.raises(ValueError, match=says) as caught:
-            ImageTranslator(**SMALL).fit(*given)
-        assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match=r"y must be of shape \(24, 12, 14\)"):
-        raw.score(lines, filled[:, 1:])
