@@ -32,8 +32,10 @@ from sklearn.neighbors import KernelDensity
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from torch import nn
 
-from sknets import CNNClassifier, GANOverSampler, GANSampler
+from sknets import CNNClassifier, GANOverSampler, GANSampler, Word2VecVectorizer
 from sknets._comparison.samplers import of_samples
+from sknets.datasets import make_captioned_scenes
+from sknets.datasets._captions import _COLORS
 from sknets.metrics import frechet_distance
 
 TIMES = 8  # made rows for each real one
@@ -275,6 +277,43 @@ def digits(repeats, quick):
     ]
 
 
+def words(repeats, quick):
+    """Scenes by vectors of sentences: are they of the colours that were asked for?"""
+    images, sentences = make_captioned_scenes(4000, size=32, random_state=0)
+    lone = [i for i, text in enumerate(sentences) if len(text.split()) == 4]
+    images, sentences = images[lone], [sentences[i] for i in lone]
+    vectors = Word2VecVectorizer(
+        embedding_size=16, min_count=1, random_state=0, max_epochs=20
+    ).fit_transform(sentences)
+    given = {"max_epochs": 2} if quick else {}
+    net, took = spent(GANSampler(random_state=0, **given).fit, images, vectors)
+    asked = np.arange(200) % len(sentences)
+    made = net.sample(y=vectors[asked], random_state=0)
+
+    def right(pictures):
+        found = [seen_colour(image) for image in pictures]
+        return float(np.mean([c in sentences[i] for c, i in zip(found, asked)]))
+
+    return [
+        Figure(
+            "scenes by vectors of sentences: of the colour that was asked for",
+            f"{len(lone)} scenes, Word2Vec",
+            right(made),
+            "",
+            details={"real scenes": right(images[asked]), "chance": 0.2, "s": took},
+        )
+    ]
+
+
+def seen_colour(image):
+    """The colour that the most pixels are near."""
+    names, values = list(_COLORS), np.array([*_COLORS.values()], float)
+    far = np.linalg.norm(image[:, :, None] - values, axis=3)
+    near = np.where(far.min(2) < 60, far.argmin(2), -1)
+    counts = [(near == k).sum() for k in range(len(names))]
+    return names[int(np.argmax(counts))]
+
+
 # -- mixed tables ----------------------------------------------------------------------
 
 
@@ -426,6 +465,7 @@ PARTS = {
     "ring": ring,
     "steps": steps,
     "digits": digits,
+    "words": words,
     "mixed": mixed,
     "imbalanced": imbalanced,
 }

@@ -149,7 +149,7 @@ def _of_polars(X: Any) -> pd.DataFrame:
     for label in X.columns:
         column = X[label]
         if str(column.dtype).startswith(("Categorical", "Enum")):
-            own = getattr(column.dtype, "categories", None)  # of an Enum
+            own: Any = getattr(column.dtype, "categories", None)  # of an Enum
             levels = own.to_list() if hasattr(own, "to_list") else None
             columns[label] = pd.Categorical(column.to_list(), levels)
         else:

@@ -218,7 +218,9 @@ default="non_saturating"
         default="auto", at_least=1
     )
     lr: float | Literal["auto"] = param(default="auto", above=0)  # type: ignore[assignment]
-    lr_schedule: LR_SCHEDULE = param(default="linear")  # type: ignore[valid-type]
+    lr_schedule: LR_SCHEDULE = param(  # type: ignore[valid-type,assignment]
+        default="linear"
+    )
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None) -> Self:

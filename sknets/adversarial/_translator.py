@@ -146,7 +146,9 @@ default="non_saturating"
     channel_order: Literal["auto", "first", "last"] = param(default="auto")
     batch_size: int = param(default=16, at_least=1)
     lr: float = param(default=1e-3, above=0)
-    lr_schedule: LR_SCHEDULE = param(default="linear")  # type: ignore[valid-type]
+    lr_schedule: LR_SCHEDULE = param(  # type: ignore[valid-type,assignment]
+        default="linear"
+    )
     _budget = Budget(epochs=20, steps=1500)
 
     @with_callbacks
