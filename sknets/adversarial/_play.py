@@ -25,6 +25,10 @@ class Adversaries(nn.Module):
     penalty : float
         Weight of the penalty of slopes; 0 without.
     noise_size : int
+    smoothing : float
+        Deviation of noise on the numbers of real rows.
+    n_numbers : int
+        How many of the columns of rows these are.
     n_classes : int
         Of labels that are the condition; 0 where that is none, or a vector.
     n_conditions : int
@@ -38,12 +42,15 @@ class Adversaries(nn.Module):
         game: str,
         penalty: float,
         noise_size: int,
+        smoothing: float,
+        n_numbers: int,
         n_classes: int,
         n_conditions: int,
     ):
         super().__init__()
         self.make, self.judge = make, judge
         self.game, self.penalty, self.noise_size = GAMES[game], penalty, noise_size
+        self.smoothing, self.n_numbers = smoothing, n_numbers
         self.n_classes, self.n_conditions = n_classes, n_conditions
         self.generator: torch.Generator | None = None
         self._made: Tensor | None = None
@@ -69,6 +76,8 @@ class Adversaries(nn.Module):
         # The generator has not moved when its turn comes: one way through it is enough.
         self._made = self.made(x, y)
         made = self._made.detach()
+        if self.smoothing:
+            x = self.smoothed(x)
         parts, n, between = [x, made], len(x), self.game.between
         if not self.penalty:
             scores = self.judge(torch.cat(parts), _repeated(y, 2))
@@ -81,6 +90,12 @@ class Adversaries(nn.Module):
         )
         loss = self.game.discriminator(scores[:n], scores[n : 2 * n])
         return loss + self.penalty * slope_penalty(slopes, between)
+
+    def smoothed(self, x: Tensor) -> Tensor:
+        """Real rows, each anywhere in a kernel around it."""
+        noise = x.new_zeros(x.shape)
+        noise[:, : self.n_numbers].normal_(0, self.smoothing, generator=self.generator)
+        return x + noise
 
     def generator_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         made, self._made = self._made, None

@@ -61,8 +61,12 @@ default="non_saturating"
     gradient_penalty : float or "auto", default="auto"
         How strongly slopes of the discriminator are held: of "wasserstein" at 1 between
         real and made samples [3]_, else at 0 at real ones [4]_. "auto":
-        ``500 n ** (-6 / (d + 4))`` for n rows of d columns; 10 with "wasserstein"; 0
+        ``30 n ** (-4 / (d + 4))`` for n rows of d columns; 10 with "wasserstein"; 0
         of images.
+    smoothing : float or "auto", default="auto"
+        Deviation of the noise on numbers of real rows, in units of a column's own: what
+        is learned is the distribution smoothed by such a kernel. "auto":
+        ``0.8 n ** (-4 / (d + 4))``; images have none.
     spectral_norm : bool, default=False
         Whether the layers of the discriminator are divided by their largest singular
         value [5]_.
@@ -104,7 +108,7 @@ default="non_saturating"
         images.
     lr : float or "auto", default="auto"
         The learning rate of both, at the start of ``lr_schedule``. "auto":
-        0.002, of images 0.0005.
+        0.002, of images 0.001.
     lr_schedule : {"linear", "step", "cosine", "one_cycle", "plateau"}, default="linear"
         "linear" keeps the rate for half of the epochs and then lets it fall to zero, so
         that the game comes to rest; for the others see `sknets._estimator.Estimator`.
@@ -126,7 +130,7 @@ default="non_saturating"
         How networks see each column; only of tables.
     x_mean_, x_scale_ : ndarray of shape (n_features_in_,) or (n_channels_,)
         Means and deviations of columns, or of channels.
-    batch_size_, gradient_penalty_
+    batch_size_, gradient_penalty_, smoothing_
         What these parameters came to.
     modes_found_, n_modes_ : int
         Of how many clusters of X, by k-means, there are samples, of those that there
@@ -200,6 +204,7 @@ default="non_saturating"
 
     loss: LOSS = param(default="non_saturating")  # type: ignore[valid-type]
     gradient_penalty: float | Literal["auto"] = param(default="auto", at_least=0)
+    smoothing: float | Literal["auto"] = param(default="auto", at_least=0)
     spectral_norm: bool = param(default=False)
     discriminator_steps: int = param(default=1, at_least=1)
     ema_decay: float | None = param(default=0.999, at_least=0, below=1)
@@ -302,26 +307,29 @@ default="non_saturating"
         return self.batch_size_
 
     def _learning_rate(self) -> float:
-        auto = 2e-3 if self._is_table else 5e-4
+        auto = 2e-3 if self._is_table else 1e-3
         return auto if self.lr == "auto" else float(self.lr)
 
-    def _penalty(self, n: int) -> float:
-        """Weight of the penalty of slopes, for so many samples.
+    def _learn_smoothness(self, n: int) -> None:
+        """How smooth the game is, by how little so many samples tell.
 
-        Few samples of many columns tell little of where they are dense, so that it
-        falls with the sixth power of what Scott's rule makes kernels wide.
+        Both fall with the fourth power of what Scott's rule makes kernels wide: where
+        rows are dense, even a fine structure can be seen.
         """
-        if self.gradient_penalty != "auto":
-            return float(self.gradient_penalty)
+        width = n ** (-1 / (self.n_features_in_ + 4)) if self._is_table else 0.0
+        penalty = 30 * width**4
         if self.loss == "wasserstein":
-            return 10.0  # as in its paper
-        if not self._is_table:
-            return 0.0
-        return 500.0 * n ** (-6 / (self.n_features_in_ + 4))
+            penalty = 10.0  # as in its paper
+        for name, auto in (
+            ("gradient_penalty", penalty),
+            ("smoothing", 0.8 * width**4),
+        ):
+            given = getattr(self, name)
+            setattr(self, f"{name}_", auto if given == "auto" else float(given))
 
     def _learn_statistics(self, samples: Samples) -> None:
         if self.chunks_.n == 1:
-            self.gradient_penalty_ = self._penalty(len(samples))
+            self._learn_smoothness(len(samples))
         self.x_mean_, self.x_scale_ = self._mean_and_scale(samples)
         if not self._is_table:
             return
@@ -350,6 +358,7 @@ default="non_saturating"
             hidden = list(given) if isinstance(given, tuple | list) else [int(given)]
             n_numbers, choices = sizes_of(self.columns_)
             n = n_numbers + sum(choices)
+            smoothing = self.smoothing_
             make: Any = RowGenerator([noise + k, *hidden, n], choices)
             judge: Any = RowDiscriminator([n + k, *hidden, 1], n, normed)
         else:
@@ -357,8 +366,18 @@ default="non_saturating"
             bounded = self.pixel_unit_ != "raw"
             make = ImageGenerator(noise + k, *shape, bounded)
             judge = ImageDiscriminator(k, *shape, normed)
-        penalty = self.gradient_penalty_
-        return Adversaries(make, judge, self.loss, penalty, noise, self._n_classes, k)
+            n_numbers, smoothing = 0, 0.0
+        return Adversaries(
+            make,
+            judge,
+            self.loss,
+            self.gradient_penalty_,
+            noise,
+            smoothing,
+            n_numbers,
+            self._n_classes,
+            k,
+        )
 
     def _prepare(self, net: Any, *sets: Samples | None) -> None:
         for samples in sets:
