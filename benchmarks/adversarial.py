@@ -147,10 +147,10 @@ def ring(repeats, quick):
 class Plain(nn.Module):
     """The game of `GANSampler` as it is written by hand."""
 
-    def __init__(self, judge, make, penalty, noise):
+    def __init__(self, judge, make, penalty, noise, smoothing):
         super().__init__()
         self.judge, self.make, self.noise = judge, make, noise
-        self.penalty = penalty
+        self.penalty, self.smoothing = penalty, smoothing
         self.mean = [p.detach().clone() for p in make.parameters()]
         given = {"lr": 2e-3, "betas": (0.5, 0.9)}
         self.judging = torch.optim.Adam(judge.parameters(), **given)
@@ -158,6 +158,8 @@ class Plain(nn.Module):
 
     def step(self, x):
         made = self.make(torch.randn(len(x), self.noise))
+        if self.smoothing:
+            x = x + self.smoothing * torch.randn_like(x)
         if self.penalty:
             x = x.clone().requires_grad_()
         real = self.judge(x)[:, 0]
@@ -182,36 +184,43 @@ class Plain(nn.Module):
                 self.step(X[rows])
 
 
+def of_rows():
+    leaky, relu = nn.LeakyReLU(0.2), nn.ReLU()
+    judge = [nn.Linear(2, 128), leaky, nn.Linear(128, 128), leaky, nn.Linear(128, 1)]
+    make = [nn.Linear(16, 128), relu, nn.Linear(128, 128), relu, nn.Linear(128, 2)]
+    return nn.Sequential(*judge), nn.Sequential(*make)
+
+
+def of_images():
+    judge = nn.Sequential(
+        *(nn.Conv2d(1, 32, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(32, 64, 4, 2, 1)),
+        *(nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(64 * 7 * 7, 1)),
+    )
+    make = nn.Sequential(
+        *(nn.Linear(64, 64 * 7 * 7), nn.Unflatten(1, (64, 7, 7)), nn.BatchNorm2d(64)),
+        *(nn.ReLU(), nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.BatchNorm2d(32)),
+        *(nn.ReLU(), nn.ConvTranspose2d(32, 1, 4, 2, 1), nn.Tanh()),
+    )
+    return judge, make
+
+
 def steps(repeats, quick):
     X = ring_of(5000, 0)[0].astype(np.float32)
     images = torch.rand(640, 1, 28, 28)
-    cases = {"rows, 256 a step": (X, 4), "images 28 x 28, 64 a step": (images, 1)}
+    cases = {"rows, 256 a step": (X, 20), "images 28 x 28, 64 a step": (images, 3)}
     figures = []
     for case, (data, n_epochs) in cases.items():
         is_table = data.ndim == 2
-        given = {} if is_table else {"spectral_norm": False}
-        net = GANSampler(max_epochs=n_epochs, random_state=0, **given)
+        net = GANSampler(max_epochs=n_epochs, random_state=0)
         data = data if is_table else data.numpy()
         net.fit(data)
         rows = torch.from_numpy(data if is_table else 2 * data - 1)
 
-        def plain(net=net, rows=rows, is_table=is_table, n_epochs=n_epochs):
+        def plain(net=net, rows=rows, nets=of_rows if is_table else of_images):
             module = net.net_.module_
-            if is_table:
-                judge = nn.Sequential(
-                    *(nn.Linear(2, 128), nn.LeakyReLU(0.2), nn.Linear(128, 128)),
-                    *(nn.LeakyReLU(0.2), nn.Linear(128, 1)),
-                )
-                make = nn.Sequential(
-                    *(nn.Linear(16, 128), nn.ReLU(), nn.Linear(128, 128)),
-                    *(nn.ReLU(), nn.Linear(128, 2)),
-                )
-            else:
-                judge = nn.Sequential(*module.judge.layers, module.judge.out)
-                make = module.make
-            game = Plain(judge, make, net.gradient_penalty_, module.noise_size)
-            game.train()
-            game.epochs(rows, net.batch_size_, n_epochs)
+            given = module.penalty, module.noise_size, module.smoothing
+            game = Plain(*nets(), *given)
+            game.epochs(rows, net.batch_size_, net.n_iter_)
 
         seconds = interleaved(
             {"GANSampler": lambda n=net, d=data: n.fit(d), "plain": plain},

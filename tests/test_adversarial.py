@@ -410,6 +410,20 @@ def test_collapse_is_said():
         Collapsed(random_state=0, **long | {"max_epochs": 3}).fit(X)
 
 
+def test_few_rows_are_smoothed_more_than_many():
+    few, many = (GANSampler(**QUICK, max_epochs=1).fit(rows) for rows in (X[:30], X))
+    for name, factor in (("gradient_penalty_", 30), ("smoothing_", 0.8)):
+        expected = factor * np.array([30, 120]) ** (-4 / 7)
+        assert [getattr(net, name) for net in (few, many)] == pytest.approx(expected)
+    net = GANSampler(**QUICK, max_epochs=1, smoothing=0.5, gradient_penalty=0)
+    module = net.fit(mixed_frame()).net_.module_
+    assert sizes_of(net.columns_)[0] == 4
+    rows = torch.zeros(4000, 9)
+    spread = module.smoothed(rows).std(0)
+    torch.testing.assert_close(spread[:4], torch.full((4,), 0.5), atol=0.03, rtol=0)
+    assert (spread[4:] == 0).all()  # choices are left alone
+
+
 def test_samples_are_drawn_by_the_mean_of_generators():
     given = {**QUICK, "max_epochs": 3, "lr_schedule": None}
     last = GANSampler(**given, ema_decay=None).fit(X)
