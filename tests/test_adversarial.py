@@ -120,6 +120,8 @@ def test_every_game_is_played(loss, spectral_norm):
     assert np.isfinite(net.loss_curve_).all()
     both = net.discriminator_loss_curve_, net.generator_loss_curve_
     np.testing.assert_allclose(net.loss_curve_, np.sum(both, 0), rtol=1e-5)
+    for turn in net.net_._turns:  # little momentum, or they run after each other
+        assert turn.optimizer.param_groups[0]["betas"] == (0.5, 0.9)
     assert net.sample(5).shape == (5, 3)
 
 
@@ -249,6 +251,10 @@ def test_a_frame_comes_back_as_it_was(numbers):
     assert made["gap"].isna().any() and made["gap"].notna().any()
     assert net.discriminator_score(frame[:4]).shape == (4,)
     assert np.isfinite(net.score(frame))
+    days = pd.date_range("2024-01-01", periods=150)
+    made = net.fit(pd.DataFrame({7: frame["gap"], 9: days})).sample(20)
+    assert list(made.columns) == [7, 9]
+    assert (made[9] == made[9].dt.normalize()).all() and made[9].nunique() > 1
 
 
 def test_a_frame_of_polars_comes_back_as_it_was():

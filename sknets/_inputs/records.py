@@ -17,13 +17,14 @@ _DAY = 86_400e9  # nanoseconds
 class Records(Table):
     """A `Table` that can be written, as `frame` does, as well as read.
 
-    Times are read as days since the first of ``starts_``. Rows are computed with in
-    float32, unless the estimator's ``precision`` says otherwise.
+    Times are read as days since the first one. Rows are computed with in float32,
+    unless the estimator's ``precision`` says otherwise.
 
-    Learned, beside what a table learns: ``dtypes_``, a frame's types by their names
-    (``polars_types_``, those that polars has),
-    ``levels_``, the categories of each of its columns that has some, ``starts_`` and
-    ``row_type_``, "array", "pandas" or "polars".
+    Learned, beside what a table learns: ``row_type_``, "array", "pandas" or "polars";
+    of a frame ``labels_``, the names of its columns, ``dtypes_``, those of their types
+    (``polars_types_``, where polars has others), ``levels_``, all categories of each
+    column that has some, and ``starts_``, of each of times the first one, in
+    nanoseconds, and whether all are whole days apart.
     """
 
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> Rows:
@@ -35,7 +36,8 @@ class Records(Table):
         if reset:
             self.row_type_, self.dtypes_, self.polars_types_ = kind, [], types
             self.levels_: dict[str, Any] = {}
-            self.starts_: dict[str, int] = {}
+            self.starts_: dict[str, list[int]] = {}
+            self.labels_ = [] if kind == "array" else X.columns.tolist()
             if kind == "array":
                 dtype = getattr(X, "dtype", None)
                 self.dtypes_ = ["float32" if dtype == np.float32 else "float64"]
@@ -64,14 +66,15 @@ class Records(Table):
                 if times.dt.tz is not None:  # hours that clocks skip are none to make
                     times = times.dt.tz_convert("UTC").dt.tz_localize(None)
                 values = times.to_numpy("datetime64[ns]")
+                known = ~np.isnat(values)
                 if reset:
-                    known = values[~np.isnat(values)]
-                    self.starts_[key] = (
-                        int(known.min().astype(np.int64)) if len(known) else 0
-                    )
-                start = np.datetime64(self.starts_.get(key, 0), "ns")
-                days = (values - start).astype(np.float64) / _DAY
-                X[label] = np.where(np.isnat(values), np.nan, days)
+                    start = values[known].min() if known.any() else np.int64(0)
+                    self.starts_[key] = [int(start.astype(np.int64)), 0]
+                first = self.starts_.get(key, [0])[0]
+                days = (values - np.datetime64(first, "ns")).astype(np.float64) / _DAY
+                if reset:
+                    self.starts_[key][1] = int((days[known] % 1 == 0).all())
+                X[label] = np.where(known, days, np.nan)
             elif pd.api.types.is_bool_dtype(dtype):
                 X[label] = X[label].astype("category")
         return X
@@ -84,7 +87,6 @@ class Records(Table):
         values : float64 ndarray of shape (n_samples, n_features)
             Codes of categories from 1, days, NaN where a value is missing.
         """
-        names = getattr(self.owner, "feature_names_in_", None)
         categories = dict(zip(self._categorical(), getattr(self, "categories_", [])))
         if self.row_type_ == "array" and not categories:
             return values.astype(self.dtypes_[0])
@@ -99,7 +101,7 @@ class Records(Table):
         frame = pd.DataFrame(columns)
         if self.row_type_ == "array":
             return frame.to_numpy(object)
-        frame.columns = range(values.shape[1]) if names is None else names
+        frame.columns = self.labels_
         if self.row_type_ == "polars":
             return _as_polars(frame, self.polars_types_)
         return frame
@@ -115,10 +117,10 @@ class Records(Table):
             dtype = pd.CategoricalDtype(pd.Index(levels).astype(own), ordered)
             return pd.Series(pd.Categorical(column, dtype=dtype))
         if key in self.starts_:
-            start = np.datetime64(self.starts_[key], "ns")
+            first, whole = self.starts_[key]
             known = ~np.isnan(column)
-            days = np.where(known, column, 0) * _DAY
-            times = start + days.astype("timedelta64[ns]")
+            days = np.where(known, column.round() if whole else column, 0) * _DAY
+            times = np.datetime64(first, "ns") + days.astype("timedelta64[ns]")
             series = pd.Series(np.where(known, times, np.datetime64("NaT", "ns")))
             zone = name.partition(", ")[2].rstrip("]")
             if zone:
