@@ -160,6 +160,9 @@ default="non_saturating"
     which searches ask, and with ``early_stopping`` the validation loss are of other
     kinds: the latter is the energy distance between held-out samples and new ones.
 
+    Parts of the data that are very narrow beside the whole (a hundredth of its
+    deviation) come out narrower still, by about a half.
+
     There is no ``sample_weight``: the noise of a row cannot be weighted. X is encoded
     once, in memory, and computed with in float32 unless ``precision`` is "float64".
 
