@@ -207,7 +207,7 @@ def of_images():
 def steps(repeats, quick):
     X = ring_of(5000, 0)[0].astype(np.float32)
     images = torch.rand(640, 1, 28, 28)
-    cases = {"rows, 256 a step": (X, 20), "images 28 x 28, 64 a step": (images, 3)}
+    cases = {"rows, 256 a step": (X, 20), "images 28 x 28, 64 a step": (images, 10)}
     figures = []
     for case, (data, n_epochs) in cases.items():
         is_table = data.ndim == 2

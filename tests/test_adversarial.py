@@ -7,27 +7,21 @@ import numpy as np
 import pandas as pd
 import polars
 import pytest
-import scipy.linalg
 import torch
 import torch.nn.functional as F
 from sklearn.base import clone
-from sklearn.datasets import load_iris, make_blobs
-from sklearn.model_selection import GridSearchCV
+from sklearn.datasets import make_blobs
 from skorch.callbacks import Callback
 
 import sknets
-from sknets import GANSampler, ImageTranslator, compare
-from sknets._comparison.lineup import choose_models
-from sknets._comparison.problem import define_problem
+from sknets import GANSampler, ImageTranslator
 from sknets._engine.digest import digest
 from sknets.adversarial import ModeCollapseWarning
 from sknets.adversarial._columns import decode, encode, learn_columns, sizes_of
 from sknets.adversarial._games import GAMES, slope_penalty
 from sknets.adversarial._image_nets import ImageDiscriminator, ImageGenerator
 from sknets.adversarial._nets import RowDiscriminator, RowGenerator
-from sknets.adversarial._play import energy_distance
 from sknets.adversarial._quality import modes_found
-from sknets.metrics import frechet_distance
 
 X, y = make_blobs(120, 3, centers=3, cluster_std=0.3, random_state=0)
 names = np.array(["a", "b", "c"])[y]
@@ -279,7 +273,7 @@ def test_a_frame_of_polars_comes_back_as_it_was():
 
 def test_what_goes_together_is_learned():
     frame = mixed_frame()[["size", "age"]]
-    net = GANSampler(random_state=0, max_epochs=200, batch_size=75, lr=3e-3)
+    net = GANSampler(random_state=0, max_epochs=100, batch_size=75, lr=5e-3)
     made = net.fit(frame).sample(300, random_state=0)
     agree = (made["age"] >= 100) == (made["size"] == "big")
     assert agree.mean() > 0.9 and 0.25 < (made["size"] == "big").mean() < 0.75
@@ -379,16 +373,6 @@ def test_asking_for_what_cannot_be_is_one_sentence(fitted):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("labels", [y, None])
-def test_a_search_tunes_it(labels):
-    net = GANSampler(random_state=0, batch_size=30, max_epochs=40)
-    grid = {"lr": [1e-7, 1e-2]}
-    search = GridSearchCV(net, grid, cv=2, error_score="raise", refit=False)
-    search.fit(X, labels)
-    assert search.best_params_["lr"] == 1e-2
-    assert (search.best_score_ < 0) == (labels is None)
-
-
 def test_early_stopping_watches_how_far_samples_are():
     net = GANSampler(
         random_state=0, max_epochs=60, batch_size=32, early_stopping=True, lr=3e-3
@@ -451,57 +435,3 @@ def test_images_come_back_as_they_were():
     flat = net.set_params(image_shape=(8, 10)).fit(tiles.reshape(48, -1)).sample(2)
     assert flat.shape == (2, 80)
     assert np.isfinite(net.score(tiles.reshape(48, -1)))
-
-
-# -- measures --------------------------------------------------------------------------
-
-
-def test_frechet_distance_is_that_of_normal_laws():
-    random = np.random.default_rng(0)
-    one, two = random.normal(size=(50, 4)), random.normal(1, 2, (70, 4))
-    covariances = [np.cov(rows.T, bias=True) for rows in (one, two)]
-    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
-    expected = np.trace(sum(covariances) - 2 * root)
-    expected += ((one.mean(0) - two.mean(0)) ** 2).sum()
-    assert frechet_distance(one, two) == pytest.approx(expected)
-    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-6)
-    with pytest.raises(ValueError, match=r"as many columns, got shapes \(50, 4\)"):
-        frechet_distance(one, two[:, :3])
-
-
-def test_energy_distance_is_least_for_the_same_law():
-    generator = torch.Generator().manual_seed(0)
-    one, two = torch.randn(2, 400, 3, generator=generator)
-    assert abs(energy_distance(one, two)) < 0.02
-    assert energy_distance(one, two + 1) > 0.3
-    assert energy_distance(one, 2 * two) > 0.1
-
-
-def define(X, y):
-    given = {"data": "auto", "cv": 2, "scoring": None, "groups": None}
-    return define_problem(X, y, task="sampling", seed=0, device="cpu", **given)
-
-
-def test_compare_ranks_samplers():
-    net = GANSampler(**QUICK, max_epochs=2)
-    models = {n: n for n in ("RealRows", "GaussianMixture")} | {"net": net}
-    result = compare(
-        *load_iris(return_X_y=True),
-        task="sampling",
-        models=models,
-        cv=2,
-        random_state=0,
-        verbose=0,
-    )
-    assert result.task == "sampling" and result.main_score == "accuracy"
-    assert set(result.table.index) == set(models)
-    assert result.table.loc["RealRows", "family"] == "baseline"
-    assert result.table.loc["net", "family"] == "deep"
-    assert result.table.loc["net", "parameters"] > 0
-    assert result.table.loc["GaussianMixture", "accuracy"] > 0.85
-    assert result.best_.predict(np.ones((2, 4))).shape == (2,)
-    auto = choose_models("auto", define(*load_iris(return_X_y=True)))
-    assert {"KernelDensity", "DBNClassifier", "VAETransformer"} < set(auto)
-    assert "GANSampler" in auto and "FeedforwardClassifier" not in auto
-    with pytest.raises(ValueError, match="rows of tables alone are compared"):
-        compare(tiles, halves, task="sampling", verbose=0)
