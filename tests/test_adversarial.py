@@ -363,6 +363,10 @@ def test_asking_for_what_cannot_be_is_one_sentence(fitted):
         (lambda: fitted.sample(0), r"n_samples=0\): must be at least 1"),
         (lambda: fitted.sample(3, y=["a", "b"]), "y asks for 2 samples"),
         (lambda: plain.sample(y=1), "has learned X without y"),
+        (
+            lambda: fitted.discriminator_score(X, names[1:]),
+            "X has 120 samples and y 119",
+        ),
         (lambda: vectors.sample(y=np.ones((4, 3))), "3 columns, and the conditions"),
         (lambda: GANSampler().fit(X[:1]), "of n_samples=1: give at least 2"),
         (lambda: GANSampler().fit(X, [*names[1:], None]), r"y\[119\] is None"),

@@ -124,13 +124,13 @@ class Conditions(Estimator):
 
     # -- of samples that are asked for -------------------------------------------------
 
-    def _encode_condition(self, y: np.ndarray) -> np.ndarray:
+    def _encode_condition(self, y: np.ndarray, verb: str = "sample") -> np.ndarray:
         owner = type(self).__name__
         if self.condition_ == "none":
-            raise ValueError(f"{owner}.sample(y=...): {owner} has learned X without y")
+            raise ValueError(f"{owner}.{verb}(y=...): {owner} has learned X without y")
         if self.condition_ == "labels":
-            return self._corners(column_or_1d(y), "sample")
-        vectors = self._vectors(y, "sample")
+            return self._corners(column_or_1d(y), verb)
+        vectors = self._vectors(y, verb)
         return ((vectors - self.y_mean_) / self.y_scale_).astype(np.float32)
 
     def _drawn_condition(self, n: int, generator: torch.Generator) -> Tensor | None:

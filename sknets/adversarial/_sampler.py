@@ -523,15 +523,18 @@ default=None
             In no unit: they only compare.
         """
         check_is_fitted(self)
+        net = self.net_
         rows = Values(as_tensor(self._encoded(self._check_input(X, reset=False))))
         if y is None:
-            return self._collect(
-                rows.to(self.net_._device, self.net_.dtype), self.net_.module_
+            return self._collect(rows, net.module_)
+        given = self._encode_condition(np.asarray(y), "discriminator_score")
+        if len(given) != len(rows):
+            raise ValueError(
+                f"{type(self).__name__}.discriminator_score: X has {len(rows)} samples "
+                f"and y {len(given)}"
             )
-        condition = Values(as_tensor(self._encode_condition(np.asarray(y))))
-        return self._collect(
-            Together(rows, condition), lambda pair: self.net_.module_(*pair)
-        )
+        pairs = Together(rows, Values(as_tensor(given)))
+        return self._collect(pairs, lambda pair: net.module_(*pair))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return how good new samples are, the higher the better.
