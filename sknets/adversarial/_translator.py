@@ -71,7 +71,7 @@ default="non_saturating"
         Which axis of an image holds the channels; see `CNNClassifier`. Several frames
         are channels.
     max_epochs : int or "auto", default="auto"
-        How often training goes through the data. "auto" are 20 epochs, or as many as
+        How often training goes through the data. "auto" are 10 epochs, or as many as
         make 1,500 steps.
     batch_size : int, default=16
         Pairs a step.
@@ -149,7 +149,7 @@ default="non_saturating"
     lr_schedule: LR_SCHEDULE = param(  # type: ignore[valid-type,assignment]
         default="linear"
     )
-    _budget = Budget(epochs=20, steps=1500)
+    _budget = Budget(epochs=10, steps=1500)
 
     @with_callbacks
     def fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None) -> Self:
