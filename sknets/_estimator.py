@@ -492,7 +492,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             lr_schedule=self.lr_schedule if self.chunks_.n == 1 else None,
             gradient_clip=self.gradient_clip,
             shuffle=self.shuffle,
-            bfloat16=self.precision == "bfloat16",
+            bfloat16=self._bfloat16(device),
             predict_batch_size=self._predict_batch_size,
             ema_decay=getattr(self, "ema_decay", None),
         )

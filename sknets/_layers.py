@@ -44,26 +44,25 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        mask = kept(x, self.p, self.generator)
-        return x * mask.to(x.dtype).div_(1 - self.p)
+        return x * kept(x, self.p, self.generator).div_(1 - self.p)
 
 
 _FEW = 4096
 
 
 def kept(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
-    """Which numbers of x stay where each is dropped with probability p: bool, as x.
+    """1 where a number of x stays, 0 where it is dropped, with probability p: as x.
 
     Of many on the CPU four numbers of 16 bits are cut of each one drawn, in which p is
     as near as 1 / 131,072: torch's own draw takes as long as a whole layer does.
     """
     like = torch.empty_like(x)
     if x.device.type != "cpu" or x.numel() < _FEW:
-        return like.bernoulli_(1 - p, generator=generator).bool()
+        return like.bernoulli_(1 - p, generator=generator)
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
     bits = bits.random_(-(2**63), None, generator=generator).view(torch.int16)
     dropped = min(round(p * 2**16), 2**16 - 1) - 2**15
-    return bits.as_strided(like.shape, like.stride()) >= dropped
+    return torch.ge(bits.as_strided(like.shape, like.stride()), dropped, out=like)
 
 
 class StochasticDepth(nn.Module):

@@ -45,18 +45,23 @@ class CrossEntropy(nn.Module):
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):
-    """The gradient of logits is made with the losses, in the logits' own memory."""
+    """The gradient of logits is made with the losses, in the logits' own memory.
+
+    Products are of the dtype ``kind``, all else is of the weights'.
+    """
 
     rows = 256  # at a time: they stay in the cache
 
     @staticmethod
-    def forward(ctx, states, weight, bias, target, smoothing):  # type: ignore[override]
+    def forward(ctx, states, weight, bias, target, smoothing, kind):  # type: ignore[override]
         n, n_classes = len(states), len(weight)
-        gradient = torch.addmm(bias, states, weight.t())
-        losses = torch.empty(n, dtype=gradient.dtype, device=gradient.device)
+        low = weight.to(kind)
+        gradient = states.to(kind) @ low.t()
+        losses = torch.empty(n, dtype=weight.dtype, device=weight.device)
         for start in range(0, n, _SmoothedCrossEntropy.rows):
             rows = slice(start, start + _SmoothedCrossEntropy.rows)
-            part, own = gradient[rows], target[rows, None]
+            part, own = gradient[rows].to(weight.dtype), target[rows, None]
+            part += bias
             part -= part.amax(1, keepdim=True)
             wished = (1 - smoothing) * part.gather(1, own)[:, 0]
             wished += smoothing * part.mean(1)
@@ -64,15 +69,20 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
             losses[rows] = total.log()[:, 0] - wished
             part.div_(total).sub_(smoothing / n_classes)
             part.scatter_add_(1, own, part.new_full(own.shape, smoothing - 1))
-        ctx.save_for_backward(states, weight, gradient)
+            if kind != weight.dtype:
+                gradient[rows] = part
+        ctx.save_for_backward(states, low, gradient)
+        ctx.dtype = weight.dtype
         return losses
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[override]
-        states, weight, gradient = ctx.saved_tensors
-        column = grad[:, None]
-        of_weight = gradient.t() @ (states * column)
-        return gradient @ weight * column, of_weight, grad @ gradient, None, None
+        states, low, gradient = ctx.saved_tensors
+        column, kind, dtype = grad[:, None], low.dtype, ctx.dtype
+        of_weight = gradient.t() @ (states * column).to(kind)
+        of_states = (gradient @ low).to(dtype) * column
+        of_bias = grad.to(kind) @ gradient
+        return of_states, of_weight.to(dtype), of_bias.to(dtype), None, None, None
 
 
 def smoothed_cross_entropy(
@@ -84,9 +94,14 @@ def smoothed_cross_entropy(
     ``smoothing`` is the share of a target's probability that all classes have in equal
     parts [Szegedy et al. 2016].
     """
-    with torch.autocast(states.device.type, enabled=False):
+    device, kind = states.device.type, weight.dtype
+    if torch.is_autocast_enabled(device):
+        kind = torch.get_autocast_dtype(device)
+    with torch.autocast(device, enabled=False):
         states = states.to(weight.dtype)
-        return _SmoothedCrossEntropy.apply(states, weight, bias, target, smoothing)
+        return _SmoothedCrossEntropy.apply(
+            states, weight, bias, target, smoothing, kind
+        )
 
 
 class CrossEntropies(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -74,6 +74,10 @@ class Reading(BaseEstimator):
             total,
             counts,
         )
+
+    def _bfloat16(self, device: Any) -> Literal["never", "training", "always"]:
+        """When products are of 16 bits."""
+        return "always" if self.precision == "bfloat16" else "never"
 
     def _meet(self, reset: bool | None, *data: Any) -> None:
         """Count samples among the chunks, unless they are only read (reset=False)."""

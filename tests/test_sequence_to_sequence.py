@@ -1,6 +1,7 @@
 """Texts that are read and written: attention, cells, convolutions, beams, scores."""
 
 import calendar
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,9 @@ import torch.nn.functional as F
 from sklearn.base import clone
 
 from sknets import AttentionDisplay, ImageCaptioner, Seq2SeqTranslator, compare
+from sknets._attention import attend
 from sknets._comparison.sentences import NearestSentence, WordByWord
+from sknets._engine.data import Batches
 from sknets._inputs.text import EMPTY
 from sknets._losses import smoothed_cross_entropy
 from sknets.datasets import make_captioned_scenes, make_dates
@@ -137,6 +140,72 @@ def test_smoothed_cross_entropy_is_torchs():
         ]
         for one, other in zip(*gradients):
             torch.testing.assert_close(one, other)
+
+
+def test_products_of_sixteen_bits_are_near():
+    generator = torch.Generator().manual_seed(0)
+    states, weight = (torch.randn(n, 64, generator=generator) for n in (300, 50))
+    bias, target = torch.randn(50, generator=generator), torch.arange(300) % 50
+    heads = torch.randn(3, 2, 4, 7, 16, generator=generator)
+    mask = (torch.arange(7) < torch.tensor([[7], [3]]))[:, None, None]
+    mixed = torch.randn(2, 4, 7, 16, generator=generator)
+
+    def gradients(run, given, kind):
+        given = [each.to(kind).requires_grad_() for each in given]
+        out = run(*given)
+        loss = (out.float() * (mixed if out.ndim == 4 else 1)).sum()
+        return [out, *torch.autograd.grad(loss, given)]
+
+    for options in ({"mask": mask}, {"causal": True}, {}):
+        both = [
+            gradients(partial(attend, **options), heads, kind)
+            for kind in (torch.float32, torch.bfloat16)
+        ]
+        for one, other in zip(*both):
+            assert other.dtype == torch.bfloat16
+            torch.testing.assert_close(other.float(), one, rtol=0.1, atol=0.05)
+
+    def loss(states, weight, bias):
+        return smoothed_cross_entropy(states, weight, bias, target, 0.1)
+
+    exact = gradients(loss, (states, weight, bias), torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = gradients(loss, (states, weight, bias), torch.float32)
+    for one, other in zip(exact, rough):
+        assert other.dtype == torch.float32
+        assert not torch.equal(one, other)
+        assert (one - other).norm() < 0.02 * one.norm()
+
+
+def test_wide_transformers_train_in_sixteen_bits_where_it_is_faster(monkeypatch):
+    X, y = zip(*KEPT[:8])
+    module = "sknets.sequence_to_sequence._translator"
+    for fast in (True, False):
+        monkeypatch.setattr(f"{module}.multiplies_bfloat16", lambda fast=fast: fast)
+        nets = [
+            small(max_epochs=1, **params).fit(X, y)
+            for params in (
+                {"width": 256},
+                {"width": 256, "precision": "bfloat16"},
+                {"width": 256, "precision": "float32"},
+                {"width": 256, "architecture": "gru"},
+                {},
+            )
+        ]
+        when = [net.net_._recipe.bfloat16 for net in nets]
+        auto = "training" if fast else "never"
+        assert when == [auto, "always", "never", "never", "never"]
+        # Predictions are of 32 bits: they do not depend on how large a batch is.
+        states = nets[0].net_.batches(nets[0].reader_.read(X))
+        assert next(states)[1].states.dtype == torch.float32
+
+
+def test_batches_are_of_like_lengths_on_both_sides():
+    X, y = ["a"] * 64 + ["a b c d"] * 64, (["b", "b a b a b a b"] * 64)
+    samples = small(max_epochs=1).fit(X, y)._read(X, y, None, reset=False)
+    batches = Batches(samples, 32, torch.Generator().manual_seed(0))
+    padded = sum(batch.y.padded()[..., 0].numel() for batch in batches)
+    assert padded == samples.y.counts.sum()
 
 
 # -- what users do ---------------------------------------------------------------------

@@ -107,8 +107,13 @@ class Samples(Dataset):
 
     @property
     def lengths(self) -> Tensor | None:
-        """The lengths of these rows where they are of unequal lengths."""
-        lengths = self.x.lengths
+        """The lengths of these rows where they are of unequal lengths.
+
+        Of y too, if it has any: both are padded.
+        """
+        lengths, of_y = self.x.lengths, None if self.y is None else self.y.lengths
+        if lengths is not None and of_y is not None:
+            lengths = torch.maximum(lengths, of_y.to(lengths.device))
         return lengths if self.rows is None or lengths is None else lengths[self.rows]
 
     def __getitem__(self, index: Index) -> Batch:

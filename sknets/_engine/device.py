@@ -145,6 +145,13 @@ def compute_dtype(
     return torch.float32
 
 
+@functools.cache
+def multiplies_bfloat16() -> bool:
+    """Whether the CPU has units that multiply matrices in bfloat16, AMX."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)
+    return bool(capabilities().get("amx_bf16"))
+
+
 @functools.lru_cache(maxsize=256)
 def scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
     """A number as a tensor: to make it one would cost an operation more than its work.

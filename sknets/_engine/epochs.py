@@ -43,8 +43,9 @@ class Epochs(NeuralNet):
             return Batches(dataset, self.batch_size, generator)
         return Batches(dataset, self._piece)
 
-    def _autocast(self):
-        if not self._recipe.bfloat16:
+    def _autocast(self, training: bool = False):
+        when = self._recipe.bfloat16
+        if when == "never" or (when == "training" and not training):
             return contextlib.nullcontext()
         return torch.autocast(self._device.type, torch.bfloat16)
 
@@ -75,7 +76,8 @@ class Epochs(NeuralNet):
             turn.begin_epoch()
         watchers = self._watchers(training=True)
         seen = watchers or self._overriding("on_grad_computed")
-        if len(turns) == 1 and not (self._recipe.bfloat16 or watchers or augment):
+        rough = self._recipe.bfloat16 != "never"
+        if len(turns) == 1 and not (rough or watchers or augment):
             derived = self._derived(turns[0])
             if derived is not None:
                 if not self.module_.training:
@@ -118,7 +120,7 @@ class Epochs(NeuralNet):
         parts: dict[str, tuple[Tensor, ...]] = {}
         for turn in moving:
             for _ in range(turn.player.updates):
-                with self._autocast():
+                with self._autocast(training=True):
                     output, loss, named = loss_of(
                         self.module_, self.criterion_, batch, turn.player.loss
                     )

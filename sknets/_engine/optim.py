@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch.optim import lr_scheduler
@@ -41,7 +41,7 @@ class Recipe:
     lr_schedule: str | None = None
     gradient_clip: float | None = None
     shuffle: bool = True
-    bfloat16: bool = False
+    bfloat16: Literal["never", "training", "always"] = "never"
     predict_batch_size: int = 1024
     ema_decay: float | None = None
     manual_gradients: bool = True

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._attention import attend
 from sknets._cells import CELLS
 from sknets._engine.containers import Ragged
 from sknets._layers import Dropout
@@ -220,13 +221,8 @@ class Attention(nn.Module):
         )
         if past is not None:
             key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
-        found = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=None if mask is None else mask[:, None, None],
-            is_causal=past is None,
-        )
+        mask = None if mask is None else mask[:, None, None]
+        found = attend(query, key, value, mask, causal=past is None)
         found = self.c_proj(found.transpose(1, 2).flatten(2))
         return self.dropout(found), (key, value)
 

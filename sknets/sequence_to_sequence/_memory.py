@@ -6,9 +6,9 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._attention import attend
 from sknets._engine.containers import Ragged
 
 
@@ -65,7 +65,7 @@ class Glance(nn.Module):
             scores = query @ keys.mT / math.sqrt(keys.shape[-1])
             scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
             told.append(scores.softmax(-1).mean(1))
-        found = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+        found = attend(query, keys, values, mask)
         return self.out(found.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sknets._attention import EncoderBlock, SelfAttention, sinusoids
+from sknets._attention import EncoderBlock, SelfAttention, attend, sinusoids
 from sknets._engine.containers import Ragged
 from sknets._layers import Dropout
 from sknets.sequence_to_sequence._memory import Glance, Memory
@@ -53,7 +52,7 @@ class CausalAttention(SelfAttention):
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         query, key, value = self._heads(x, False)
-        found = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        found = attend(query, key, value, causal=True)
         return self.out(found.transpose(1, 2).flatten(2))
 
     def step(self, x: Tensor, past: Any) -> tuple[Tensor, Any]:
@@ -61,7 +60,7 @@ class CausalAttention(SelfAttention):
         query, key, value = self._heads(x, False)
         if past is not None:
             key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
-        found = F.scaled_dot_product_attention(query, key, value)
+        found = attend(query, key, value)
         return self.out(found.transpose(1, 2).flatten(2)), (key, value)
 
 
