@@ -148,8 +148,8 @@ def compute_dtype(
 @functools.cache
 def multiplies_bfloat16() -> bool:
     """Whether the CPU has units that multiply matrices in bfloat16, AMX."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)
-    return bool(capabilities().get("amx_bf16"))
+    known: Any = getattr(torch.cpu, "get_capabilities", dict)
+    return bool(known().get("amx_bf16"))
 
 
 @functools.lru_cache(maxsize=256)
