@@ -108,6 +108,7 @@ _HOME = {
     "Seq2SeqTranslator": "sequence_to_sequence",
     "ImageCaptioner": "sequence_to_sequence",
     "SpeechRecognizer": "sequence_to_sequence",
+    "SpeechSynthesizer": "sequence_to_sequence",
     # 12. Object detection
     "DetectionDisplay": "detection",
     "ObjectLocalizer": "detection",

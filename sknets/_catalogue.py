@@ -57,6 +57,7 @@ ESTIMATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Seq2SeqTranslator": ("translation", ("text",)),
     "ImageCaptioner": ("captioning", ("images",)),
     "SpeechRecognizer": ("speech recognition", ("sequences",)),
+    "SpeechSynthesizer": ("speech synthesis", ("text",)),
     "ObjectLocalizer": ("object localization", ("images",)),
     "SSDDetector": ("object detection", ("images",)),
     "FastRCNNDetector": ("object detection", ("images",)),

@@ -191,6 +191,10 @@ KINDS = {
         "classification": (reviews, labels[widths // 2 - 1]),
         "regression": (reviews, widths * 1.0),
         "translation": (reviews, [f"{text[::-1]} it is" for text in reviews]),
+        "speech synthesis": (
+            reviews[:16],
+            [sounds[len(text) % 24] for text in reviews[:16]],
+        ),
         "transformation": (reviews, None),
         "language modelling": (reviews, None),
     },
@@ -259,6 +263,7 @@ CHOSEN = {
     "object localization": {"width": 8, "batch_size": 4},
     "translation": {"width": 16, "n_layers": 1, "batch_size": 8, "n_beams": 2},
     "captioning": {"width": 8, "hidden_size": 16, "batch_size": 8, "n_beams": 2},
+    "speech synthesis": {"width": 16, "batch_size": 8, "sample_rate": 2000},
     "speech recognition": {
         "width": 16,
         "hidden_size": 16,

@@ -173,6 +173,8 @@ def target(cls, kind, X):
         return texts
     if cls._task == "image translation" and kind == "images":
         return X
+    if cls._task == "speech synthesis":
+        return waves
     if cls._task == "speech recognition":
         return ["a", "b"] * (N // 2)
     tasks = "classification", "regression", "pose lifting", "over-sampling"

@@ -174,39 +174,39 @@ def _is_finite(array: np.ndarray) -> bool:
 
 
 def read_items(
-    owner: str, items: list[Any], n_channels: int | None
+    owner: str, items: list[Any], n_channels: int | None, called: str = "X"
 ) -> list[np.ndarray]:
     """Arrays (steps, channels), naming the first that is none or that differs."""
     read = []
     source = "fit"
     for i, item in enumerate(items):
+        says = f"{owner}: {called}[{i}]"
         try:
             item = np.asarray(item)
         except ValueError:
             item = np.empty(0, dtype=object)
         if item.dtype.kind not in "biuf":
             raise ValueError(
-                f"{owner}: X[{i}] must be an array of numbers, got "
-                f"{on_one_line(items[i])}"
+                f"{says} must be an array of numbers, got {on_one_line(items[i])}"
             )
         if item.ndim not in (1, 2):
             raise ValueError(
-                f"{owner}: X[{i}] must be one sequence, of shape (steps, channels) or "
+                f"{says} must be one sequence, of shape (steps, channels) or "
                 f"(steps,), got shape {item.shape}"
             )
         if not item.size:
             raise ValueError(
-                f"{owner}: X[{i}] is an empty sequence, of shape {item.shape}; it must "
+                f"{says} is an empty sequence, of shape {item.shape}; it must "
                 "have at least one step"
             )
         if item.dtype.kind == "f" and not _is_finite(item):
-            raise ValueError(f"{owner}: X[{i}] contains NaN or infinity")
+            raise ValueError(f"{says} contains NaN or infinity")
         item = item.reshape(len(item), -1)
         if n_channels is None:
-            n_channels, source = item.shape[1], "X[0]"
+            n_channels, source = item.shape[1], f"{called}[0]"
         if item.shape[1] != n_channels:
             raise ValueError(
-                f"{owner}: X[{i}] has {_channels(item.shape[1])}, but {source} had "
+                f"{says} has {_channels(item.shape[1])}, but {source} had "
                 f"{_channels(n_channels)}"
             )
         read.append(item)

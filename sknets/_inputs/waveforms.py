@@ -1,13 +1,16 @@
-"""Sound: waveforms of unequal length, heard as the logarithm of bands' power."""
+"""Sound: waveforms of unequal length as the logarithm of bands' power, and back."""
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import compress
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from sknets._inputs.reader import Reader
 from sknets._inputs.sequences import (
     SequenceData,
     Sequences,
@@ -18,10 +21,12 @@ from sknets._inputs.sequences import (
 from sknets._params import param
 
 N_BANDS = 40
-_WINDOW, _HOP = 0.025, 0.008  # seconds
+_WINDOW, HOP = 0.025, 0.008  # seconds
 _EMPHASIS = 0.97
 # Of a waveform of variance 1: what is below is the room's noise, not the voice.
 _FLOOR = 2e-3
+# Steps in which powers of frequencies, and their phases, are sought.
+_SHARES, _PHASES, _MOMENTUM = 50, 60, 0.99
 # Seconds of two columns that are taken for two channels of sound, not for features.
 _STEREO = 0.25
 
@@ -49,30 +54,76 @@ def mel_matrix(sample_rate: float, n_fft: int, n_bands: int = N_BANDS) -> np.nda
     return np.minimum(rise, fall).clip(0)
 
 
-class LogMel:
-    """Waveforms to frames (T, bands), whatever they are multiplied by.
+class Spectrum:
+    """Waveforms to frames (T, bands), whatever they are multiplied by, and back.
 
-    Pre-emphasis, windows of 25 ms every 8 ms, the logarithm of the power in bands;
-    less its mean in each band, which is what a room or a microphone adds; together of
-    variance 1.
+    Pre-emphasis, windows of 25 ms every 8 ms, the logarithm of the power in bands.
     """
 
     def __init__(self, sample_rate: float):
         self.window = max(2, round(_WINDOW * sample_rate))
-        self.hop = max(1, round(_HOP * sample_rate))
+        self.hop = max(1, round(HOP * sample_rate))
         self.n_fft = 2 ** int(np.ceil(np.log2(2 * self.window)))
         self.taper = torch.hann_window(self.window, periodic=False)
         matrix = mel_matrix(sample_rate, self.n_fft)
         self.bands = torch.from_numpy(matrix).float()
 
-    def __call__(self, wave: np.ndarray) -> np.ndarray:
+    def frames(self, wave: np.ndarray) -> Tensor:
         sound = torch.from_numpy(wave.astype(np.float64))
         sound = sound / sound.abs().max()  # the square of 1e300 is infinite
         sound = ((sound - sound.mean()) / sound.std(correction=0)).float()
         sound = torch.cat([sound[:1], sound[1:] - _EMPHASIS * sound[:-1]])
+        power = self._transform(sound).abs().square() / self.window
+        return (power @ self.bands + _FLOOR).log()
+
+    def wave(self, frames: Tensor) -> np.ndarray:
+        """A waveform of variance 1 that has about these frames, always the same.
+
+        Powers of frequencies that make those of bands are sought, not negative [Lee,
+        Seung 2001], then phases that agree with one another [Griffin, Lim 1984], with
+        the momentum of [Perraudin et al. 2013].
+        """
+        power = (frames.float().exp() - _FLOOR).clamp(min=1e-8)
+        both = self.bands @ self.bands.T
+        spread = power @ self.bands.T
+        fine = spread / self.bands.sum(1).clamp(min=1e-3)
+        for _ in range(_SHARES):
+            fine = fine * spread / (fine @ both).clamp(min=1e-9)
+        size = (fine * self.window).sqrt()
+        generator = torch.Generator().manual_seed(0)
+        angle = 2 * torch.pi * torch.rand(size.shape, generator=generator)
+        before = torch.zeros_like(size)
+        for _ in range(_PHASES):
+            found = self._transform(self._overlaid(torch.polar(size, angle)))
+            angle = (found + _MOMENTUM * (found - before)).angle()
+            before = found
+        sound = self._overlaid(torch.polar(size, angle)).double().numpy()
+        from scipy.signal import lfilter  # takes a third of a second
+
+        sound = lfilter([1], [1, -_EMPHASIS], sound)
+        return sound / max(sound.std(), 1e-12)
+
+    def _transform(self, sound: Tensor) -> Tensor:  # (N,) -> (T, n_fft / 2 + 1)
         windows = sound.unfold(0, self.window, self.hop) * self.taper
-        power = torch.fft.rfft(windows, self.n_fft).abs().square() / self.window
-        frames = (power @ self.bands + _FLOOR).log()
+        return torch.fft.rfft(windows, self.n_fft)
+
+    def _overlaid(self, spectra: Tensor) -> Tensor:  # (T, n_fft / 2 + 1) -> (N,)
+        windows = torch.fft.irfft(spectra, self.n_fft)[:, : self.window] * self.taper
+        both = torch.stack([windows, self.taper.square().expand_as(windows)])
+        n = (len(spectra) - 1) * self.hop + self.window
+        step = (1, self.hop)
+        sums = F.fold(both.mT, (1, n), (1, self.window), stride=step)[:, 0, 0]
+        return sums[0] / sums[1].clamp(min=1e-2)
+
+
+class LogMel(Spectrum):
+    """Frames less their mean in each band, which is what a room or a microphone adds.
+
+    All together are of variance 1.
+    """
+
+    def __call__(self, wave: np.ndarray) -> np.ndarray:
+        frames = self.frames(wave)
         frames = frames - frames.mean(0)
         return (frames / frames.std(correction=0).clamp(min=1e-3)).numpy()
 
@@ -103,7 +154,9 @@ class Waveforms(Sequences):
             )
         self._refuse_stereo(shapes, heard)
         if heard:
-            X = self._frames(read_items(self.who, items or [], 1))
+            hear = LogMel(self.sample_rate)
+            waves = read_items(self.who, items or [], 1)
+            X = [hear(wave) for wave in sounding(self, waves, "X")]
         found = super()._read(X, reset, seen)
         self.waveforms_: bool = heard
         return found
@@ -120,21 +173,47 @@ class Waveforms(Sequences):
                     f"axis, (samples,): make one channel of it, X[{i}].mean({axis})"
                 )
 
-    def _frames(self, waves: list[np.ndarray]) -> list[np.ndarray]:
-        hear = LogMel(self.sample_rate)
-        for i, wave in enumerate(waves):
-            if len(wave) < hear.window:
-                raise ValueError(
-                    f"{self.who}: X[{i}] has {len(wave)} samples, and a window of 25 "
-                    f"ms at sample_rate={self.sample_rate} has {hear.window}: leave it "
-                    "out, or give the rate that it was recorded at"
-                )
-            if wave.min() == wave.max():
-                raise ValueError(
-                    f"{self.who}: X[{i}] is silent, all its {len(wave)} samples are "
-                    f"{wave[0, 0]}: leave it out"
-                )
-        return [hear(wave[:, 0]) for wave in waves]
+
+class Recordings(Reader):
+    """Waveforms that are to be said. Learned:
+
+    loudness_ : float
+        The mean standard deviation of their numbers.
+    """
+
+    name: ClassVar[str] = "recordings"
+
+    sample_rate: float = param(default=8000, above=0)
+
+    def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> SequenceData:
+        X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+        items = items_of(X)
+        if items is None:  # of one length
+            items = list(np.asarray(X))
+        waves = sounding(self, read_items(self.who, items, 1, "y"), "y")
+        if reset:
+            kept = waves if seen is None else [*compress(waves, seen)]
+            self.loudness_ = float(np.mean([wave.std() for wave in kept]))
+        hear = Spectrum(self.sample_rate)
+        return SequenceData.of([hear.frames(wave).numpy() for wave in waves])
+
+
+def sounding(reader: Any, waves: list[np.ndarray], called: str) -> list[np.ndarray]:
+    """Waveforms of arrays (samples, 1), of which none is too short or silent."""
+    window = Spectrum(reader.sample_rate).window
+    for i, wave in enumerate(waves):
+        if len(wave) < window:
+            raise ValueError(
+                f"{reader.who}: {called}[{i}] has {len(wave)} samples, and a window of "
+                f"25 ms at sample_rate={reader.sample_rate} has {window}: leave it "
+                "out, or give the rate that it was recorded at"
+            )
+        if wave.min() == wave.max():
+            raise ValueError(
+                f"{reader.who}: {called}[{i}] is silent, all its {len(wave)} samples "
+                f"are {wave[0, 0]}: leave it out"
+            )
+    return [wave[:, 0] for wave in waves]
 
 
 def _shape(item: Any) -> tuple[int, ...]:
@@ -144,4 +223,15 @@ def _shape(item: Any) -> tuple[int, ...]:
         return ()
 
 
-__all__ = ["N_BANDS", "LogMel", "Waveforms", "centres", "hertz", "mel", "mel_matrix"]
+__all__ = [
+    "HOP",
+    "N_BANDS",
+    "LogMel",
+    "Recordings",
+    "Spectrum",
+    "Waveforms",
+    "centres",
+    "hertz",
+    "mel",
+    "mel_matrix",
+]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sknets._inputs.text import tokens_of
+from sknets._inputs.waveforms import HOP
 from sknets.display import pyplot
 from sknets.inspection._displays import draw_image, heat_of
 from sknets.inspection._reading import read
@@ -131,7 +132,15 @@ class AttentionDisplay:
 
     @classmethod
     def _of_writer(cls, writer: Any, X: Any) -> AttentionDisplay:
-        """What each token that is written looks at in the text that is read."""
+        """What each token that is written, or step that is said, is read by."""
+        if hasattr(writer, "spectrograms"):
+            (weights,) = writer.attention_maps(X)
+            starts = np.arange(len(weights)) * writer.frames_per_step * HOP
+            return cls(
+                weights,
+                [*tokens_of(writer.reader_, X[0]), END],
+                written=[f"{start:.2f} s" for start in starts],
+            )
         (text,) = writer.predict(X)
         (weights,) = writer.attention_maps(X, [text])
         read = [*tokens_of(writer.reader_, X[0]), END]

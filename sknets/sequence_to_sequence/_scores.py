@@ -67,8 +67,25 @@ def edits(one: Sequence[Any], other: Sequence[Any]) -> int:
     return int(row[-1])
 
 
+def warped_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """The mean difference of frames (T, bands) and (S, bands), as they fit best.
+
+    Of all ways to go on in one or both [Sakoe, Chiba 1978] that of the least sum, by
+    as many pairs of frames as it has.
+    """
+    apart = np.abs(one[:, None] - other).mean(2)
+    # Of each pair the sum, and the number, of those on the best way to it.
+    best: dict[tuple[int, int], tuple[float, int]] = {}
+    for i, j in np.ndindex(apart.shape):
+        ways = (best.get(each) for each in ((i - 1, j - 1), (i - 1, j), (i, j - 1)))
+        least, n = min((way for way in ways if way), default=(0.0, 0))
+        best[i, j] = least + float(apart[i, j]), n + 1
+    least, n = best[len(one) - 1, len(other) - 1]
+    return least / n
+
+
 def _whole(text: Any) -> str:
     return text if isinstance(text, str) else " ".join(text)
 
 
-__all__ = ["edits", "error_rates", "text_scores"]
+__all__ = ["edits", "error_rates", "text_scores", "warped_distance"]

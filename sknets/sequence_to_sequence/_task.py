@@ -1,4 +1,4 @@
-"""The task of saying in a text what was read."""
+"""The task of saying in a text, or aloud, what was read."""
 
 from __future__ import annotations
 
@@ -21,20 +21,15 @@ _MOST = 128  # pairs a step, at most
 _STEPS = 50  # in an epoch, at least, where there are enough pairs
 
 
-class TextTask(TextParameters, Estimator):
-    """Base of estimators whose y is a text a sample.
+class PairTask(TextParameters, Estimator):
+    """Base of estimators that learn of pairs, one side of which is a text."""
 
-    A subclass gives ``_written``, ``_figures`` and ``_mark``.
-    """
-
-    _targets: ClassVar[tuple[Any, ...]] = (Sentences,)
     _predict_batch_size: ClassVar[int] = 128
 
     tokenizer: Literal["words", "characters", "bpe"] = param(default="bpe")
     lowercase: bool = param(default=False)
     vocabulary_size: int = param(default=6000, at_least=1)
     dropout: float = param(default=0.1, at_least=0, below=1)
-    n_beams: int = param(default=4, at_least=1)
     batch_size: int | Literal["auto"] = param(  # type: ignore[assignment]
         default="auto", at_least=1
     )
@@ -60,14 +55,14 @@ class TextTask(TextParameters, Estimator):
         X_val: Any = None,
         y_val: Any = None,
     ) -> Self:
-        """Train on samples and the text that belongs to each.
+        """Train on samples and what belongs to each.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
             What the class names.
-        y : list of str, or list of lists of tokens
-            As many, none of them empty.
+        y : list of str, of lists of tokens or of ndarray
+            As many, which the class writes or says, none of them empty.
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative; a weight of 0 is an absent pair.
         X_val, y_val : array-like, default=None
@@ -80,8 +75,8 @@ class TextTask(TextParameters, Estimator):
         Raises
         ------
         ValueError
-            For a parameter out of bounds, for what is no text, an empty one, and
-            numbers of samples that differ.
+            For a parameter out of bounds, for what is no text, an empty one, no sound
+            or silence, and numbers of samples that differ.
         DivergenceError
             When the training loss is no longer finite.
         """
@@ -103,6 +98,29 @@ class TextTask(TextParameters, Estimator):
         self : object
         """
         return self._partial_fit(X, y, sample_weight)
+
+    def _batch_size(self) -> int:
+        auto = int(max(8, min(_MOST, self.n_samples_seen_ // _STEPS)))
+        self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
+        return self.batch_size_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = None
+        tags.target_tags.required = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+class TextTask(PairTask):
+    """Base of estimators whose y is a text a sample.
+
+    A subclass gives ``_written``, ``_figures`` and ``_mark``.
+    """
+
+    _targets: ClassVar[tuple[Any, ...]] = (Sentences,)
+
+    n_beams: int = param(default=4, at_least=1)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the text of each sample, found by ``n_beams``.
@@ -164,24 +182,12 @@ class TextTask(TextParameters, Estimator):
         owner.refuse_empty(y)
         return owner.read(y)
 
-    def _batch_size(self) -> int:
-        auto = int(max(8, min(_MOST, self.n_samples_seen_ // _STEPS)))
-        self.batch_size_ = auto if self.batch_size == "auto" else int(self.batch_size)
-        return self.batch_size_
-
     def _written(self, output: Any, n_beams: int) -> tuple[list[Any], np.ndarray]:
         """The texts of a batch, and their log-probabilities."""
         raise NotImplementedError
 
     def _score(self) -> Any:
         return TextScore(self)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.estimator_type = None
-        tags.target_tags.required = True
-        tags.input_tags.two_d_array = False
-        return tags
 
 
 class TextScore:
@@ -202,4 +208,4 @@ class TextScore:
         return self.writer._mark(self.writer._figures(self.true, self.found))
 
 
-__all__ = ["TextTask"]
+__all__ = ["PairTask", "TextTask"]

@@ -10,6 +10,7 @@ from torch import nn
 from sknets._engine.containers import Ragged
 from sknets._engine.data import Samples
 from sknets._engine.device import multiplies_bfloat16
+from sknets._engine.optim import Budget
 from sknets._inputs.reader import Learned
 from sknets._inputs.sentences import Source
 from sknets._inputs.text import N_RESERVED
@@ -98,7 +99,7 @@ class Seq2SeqTranslator(Writer):
         right.
     max_epochs : int or "auto", default="auto"
         How often training goes through the pairs. "auto" are 10 epochs, or as many as
-        make 2,000 steps.
+        make 2,000 steps; of 10,000 pairs and more 6, or as many as make 1,500.
     batch_size : int or "auto", default="auto"
         Pairs a step, those of like lengths together; "auto" are 128, of fewer than
         6,400 a fiftieth, but 8 at least.
@@ -189,6 +190,11 @@ class Seq2SeqTranslator(Writer):
     n_layers: int = param(default=3, at_least=1)
     n_heads: int = param(default=4, at_least=1)
     shared_vocabulary: bool | Literal["auto"] = param(default="auto")
+
+    @property
+    def _budget(self) -> Budget:
+        many = self.n_samples_seen_ >= _MANY
+        return Budget(epochs=6, steps=1500) if many else super()._budget
 
     def _check_params(self) -> None:
         super()._check_params()
