@@ -84,8 +84,8 @@ class SpeechSynthesizer(PairTask):
     may be the name of who speaks: ``["ann", "y", "e", "s"]``. Without it the network
     speaks as all of them on average, which is hard to understand.
 
-    A waveform becomes the logarithm of the power in 40 bands, as in
-    `sknets.SpeechRecognizer`, but without centring. What is said depends on no noise.
+    A waveform becomes the logarithm of the power in 40 bands of 25 ms every 8 ms, which
+    `sknets.SpeechRecognizer` centres, too. What is said depends on no noise.
 
     References
     ----------
