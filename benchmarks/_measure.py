@@ -146,8 +146,13 @@ def ratio(
     )
 
 
-def report(name: str, figures: list[Figure], keep: bool = True) -> None:
-    """Print the figures, and keep them for the table in README.md (`summary.py`)."""
+def report(
+    name: str, figures: list[Figure], keep: bool = True, part: bool = False
+) -> None:
+    """Print the figures, and keep them for the table in README.md (`summary.py`).
+
+    Of a run that is but a ``part``, what was kept of other claims stays.
+    """
     rows = [figure.row() for figure in figures]
     for claim in dict.fromkeys(row["claim"] for row in rows):
         print(f"\n{claim}\n")
@@ -159,6 +164,10 @@ def report(name: str, figures: list[Figure], keep: bool = True) -> None:
         return
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
+    if part and path.exists():
+        claims = {row["claim"] for row in rows}
+        kept = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        rows = [*(row for row in kept if row["claim"] not in claims), *rows]
     text = json.dumps(
         {"machine": machine(), "rows": rows}, indent=1, ensure_ascii=False
     )

@@ -128,6 +128,14 @@ default="auto"
         makes the best rows of each class: a random forest learns of 1,000 rows or more
         that it has made, and is scored as a classifier of real ones; ``models`` then
         are anything with ``fit`` and ``sample``.
+    task : {"auto", "classification", "regression", "forecasting", "segmentation", \
+"object detection", "pose estimation", "captioning", "translation", \
+"speech recognition"}, default="auto"
+        "auto" takes strings, bools and at most 20 distinct whole numbers for classes,
+        masks as large as their images for segmentation, records of boxes for detection,
+        and of keypoints for poses; more than 20 texts most of which differ, where X are
+        texts, images or sequences, for what is to be written of these (of waveforms of
+        8,000 samples a second, or what ``models`` says).
     cv : int, splitter or iterable of (train, test), default=5
         A number of folds is shuffled and, for classes, stratified. Of series it is the
         number of origins, those of `RNNForecaster.backtest`: every model learns from
@@ -139,7 +147,8 @@ default="auto"
         macro F1, ROC AUC and log loss; micro F1, macro F1 and exact match for
         multilabel; R², RMSE and MAE for regression; of masks "mean_iou", "mean_dice"
         and "pixel_accuracy", of poses "average_precision" and "pck", of texts "bleu",
-        "chrf" and "exact"; of forecasts
+        "chrf" and "exact", of those that are heard "word_accuracy" (1 less the share
+        of words that are wrong), "character_accuracy" and "exact"; of forecasts
         "mase" (the mean absolute error in units of that of taking each value learned
         from for the next), "rmse", "mae" and "smape" (0 to 200), means over steps,
         channels and series, of which the lower is the better. A callable gets the

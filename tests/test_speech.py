@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sknets import SpeechRecognizer
+from sknets import SpeechRecognizer, compare
+from sknets._comparison.sentences import many_texts
 from sknets._engine.containers import Ragged
 from sknets._inputs.waveforms import LogMel, Waveforms, centres, mel, mel_matrix
 from sknets.sequence_to_sequence._ctc import Words, best_path, prefix_search
@@ -335,3 +336,27 @@ def test_words_that_no_text_has_are_refused_after_fit_too(net):
     with pytest.raises(ValueError, match=r"'abx' has a token"):
         net.set_params(vocabulary=["ab", "abx"]).predict(X[:2])
     net.set_params(vocabulary=None)
+
+
+# -- compare ---------------------------------------------------------------------------
+
+
+def test_compare_ranks_what_hears(net):
+    texts = [f"{text} {i}" for i, text in enumerate(y)]
+    net = small(max_epochs=1, hidden_size=4, width=4)
+    result = compare(X[:40], texts[:40], models=[net, "NearestSound"], cv=2)
+    assert "speech recognition, a text for each" in str(result)
+    assert {"SpeechRecognizer", "NearestSound"} == {*result.table.index}
+    assert {"word_accuracy", "character_accuracy", "exact"} <= {*result.table.columns}
+    # Few words are heard if that is said, else they are classes.
+    short = ["a", "b"] * 20
+    given = {"cv": 2, "random_state": 0}
+    waves = [said(text, np.random.default_rng(i)) for i, text in enumerate(short)]
+    heard = compare(waves, short, models="SVC", task="speech recognition", **given)
+    assert heard.table["word_accuracy"].iloc[0] == 1
+    classes = compare(waves, short, models=["DummyClassifier"], **given)
+    assert "accuracy" in classes.table.columns
+    with pytest.raises(ValueError, match="X must be waveforms and y a text for each"):
+        compare(waves, np.arange(40.0), task="speech recognition")
+    many = [f"{i} {text}" for i, text in enumerate(y * 2)]
+    assert many_texts(None, many, {}) and not many_texts(None, short, {})

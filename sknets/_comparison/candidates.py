@@ -24,6 +24,7 @@ from sknets._comparison.classical import (
     IMAGE_REGRESSORS,
     POSE_FINDERS,
     SAMPLERS,
+    RECOGNIZERS,
     SEGMENTERS,
     SEQUENCE_CLASSIFIERS,
     SEQUENCE_REGRESSORS,
@@ -135,7 +136,11 @@ CANDIDATES: dict[str, Candidates] = {
     ),
     "series": Candidates({"forecasting": FORECASTERS}, describe_series, n_slow=0),
     "sequences": Candidates(
-        {"classification": SEQUENCE_CLASSIFIERS, "regression": SEQUENCE_REGRESSORS},
+        {
+            "classification": SEQUENCE_CLASSIFIERS,
+            "regression": SEQUENCE_REGRESSORS,
+            "speech recognition": RECOGNIZERS,
+        },
         describe_sequences,
         given_style="statistics",
         on_arrays=("CNNClassifier", "CNNRegressor"),

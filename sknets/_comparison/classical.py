@@ -26,6 +26,7 @@ from sklearn.neighbors import (
 )
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from sknets._comparison.blobs import BlobForest, DummyDetector
@@ -38,6 +39,14 @@ from sknets._comparison.pixels import DummySegmenter, PixelForest
 from sknets._comparison.poses import DummyPose, PixelRidge, not_one_person
 from sknets._comparison.samplers import RealRows, of_samples
 from sknets._comparison.sentences import NearestImage, NearestSentence, WordByWord
+from sknets._comparison.sentences import (
+    NearestImage,
+    NearestSentence,
+    NearestSound,
+    WordByWord,
+    many_texts,
+)
+from sknets._comparison.sequences import SoundThirds
 from sknets._comparison.series import season_missing
 from sknets._comparison.warping import (
     NearestWarpedClassifier,
@@ -221,6 +230,15 @@ CAPTIONERS = (Candidate("NearestImage", NearestImage, style=""),)
 TRANSLATORS = (
     Candidate("NearestSentence", NearestSentence, style=""),
     Candidate("WordByWord", WordByWord, style=""),
+)
+RECOGNIZERS = (
+    Candidate("NearestSound", NearestSound, style=""),
+    Candidate(
+        "SVC",
+        lambda: make_pipeline(SoundThirds(), StandardScaler(), SVC(C=10)),
+        style="",
+        left_out=many_texts,
+    ),
 )
 VIDEO_CLASSIFIERS = _for_rows_of(
     "clips",

@@ -194,8 +194,8 @@ def define_problem(
     structured = structured_task(X, y, kind, task)
     if structured:
         task, (values, said) = structured, read_structured(y, structured)
-        # Those of texts are about what classifiers see of them.
-        notes = [] if task == "translation" else notes
+        # Those of texts and sequences are about what classifiers see of them.
+        notes = [] if kind in ("text", "sequences") else notes
     else:
         values, task, said = read_target(y, task)
     n_rows = _num_samples(X)

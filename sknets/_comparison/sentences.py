@@ -10,11 +10,15 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sknets._comparison.images import FlatPixels
+from sknets._comparison.sequences import SoundThirds
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
 _ROUNDS = 6
+MAX_TEXTS = 100
 
 
 def words_of(text: Any) -> list[str]:
@@ -54,6 +58,19 @@ class NearestImage(_Nearest):
 
     def _rows(self) -> Any:
         return FlatPixels()
+
+
+class NearestSound(_Nearest):
+    """Of waveforms, or frames, by their bands in thirds."""
+
+    def _rows(self) -> Any:
+        return make_pipeline(SoundThirds(), StandardScaler())
+
+
+def many_texts(X: Any, y: Any, settings: Any) -> str:
+    """Why a classifier of whole texts would not do."""
+    n = len(set(map(str, y)))
+    return f"{n:,} different texts are too many for classes" if n > MAX_TEXTS else ""
 
 
 class WordByWord(BaseEstimator):
@@ -119,4 +136,11 @@ def _starts(texts: list[np.ndarray]) -> np.ndarray:
     return lengths.cumsum() - lengths
 
 
-__all__ = ["NearestImage", "NearestSentence", "WordByWord", "words_of"]
+__all__ = [
+    "NearestImage",
+    "NearestSentence",
+    "NearestSound",
+    "WordByWord",
+    "many_texts",
+    "words_of",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from sknets._inputs import Sequences
 from sknets._inputs.text import is_missing
-from sknets._params import Declared
+from sknets._inputs.waveforms import Waveforms
+from sknets._params import Declared, param
 
 
 class SequenceStatistics(TransformerMixin, Declared, BaseEstimator):
@@ -38,6 +40,31 @@ def _statistics(x: np.ndarray) -> np.ndarray:
     moves = np.abs(np.diff(x, axis=0)).mean(0) if len(x) > 1 else np.zeros(x.shape[1])
     quantiles = np.quantile(x, [0, 0.5, 1], axis=0).ravel()
     parts = [x.mean(0), x.std(0), quantiles, x[0], x[-1], moves, [len(x)]]
+    return np.concatenate(parts)
+
+
+class SoundThirds(TransformerMixin, Declared, BaseEstimator):
+    """Rows of the mean of each band of waveforms, or channel, in each third."""
+
+    sample_rate: float = param(default=8000, above=0)
+
+    def fit(self, X: Any, y: Any = None) -> SoundThirds:
+        """Learn whether X are waveforms, and the number of channels."""
+        self.reader_ = Waveforms.of(self)
+        self.reader_.learn(X)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return (n_samples, 3 * n_channels) numbers."""
+        steps = self.reader_.read(X)
+        values = steps.values.double().flatten(0, -2).numpy()
+        ends = steps.counts.cumsum(0).tolist()
+        return np.array([_thirds(x) for x in np.split(values, ends[:-1])])
+
+
+def _thirds(x: np.ndarray) -> np.ndarray:
+    ends = [len(x) * i // 3 for i in range(4)]
+    parts = [x[a : max(b, a + 1)].mean(0) for a, b in pairwise(ends)]
     return np.concatenate(parts)
 
 
@@ -96,6 +123,7 @@ def as_tokens(text: Any) -> list[str]:
 
 __all__ = [
     "SequenceStatistics",
+    "SoundThirds",
     "describe_sequences",
     "describe_texts",
     "tfidf",

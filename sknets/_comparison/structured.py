@@ -13,7 +13,12 @@ from sknets._comparison.target import MAX_LABELS
 from sknets._inputs.boxes import Boxes
 from sknets._inputs.keypoints import Keypoints
 from sknets._inputs.sentences import Sentences
-from sknets.sequence_to_sequence._scores import text_scores
+from sknets.sequence_to_sequence._scores import error_rates, text_scores
+
+
+def _heard(name: str, true: Any, found: Any) -> float:
+    figures = error_rates(true, found)
+    return figures[name] if name == "exact" else 1 - figures[name]
 
 
 def _text_score(name: str, true: Any, found: Any) -> float:
@@ -42,6 +47,11 @@ STRUCTURED: dict[str, dict[str, Callable[..., float]]] = {
     },
     "captioning": _TEXT_SCORES,
     "translation": _TEXT_SCORES,
+    "speech recognition": {
+        "word_accuracy": partial(_heard, "wer"),
+        "character_accuracy": partial(_heard, "cer"),
+        "exact": partial(_heard, "exact"),
+    },
 }
 _WISH = {
     "segmentation": "images and y a mask for each, with as many rows and columns",
@@ -49,11 +59,16 @@ _WISH = {
     "pose estimation": 'images and y records {"keypoints": (people, joints, 3)}',
     "captioning": "images and y a text for each",
     "translation": "texts and y a text for each",
+    "speech recognition": "waveforms and y a text for each",
 }
 
 
 # What is written of each kind of X.
-_WRITTEN = {"images": "captioning", "text": "translation"}
+_WRITTEN = {
+    "images": "captioning",
+    "text": "translation",
+    "sequences": "speech recognition",
+}
 
 
 class _Compare:
