@@ -65,7 +65,7 @@ def wrong(X, y, train, test, seed: int = 0) -> tuple[dict[str, float], dict, obj
         ("ten words", {"n_beams": 8, "vocabulary": WORDS}),
     ):
         start = time.process_time()
-        rates[name] = 1 - net.set_params(**params).score(X[test], y[test])
+        rates[name] = net.set_params(**params).evaluate(X[test], y[test])["wer"]
         took[f"{name} s"] = time.process_time() - start
     machine = make_pipeline(StandardScaler(), SVC(C=10))
     machine.fit(spectra(X[train]), y[train])
