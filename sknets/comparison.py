@@ -119,23 +119,16 @@ def compare(
         What X is, where it could be taken for something else: "table", "text", "trees",
         "sequences", "images", "videos", "graphs", "nodes" or "series".
     task : {"auto", "classification", "regression", "forecasting", "sampling", \
-"segmentation", "object detection", "pose estimation", "captioning", "translation"}, \
-default="auto"
-        "auto" takes strings, bools and at most 20 distinct whole numbers for classes,
-        masks as large as their images for segmentation, records of boxes for detection,
-        and of keypoints for poses; more than 20 texts most of which differ, where X are
-        texts or images, for what is to be written of these. "sampling" asks which model
-        makes the best rows of each class: a random forest learns of 1,000 rows or more
-        that it has made, and is scored as a classifier of real ones; ``models`` then
-        are anything with ``fit`` and ``sample``.
-    task : {"auto", "classification", "regression", "forecasting", "segmentation", \
-"object detection", "pose estimation", "captioning", "translation", \
+"segmentation", "object detection", "pose estimation", "captioning", "translation", \
 "speech recognition"}, default="auto"
         "auto" takes strings, bools and at most 20 distinct whole numbers for classes,
         masks as large as their images for segmentation, records of boxes for detection,
         and of keypoints for poses; more than 20 texts most of which differ, where X are
         texts, images or sequences, for what is to be written of these (of waveforms of
-        8,000 samples a second, or what ``models`` says).
+        8,000 samples a second, or what ``models`` says). "sampling" asks which model
+        makes the best rows of each class: a random forest learns of 1,000 rows or more
+        that it has made, and is scored as a classifier of real ones; ``models`` then
+        are anything with ``fit`` and ``sample``.
     cv : int, splitter or iterable of (train, test), default=5
         A number of folds is shuffled and, for classes, stratified. Of series it is the
         number of origins, those of `RNNForecaster.backtest`: every model learns from

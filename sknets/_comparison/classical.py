@@ -38,7 +38,6 @@ from sknets._comparison.forecasters import (
 from sknets._comparison.pixels import DummySegmenter, PixelForest
 from sknets._comparison.poses import DummyPose, PixelRidge, not_one_person
 from sknets._comparison.samplers import RealRows, of_samples
-from sknets._comparison.sentences import NearestImage, NearestSentence, WordByWord
 from sknets._comparison.sentences import (
     NearestImage,
     NearestSentence,
