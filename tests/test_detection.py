@@ -62,7 +62,7 @@ X, Y = sheets(60)
 
 @pytest.fixture(scope="module")
 def fitted_net():
-    net = YOLODetector(version=2, width=8, max_epochs=40, random_state=0)
+    net = YOLODetector(version=2, width=8, max_epochs=16, random_state=0)
     return net.fit(X[:45], Y[:45])
 
 
@@ -289,7 +289,7 @@ def test_every_version_learns(version):
         width=8,
         n_units=128,
         dropout=0.1,
-        max_epochs=40 if version == 1 else 15,
+        max_epochs=20 if version == 1 else 8,
         lr=0.005,
         random_state=0,
         augment=("flip", "shift"),
