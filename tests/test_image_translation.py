@@ -60,6 +60,10 @@ def test_pairs_may_differ_in_all_but_size():
     with pytest.warns(PixelUnitWarning, match=r"ImageTranslator \(y\): X holds float"):
         raw = net.fit(lines, filled * 100.0 - 3)
     assert raw.predict(lines[:2]).max() > 1
+    frames = np.stack([lines] * 5, 3)  # five of them are channels of X alone
+    net = ImageTranslator(**SMALL, max_epochs=1, channel_order="last")
+    drawn = net.fit(frames, filled).predict(frames[:1])
+    assert drawn.shape == (1, 12, 14) and net.n_channels_ == 5
     for given, says in (
         ((lines, filled[:, 1:]), r"of X are 12 x 14 pixels and those of y 11 x 14"),
         ((lines, filled[1:]), "X has 24, y has 23"),

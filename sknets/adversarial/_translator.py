@@ -193,20 +193,13 @@ default="non_saturating"
 
     # -- for the engine --------------------------------------------------------------
 
-    def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
-        pixels = super()._check_input(X, reset=reset, seen=seen)
-        if reset and self.spatial_dims_ != 2:
-            shape = tuple(pixels.values.shape[1:])
-            raise ValueError(
-                f"{type(self).__name__}: X must hold images (height, width) or with "
-                f"channels, got samples of shape {shape}"
-            )
-        return pixels
+    def _make_reader(self, kind: Any) -> Any:
+        return kind.of(self, spatial_dims=2)
 
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
         owner = type(self).__name__
         y = given_target(y, owner, n_samples)
-        reader = self._targets[0].of(self) if reset else self.target_reader_
+        reader = self.target_reader_ if not reset else self._make_reader(Drawn)
         try:
             pixels = reader.learn(y) if reset else reader.read(y)
         except ValueError as error:  # a reader calls what it reads X
