@@ -137,7 +137,7 @@ class Seq2SeqTranslator(Writer):
     beginning: the time is linear in the length.
 
     A "transformer" of 256 numbers and more trains by products in bfloat16 where the
-    processor has units for them (AMX), in two thirds of the time, unless ``precision``
+    processor has units for them (AMX), in about 3/4 of the time, unless ``precision``
     says otherwise; what it says is computed in float32.
 
     Training is the same for all estimators: for ``early_stopping``, ``warm_start``,
