@@ -379,7 +379,8 @@ class _Step:
         if not estimator._has_loss:
             raise TypeError(
                 f"{caller}: {type(estimator).__name__} is not trained by "
-                "backpropagation: contrastive divergence is the gradient of no loss"
+                "backpropagation of one loss: contrastive divergence is the gradient "
+                "of none, and players of a game have each their own"
             )
         module, criterion, samples, learned = _problem(estimator, X, y, sample_weight)
         self.module, self.criterion = module.train(), criterion

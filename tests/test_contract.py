@@ -432,7 +432,7 @@ def test_every_attribute_is_documented(cls):
 
 def test_every_tabular_estimator_takes_scikit_learns_whole_list():
     for cls in TABULAR:
-        assert len(list(estimator_checks_generator(cls()))) > 40
+        assert len(list(estimator_checks_generator(cls()))) >= 40
 
 
 def test_check_estimator_on_finds_a_broken_estimator():

@@ -70,6 +70,7 @@ class GANOverSampler(OneToOneFeatureMixin, GANSampler):
 
     _inputs: ClassVar[tuple[Any, ...]] = (Records,)
     _task: ClassVar[str] = "over-sampling"
+    _has_loss: ClassVar[bool] = False
     _sampling_type: ClassVar[str] = "over-sampling"
     _estimator_type: ClassVar[str] = "sampler"
 

@@ -202,6 +202,7 @@ default="non_saturating"
 
     _inputs: ClassVar[tuple[Any, ...]] = (Records, Images)
     _task: ClassVar[str] = "sampling"
+    _has_loss: ClassVar[bool] = False
     _takes_missing: ClassVar[bool] = True
     _predict_batch_size: ClassVar[int] = 256
 

@@ -133,6 +133,7 @@ default="non_saturating"
     _inputs: ClassVar[tuple[Any, ...]] = (Images,)
     _targets: ClassVar[tuple[Any, ...]] = (Drawn,)
     _task: ClassVar[str] = "image translation"
+    _has_loss: ClassVar[bool] = False
     _predict_batch_size: ClassVar[int] = 64
 
     loss: LOSS = param(default="non_saturating")  # type: ignore[valid-type]

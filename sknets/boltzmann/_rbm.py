@@ -52,7 +52,9 @@ class BoltzmannUnits(Estimator):
     def _check_input(self, X: Any, *, reset: bool, seen: Any = None) -> Any:
         rows = super()._check_input(X, reset=reset, seen=seen)
         if reset:
-            known = rows if seen is None else Rows(rows.values[seen])
+            # Weights of another number are refused where they are read.
+            some = seen is not None and len(seen) == len(rows)
+            known = Rows(rows.values[seen]) if some else rows
             inside = known.is_unit()
             units: str = self.visible_units
             if units == "auto":
