@@ -380,7 +380,7 @@ class _Step:
             raise TypeError(
                 f"{caller}: {type(estimator).__name__} is not trained by "
                 "backpropagation of one loss: contrastive divergence is the gradient "
-                "of none, and players of a game have each their own"
+                "of no loss, and players of a game have each their own"
             )
         module, criterion, samples, learned = _problem(estimator, X, y, sample_weight)
         self.module, self.criterion = module.train(), criterion
