@@ -1,6 +1,5 @@
 """Backpropagation by hand gives autograd's numbers in every combination."""
 
-
 import numpy as np
 import pytest
 import torch
