@@ -192,7 +192,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     n_units: int = param(default=512, at_least=1)
     dropout: float = param(default=0.5, at_least=0, below=1)
     _full_budget = Budget(epochs=40, steps=3000)
-    # More small steps learn more of as many images than few large ones.
+    # Few images are learned sooner by many small steps, many ones as well.
     _auto_batch: ClassVar[tuple[int, int, int]] = 4, 5, 2**18
 
     def _check_params(self) -> None:
