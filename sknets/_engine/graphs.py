@@ -72,9 +72,11 @@ class CudaGraphs:
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.generator)
         before = self.generator.get_state()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            left = step()
-        self.generator.set_state(before)
+        try:
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                left = step()
+        finally:  # also of a recording that fails, after which training goes on
+            self.generator.set_state(before)
         return graph.replay, left
 
 
