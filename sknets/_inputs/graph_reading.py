@@ -82,9 +82,9 @@ def _of_points(points, features, k_neighbors, radius, owner):
     near = NearestNeighbors(n_neighbors=k_neighbors or 1, radius=radius or 1.0)
     near.fit(points)
     if radius is None:
-        matrix = near.kneighbors_graph()
+        matrix = sp.coo_array(near.kneighbors_graph())
     else:
-        matrix = near.radius_neighbors_graph()
+        matrix = sp.coo_array(near.radius_neighbors_graph())
     features = points if features is None else features
     return _store(
         matrix, features, np.arange(len(points)), False, owner, weighted=False
@@ -234,32 +234,18 @@ def _store(matrix, features, ids, directed, owner, weighted):
         raise ValueError(f"{owner}: the graph has no nodes")
     if not np.isfinite(matrix.data).all():
         raise ValueError(f"{owner}: edge weights must be finite numbers")
-    matrix = sp.coo_array(matrix)
     if weighted is None:
         weighted = bool((matrix.data[matrix.data != 0] != 1).any())
+    values, (source, target) = matrix.data.astype(np.float32), matrix.coords
+    rows = _rows(values, target, source, n)
+    symmetric = _is_symmetric(rows)
     if directed is None:
-        plain = sp.csr_array(matrix)
-        directed = bool((plain != plain.T).nnz)
-        both = False
-    else:
-        both = not directed
-    values = matrix.data.astype(np.float32)
-    source, target = matrix.coords
-    # An undirected edge is listed once or, as in a symmetric matrix, both ways round.
-    if both:
-        low, high = np.minimum(source, target), np.maximum(source, target)
-        if _is_symmetric(matrix):
-            chosen = source <= target
-            low, high, values = low[chosen], high[chosen], values[chosen]
-        source, target = low, high
-        loops = low != high
-        source, target, values = (
-            np.concatenate([a, b[loops]])
-            for a, b in ((low, high), (high, low), (values, values))
-        )
-    rows = sp.csr_array((values, (target, source)), shape=(n, n))
-    rows.sum_duplicates()
-    rows.eliminate_zeros()
+        directed = not symmetric
+    elif not directed and not symmetric:
+        # Undirected edges are listed once or, as in a symmetric matrix, both ways.
+        ends = (source, target), (target[source != target], source[source != target])
+        values = np.concatenate([values, values[source != target]])
+        rows = _rows(values, *map(np.concatenate, zip(*ends)), n)
     if not weighted:
         rows.data[:] = 1
     kind = np.int32 if max(n, rows.nnz) < 2**31 else np.int64
@@ -273,9 +259,20 @@ def _store(matrix, features, ids, directed, owner, weighted):
     )
 
 
-def _is_symmetric(matrix) -> bool:
-    rows = sp.csr_array(matrix)
-    return not (rows != rows.T).nnz
+def _rows(values, target, source, n) -> sp.csr_array:
+    rows = sp.csr_array((values, (target, source)), shape=(n, n))
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    return rows
+
+
+def _is_symmetric(rows) -> bool:
+    """Of rows without zeros, in order: comparing matrices takes five times as long."""
+    columns = rows.T.tocsr()
+    return all(
+        np.array_equal(getattr(rows, part), getattr(columns, part))
+        for part in ("indptr", "indices", "data")
+    )
 
 
 def _by_ids(features: pd.DataFrame, ids: np.ndarray, owner: str) -> pd.DataFrame:
