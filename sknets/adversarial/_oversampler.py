@@ -63,7 +63,7 @@ class GANOverSampler(OneToOneFeatureMixin, GANSampler):
     >>> from sklearn.datasets import make_classification
     >>> from sknets import GANOverSampler
     >>> X, y = make_classification(200, weights=[0.9], random_state=0)
-    >>> sampler = GANOverSampler(max_epochs=50, random_state=0)
+    >>> sampler = GANOverSampler(max_epochs=10, random_state=0)
     >>> sampler.fit(X, y).sample(3, y=1, random_state=0).shape
     (3, 20)
     """

@@ -193,7 +193,7 @@ default="non_saturating"
     >>> from sklearn.datasets import load_iris
     >>> from sknets import GANSampler
     >>> X, y = load_iris(return_X_y=True, as_frame=True)
-    >>> gan = GANSampler(max_epochs=300, random_state=0).fit(X, y)
+    >>> gan = GANSampler(max_epochs=60, random_state=0).fit(X, y)
     >>> gan.sample(2, y=1, random_state=0).shape
     (2, 4)
     >>> gan.score(X, y) > 0.8

@@ -152,7 +152,7 @@ class PretrainedClassifier(Scaled, Classifier):
     >>> import numpy as np
     >>> from sklearn.datasets import load_digits
     >>> from sknets import PretrainedClassifier
-    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = load_digits(n_class=4, return_X_y=True)
     >>> few = np.where(np.arange(len(y)) < 50, y, -1)
     >>> classifier = PretrainedClassifier(random_state=0).fit(X, few)
     >>> bool(classifier.score(X[50:], y[50:]) > 0.85)

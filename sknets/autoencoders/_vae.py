@@ -217,7 +217,7 @@ class VAETransformer(Sampler, Codes, Scaled, Encoder):
     >>> from sklearn.datasets import load_digits
     >>> from sknets import VAETransformer
     >>> X, y = load_digits(return_X_y=True)
-    >>> vae = VAETransformer(conditional=True, max_epochs=10, random_state=0).fit(X, y)
+    >>> vae = VAETransformer(conditional=True, max_epochs=3, random_state=0).fit(X, y)
     >>> vae.sample(y=[3, 8], random_state=0).shape
     (2, 64)
     >>> bool(vae.score_samples(X[:9]).mean() > vae.score_samples(16 - X[:9]).mean())

@@ -381,7 +381,7 @@ class DBNClassifier(BoltzmannUnits, Sampler, Classifier):
     >>> from sklearn.datasets import load_digits
     >>> from sknets import DBNClassifier
     >>> X, y = load_digits(n_class=5, return_X_y=True)
-    >>> dbn = DBNClassifier(hidden_layer_sizes=64, max_epochs=20, random_state=0)
+    >>> dbn = DBNClassifier(hidden_layer_sizes=64, max_epochs=5, random_state=0)
     >>> bool(dbn.fit(X / 16, y).score(X / 16, y) > 0.95)
     True
     >>> dbn.sample(2, y=3, random_state=0).shape

@@ -461,7 +461,7 @@ class CNNClassifier(_Convolutional, Classifier):
     >>> digits = load_digits()
     >>> images = (digits.images * 15).astype("uint8")  # (1797, 8, 8)
     >>> X, X_test, y, y_test = train_test_split(images, digits.target, random_state=0)
-    >>> cnn = CNNClassifier(max_epochs=5, random_state=0).fit(X, y)
+    >>> cnn = CNNClassifier(max_epochs=2, random_state=0).fit(X, y)
     >>> bool(cnn.score(X_test, y_test) > 0.97)
     True
     >>> cnn.transform(X_test).shape

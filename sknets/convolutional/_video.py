@@ -397,7 +397,7 @@ class VideoClassifier(_Video, Classifier):
     ...     for t, frame in enumerate(clip):
     ...         frame[row : row + 3, (column + t * move + np.arange(3)) % 12] = 255
     >>> y = np.where(step > 0, "right", "left")
-    >>> net = VideoClassifier(max_epochs=10, random_state=0).fit(X[:150], y[:150])
+    >>> net = VideoClassifier(max_epochs=4, random_state=0).fit(X[:150], y[:150])
     >>> bool(net.score(X[150:], y[150:]) > 0.9)
     True
 
@@ -438,7 +438,7 @@ class VideoRegressor(_Video, Regressor):
     ...     for t, frame in enumerate(clip):
     ...         left = column + round(t * v)
     ...         frame[row : row + 3, (left + np.arange(3)) % 12] = 255
-    >>> net = VideoRegressor(random_state=0).fit(X[:150], speed[:150])
+    >>> net = VideoRegressor(max_epochs=15, random_state=0).fit(X[:150], speed[:150])
     >>> bool(net.score(X[150:], speed[150:]) > 0.9)
     True
     """

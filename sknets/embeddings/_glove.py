@@ -281,8 +281,8 @@ class GloVeVectorizer(WordVectorizer):
     >>> from sknets import GloVeVectorizer
     >>> pets = ["the cat drinks milk", "the dog drinks water", "a dog chases a cat"]
     >>> cars = ["the car needs fuel", "a truck needs oil", "the truck is a big car"]
-    >>> words = GloVeVectorizer(embedding_size=16, random_state=0)
-    >>> words.fit((pets + cars) * 20).transform(["a dog", "the car"]).shape
+    >>> words = GloVeVectorizer(embedding_size=16, max_epochs=20, random_state=0)
+    >>> words.fit((pets + cars) * 5).transform(["a dog", "the car"]).shape
     (2, 16)
     >>> words.similarity("cat", "milk") > words.similarity("cat", "fuel")
     True

@@ -254,7 +254,7 @@ class GraphClassifier(_OnGraphs, Classifier):
     >>> sizes = range(4, 24, 2)
     >>> X = [make(n) for n in sizes for make in (nx.cycle_graph, nx.path_graph)]
     >>> y = ["ring", "chain"] * 10
-    >>> net = GraphClassifier(random_state=0).fit(X, y)
+    >>> net = GraphClassifier(max_epochs=30, random_state=0).fit(X, y)
     >>> net.predict([nx.cycle_graph(15), nx.path_graph(15)]).tolist()
     ['ring', 'chain']
 
@@ -263,7 +263,7 @@ class GraphClassifier(_OnGraphs, Classifier):
     >>> for graph in X:
     ...     for node in graph:
     ...         graph.nodes[node]["symbol"] = "C" if node % 5 else "O"
-    >>> net = GraphClassifier(node_attributes="symbol", max_epochs=20, random_state=0)
+    >>> net = GraphClassifier(node_attributes="symbol", max_epochs=5, random_state=0)
     >>> net.fit(X, y).transform(X).shape
     (20, 98)
     """

@@ -434,7 +434,8 @@ class GNNClassifier(_NodeTask, Classifier):
     >>> likely = np.where(group[:, None] == group, 0.3, 0.02)
     >>> friends = np.triu(random.random((40, 40)) < likely, 1)
     >>> nodes = graph_nodes(friends | friends.T)
-    >>> net = GNNClassifier(random_state=0).fit(nodes[[0, 20]], ["left", "right"])
+    >>> net = GNNClassifier(max_epochs=60, random_state=0)
+    >>> net = net.fit(nodes[[0, 20]], ["left", "right"])
     >>> truth = np.array(["left", "right"])[group]
     >>> bool(net.score(nodes, truth) > 0.9)
     True
@@ -442,7 +443,7 @@ class GNNClassifier(_NodeTask, Classifier):
     Nodes are split like rows:
 
     >>> from sklearn.model_selection import cross_val_score
-    >>> scores = cross_val_score(net, nodes, truth, cv=5)
+    >>> scores = cross_val_score(net, nodes, truth, cv=2)
     >>> bool(scores.mean() > 0.9)
     True
     """

@@ -101,7 +101,7 @@ class RNNGenerator(ReadsText, LanguageModel):
     --------
     >>> from sknets import RNNGenerator
     >>> X = ["the cat sat on the mat", "the dog sat on the rug"] * 20
-    >>> model = RNNGenerator(hidden_size=32, random_state=0).fit(X)
+    >>> model = RNNGenerator(hidden_size=32, max_epochs=20, random_state=0).fit(X)
     >>> model.complete("the c", n_completions=1)
     ['at sat on the mat']
     >>> model.generate("the dog", temperature=0)[0]
@@ -240,7 +240,8 @@ class GPT2Generator(ReadsSubwords, LanguageModel):
     --------
     >>> from sknets import GPT2Generator
     >>> X = ["The cat sat on the mat.", "The dog sat on the rug."] * 20
-    >>> model = GPT2Generator(n_layers=1, embedding_size=32, random_state=0).fit(X)
+    >>> model = GPT2Generator(n_layers=1, embedding_size=32, max_epochs=20)
+    >>> model = model.set_params(random_state=0).fit(X)
     >>> model.generate("The dog", temperature=0)[0]
     'The dog sat on the rug.'
     >>> bool(model.perplexity(X) < 2)

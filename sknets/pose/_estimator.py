@@ -165,7 +165,7 @@ class PoseEstimator(InImages):
     ...     for t in np.linspace(0, 1, 30):
     ...         x, down = start + t * (end - start)
     ...         image[(column - x) ** 2 + (row - down) ** 2 < 1 + 8 * (t == 0)] = 200
-    >>> net = PoseEstimator(width=16, depth=2, random_state=0, max_epochs=60)
+    >>> net = PoseEstimator(width=16, depth=2, random_state=0, max_epochs=30)
     >>> found = net.fit(X[:30], y[:30]).evaluate(X[30:], y[30:])
     >>> found["median_error"] < 4  # pixels
     True

@@ -100,13 +100,13 @@ class PoseLifter(Regressor):
     >>> import numpy as np
     >>> from sknets import PoseLifter
     >>> from sknets.datasets import make_figures
-    >>> _, records = make_figures(300, size=32, three_d=True, random_state=0)
+    >>> _, records = make_figures(120, size=32, three_d=True, random_state=0)
     >>> poses = np.stack([record["keypoints"][0, :, :3] for record in records])
     >>> poses -= np.nanmean(poses[:, [7, 8]], axis=1, keepdims=True)
     >>> poses = poses[~np.isnan(poses).any((1, 2))]
     >>> X = poses[:, :, :2].reshape(len(poses), -1)
-    >>> net = PoseLifter(max_epochs=5, random_state=0).fit(X[:200], poses[:200])
-    >>> net.predict(X[200:]).shape[1:]
+    >>> net = PoseLifter(max_epochs=5, random_state=0).fit(X[:80], poses[:80])
+    >>> net.predict(X[80:]).shape[1:]
     (13, 3)
     """
 

@@ -239,7 +239,7 @@ class RNNForecaster(Forecaster):
     >>> t = np.arange(160)
     >>> noise = np.random.default_rng(0).normal(size=160)
     >>> y = 20 + 5 * np.sin(2 * np.pi * t / 12) + noise
-    >>> rnn = RNNForecaster(strategy="direct", transformation=None, max_epochs=20)
+    >>> rnn = RNNForecaster(strategy="direct", transformation=None, max_epochs=10)
     >>> rnn.set_params(random_state=0).fit(y[:148]).season_
     12
     >>> bool(np.abs(rnn.predict() - y[148:]).mean() < 2)
@@ -250,7 +250,8 @@ class RNNForecaster(Forecaster):
 
     >>> from sklearn.model_selection import TimeSeriesSplit, cross_val_score
     >>> rnn = RNNForecaster(horizon=4, strategy="direct", difference="seasonal")
-    >>> rnn = rnn.set_params(season=12, transformation=None, intervals=False)
+    >>> rnn.set_params(season=12, transformation=None, intervals=False, max_epochs=5)
+    RNNForecaster(...)
     >>> cross_val_score(rnn, y, cv=TimeSeriesSplit(2, test_size=12)).shape
     (2,)
     """

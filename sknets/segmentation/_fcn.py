@@ -166,7 +166,7 @@ class FCNSegmenter(Segmenter):
     >>> for image, mask, (i, j) in zip(X, y, random.integers(0, 24, size=(30, 2))):
     ...     mask[i : i + 24, j : j + 24] = 1
     ...     image[mask == 1] /= 2
-    >>> net = FCNSegmenter(max_epochs=30, random_state=0).fit(X[:20], y[:20])
+    >>> net = FCNSegmenter(max_epochs=10, random_state=0).fit(X[:20], y[:20])
     >>> bool(net.score(X[20:], y[20:]) > 0.7)
     True
     """

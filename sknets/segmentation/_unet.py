@@ -207,7 +207,7 @@ default="cross_entropy"
     >>> for image, mask, (i, j) in zip(X, y, random.integers(8, 24, size=(40, 2))):
     ...     mask[(row - i) ** 2 + (column - j) ** 2 < 40] = 255
     ...     image += mask // 2
-    >>> net = UNetSegmenter(width=8, depth=2, max_epochs=40, random_state=0)
+    >>> net = UNetSegmenter(width=8, depth=2, max_epochs=15, random_state=0)
     >>> bool(net.fit(X[:30], y[:30]).score(X[30:], y[30:]) > 0.9)
     True
     >>> net.predict(X[30:]).shape, net.predict_proba(X[30:]).shape
