@@ -27,7 +27,7 @@ X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X / 16, y, random_state=0)
 
 # 2. Learn without labels; the features make a linear model better than pixels do.
-epochs = 5 if options.quick else 60
+epochs = 2 if options.quick else 60
 rbm = RBMFeatures(n_components=128, max_epochs=epochs, random_state=0).fit(X)
 linear = LogisticRegression(max_iter=2000)
 print(f"Logistic regression, pixels: {linear.fit(X, y).score(X_test, y_test):.3f}")

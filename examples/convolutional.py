@@ -27,11 +27,11 @@ options = parser.parse_args()
 digits = load_digits()
 images = (digits.images * 15).astype(np.uint8)
 X, X_test, y, y_test = train_test_split(
-    images, digits.target, train_size=300 if options.quick else 0.75, random_state=0
+    images, digits.target, train_size=100 if options.quick else 0.75, random_state=0
 )
 
 # 2. Fit and score, as with any classifier.
-epochs = 5 if options.quick else 15
+epochs = 2 if options.quick else 15
 cnn = CNNClassifier(augment="shift", max_epochs=epochs, random_state=0).fit(X, y)
 print(f"Accuracy on {len(X_test)} new images: {cnn.score(X_test, y_test):.3f}")
 

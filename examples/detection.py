@@ -20,7 +20,7 @@ parser.add_argument("--output", type=Path, default=Path(), help="folder")
 options = parser.parse_args()
 
 # 1. Images, and for each a dict of boxes (left, top, right, bottom) and labels.
-n = 40 if options.quick else 800
+n = 16 if options.quick else 800
 X, y = make_cluttered_digits(n, random_state=0)
 X_test, y_test = make_cluttered_digits(n // 4, random_state=1)
 print(f"{n} images, {sum(len(each['labels']) for each in y)} digits")

@@ -26,7 +26,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="few epochs")
 parser.add_argument("--output", type=Path, default=Path(), help="folder")
 options = parser.parse_args()
-epochs = 20 if options.quick else 200
+epochs = 5 if options.quick else 200
 
 # 1. 34 members, 78 friendships, four circles; one member of each is known.
 club = KarateClub()[0]

@@ -26,7 +26,7 @@ epochs = 2 if options.quick else 12
 # 1. What comes next? Paragraphs of Python's help, of which each tenth is kept back.
 texts = [part for text in topics.values() for part in text.split("\n\n")]
 texts = [" ".join(text.split()) for text in texts if len(text.split()) > 20]
-texts = texts[:200] if options.quick else texts
+texts = texts[:80] if options.quick else texts
 train = [text for i, text in enumerate(texts) if i % 10]
 model = RNNGenerator(max_epochs=epochs, dropout=0.4, random_state=0).fit(train)
 print(f"Perplexity of {len(texts[::10])} others: {model.perplexity(texts[::10]):.0f}")

@@ -20,7 +20,7 @@ parser.add_argument("--output", type=Path, default=Path(), help="folder")
 options = parser.parse_args()
 
 # 1. Images, and for each a dict of the keypoints (people, joints, 3): x, y, visible.
-n = 40 if options.quick else 2000
+n = 20 if options.quick else 2000
 X, y = make_figures(n, n_people=(1, 3), occlusion=0.3, random_state=0)
 X_test, y_test = make_figures(20, n_people=(1, 3), occlusion=0.3, random_state=1)
 print(f"{n} images, {sum(len(each['keypoints']) for each in y)} figures")

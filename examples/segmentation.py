@@ -21,13 +21,13 @@ parser.add_argument("--output", type=Path, default=Path(), help="folder")
 options = parser.parse_args()
 
 # 1. Images and masks; masks hold 0 for the ground and 1, 2, ... for the shapes.
-n, size = (60, 32) if options.quick else (300, 64)
+n, size = (30, 32) if options.quick else (300, 64)
 images, masks = make_scenes(n, size=size, random_state=0)
 X, X_test, y, y_test = train_test_split(images, masks, random_state=0)
 shapes = ["ground", "disc", "square", "triangle", "bar"]
 
 # 2. Fit and score: the mean over the classes of intersection over union.
-epochs = 5 if options.quick else "auto"
+epochs = 2 if options.quick else "auto"
 net = UNetSegmenter(max_epochs=epochs, random_state=0).fit(X, y)
 found = net.evaluate(X_test, y_test)
 print(f"Mean IoU on {len(X_test)} new scenes: {found['mean_iou']:.3f}")

@@ -24,7 +24,7 @@ options = parser.parse_args()
 
 # 1. Clips of unequal length are a list of arrays (frames, height, width) of bytes.
 random = np.random.default_rng(0)
-n = 120 if options.quick else 600
+n = 40 if options.quick else 600
 clips, turns = [], random.choice(["anticlockwise", "clockwise"], n)
 for turn in turns:
     steps = np.arange(random.integers(6, 13))
@@ -37,7 +37,7 @@ for turn in turns:
 X, X_test, y, y_test = train_test_split(clips, turns, random_state=0)
 
 # 2. Fit and score, as with any classifier; beside it one that sees a single frame.
-epochs = 5 if options.quick else 20
+epochs = 2 if options.quick else 20
 net = VideoClassifier(max_epochs=epochs, random_state=0).fit(X, y)
 print(f"Accuracy on {len(X_test)} new clips: {net.score(X_test, y_test):.3f}")
 first, first_test = [clip[0] for clip in X], [clip[0] for clip in X_test]
