@@ -79,7 +79,7 @@ def share_near(maps, near):
 
 @pytest.fixture(scope="module")
 def moving():
-    clips, labels, _ = two_squares(240, seed=1)
+    clips, labels, _ = two_squares(200, seed=1)
     return VideoClassifier(max_epochs=12, random_state=0).fit(clips, labels)
 
 
@@ -337,7 +337,7 @@ def test_a_strip_of_frames(moving):
         predicted = moving.predict(clips)[1]
         assert title.startswith(f"predicted {predicted} (")
         assert title.endswith("), true right")
-        display.figure_.draw_without_rendering()
+    display.figure_.draw_without_rendering()
     _, axes = plt.subplots(4, 8)
     assert display.plot(axes).axes_[1, 1, 0] is axes[3, 0]
     plt.close("all")
