@@ -88,7 +88,11 @@ def test_columns_of_one_range_share_one_scale():
 def test_denoising_gains_five_decibels():
     rng = np.random.default_rng(0)
     denoiser = AutoencoderTransformer(
-        n_components=16, noise="gaussian", noise_level=1.0, random_state=0
+        n_components=16,
+        noise="gaussian",
+        noise_level=1.0,
+        max_epochs=30,
+        random_state=0,
     ).fit(train)
     spread = denoiser.x_scale_
     noisy = test + rng.normal(0, 1, test.shape) * spread
@@ -99,7 +103,11 @@ def test_denoising_gains_five_decibels():
 
 def test_masked_numbers_are_filled_in():
     filler = AutoencoderTransformer(
-        noise="masking", noise_level=0.3, standardize=False, random_state=0
+        noise="masking",
+        noise_level=0.3,
+        standardize=False,
+        max_epochs=30,
+        random_state=0,
     ).fit(train)
     hidden = np.random.default_rng(0).random(test.shape) < 0.3
     restored = filler.reconstruct(np.where(hidden, 0, test))
@@ -109,7 +117,7 @@ def test_masked_numbers_are_filled_in():
 
 
 def test_sparse_codes_are_rarely_active():
-    options = {"n_components": 20, "max_epochs": 20, "random_state": 0}
+    options = {"n_components": 20, "max_epochs": 10, "random_state": 0}
     free = AutoencoderTransformer(code_activation="sigmoid", **options).fit(train)
     sparse = AutoencoderTransformer(
         sparsity="kl", sparsity_weight=0.1, sparsity_target=0.1, **options
@@ -130,7 +138,7 @@ def test_the_penalty_of_a_contractive_code_is_its_jacobian():
     for row, norm_ in zip(x, found):
         jacobian = torch.autograd.functional.jacobian(net.encoder, row)
         assert norm_.item() == pytest.approx(jacobian.square().sum().item())
-    options = {"n_components": 4, "max_epochs": 20, "random_state": 0}
+    options = {"n_components": 4, "max_epochs": 10, "random_state": 0}
     free = AutoencoderTransformer(**options).fit(train)
     tight = AutoencoderTransformer(contraction=0.1, **options).fit(train)
 
@@ -219,7 +227,7 @@ def test_images_come_back_as_they_were_given(form):
 def test_convolutions_restore_better_than_pca():
     pixels = IMAGES / 16.0
     coder = ConvolutionalAutoencoderTransformer(
-        n_components=6, max_epochs=15, random_state=0
+        n_components=6, max_epochs=8, random_state=0
     ).fit(pixels[:1400])
     pca = PCA(6).fit(X[:1400])
     error = np.mean((coder.reconstruct(pixels[1400:]) - pixels[1400:]) ** 2)

@@ -357,15 +357,14 @@ def test_unclamped_samples_have_the_classes_of_the_data():
 
 def test_several_labels():
     y = np.column_stack([LABELS % 2, LABELS > 4]).astype(int)
-    dreams = DREAMS | {"hidden_layer_sizes": (128, 128)}
-    dbn = DBNClassifier(pretraining_epochs=30, max_epochs=10, **dreams)
+    dbn = DBNClassifier(pretraining_epochs=30, max_epochs=10, **DREAMS)
     dbn.fit(DIGITS[:1000], y[:1000])
     assert dbn.score(DIGITS, y) > 0.9
-    wanted = np.tile([[0, 1], [1, 0]], (50, 1))
+    wanted = np.tile([[0, 1], [1, 0]], (150, 1))
     X = dbn.sample(y=wanted, random_state=0)
-    assert X.shape == (100, 64) == dbn.sample(100, random_state=0).shape
+    assert X.shape == (300, 64) == dbn.sample(300, random_state=0).shape
     judge = LogisticRegression(max_iter=2000).fit(DIGITS > 0.5, y[:, 1])
-    assert judge.score(X, wanted[:, 1]) > 0.7
+    assert judge.score(X, wanted[:, 1]) > 0.58  # three standard errors above .5
     with pytest.raises(ValueError, match="0/1 matrix of 2 columns"):
         dbn.sample(y=[1, 0])
 

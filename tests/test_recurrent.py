@@ -405,7 +405,8 @@ def test_a_pattern_anywhere_in_a_long_sequence(kind):
     rnn = RNNClassifier(**settings).fit(X[:80], y[:80])
     assert rnn.score(X[80:], y[80:]) > 0.95
     if kind is not list:
-        steps = RNNClassifier(stride=1, **settings).fit(X[:80], y[:80])
+        steps = RNNClassifier(stride=1, **settings | {"max_epochs": 2})
+        steps.fit(X[:80], y[:80])
         assert steps.score(X[80:], y[80:]) < 0.7
 
 
@@ -428,16 +429,16 @@ def temporal_order(n, lag, seed):
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_gates_learn_temporal_order(cell):
-    settings = {"max_epochs": 12, "lr": 0.01, "random_state": 0}
+    settings = {"max_epochs": 10, "lr": 0.01, "random_state": 0}
     rnn = RNNClassifier(cell=cell, hidden_size=32, **settings)
-    rnn.fit(*temporal_order(700, 15, 0))
-    assert rnn.score(*temporal_order(200, 15, 1)) > 0.95
+    rnn.fit(*temporal_order(500, 12, 0))
+    assert rnn.score(*temporal_order(200, 12, 1)) > 0.95
 
 
 def test_rows_of_digits_are_sequences():
     digits = load_digits()
     train, test = slice(0, 1200), slice(1200, None)
-    rnn = RNNClassifier(bidirectional=True, max_epochs=8, random_state=0)
+    rnn = RNNClassifier(bidirectional=True, max_epochs=4, random_state=0)
     rnn.fit(digits.images[train], digits.target[train])
     assert rnn.score(digits.images[test], digits.target[test]) > 0.9
 

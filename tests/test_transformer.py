@@ -323,7 +323,7 @@ def test_a_pattern_anywhere_in_a_long_sequence():
     wave = 2 * np.sin(np.linspace(0, 2 * np.pi, 16))
     for x, label, start in zip(X, y, random.integers(0, 234, 160)):
         x[start : start + 16, 0] += wave if label else -wave
-    net = TransformerClassifier(max_epochs=15, random_state=0).fit(X[:80], y[:80])
+    net = TransformerClassifier(max_epochs=12, random_state=0).fit(X[:80], y[:80])
     assert net.score(X[80:], y[80:]) > 0.95
 
 
@@ -332,26 +332,26 @@ def test_a_pattern_anywhere_in_a_long_sequence():
 
 def test_patches_of_digits():
     train, test = slice(0, 1200), slice(1200, None)
-    vit = TransformerClassifier(patch_size=2, max_epochs=10, random_state=0)
+    vit = TransformerClassifier(patch_size=2, max_epochs=6, random_state=0)
     vit.fit(digits.images[train] / 16, digits.target[train])
-    assert vit.score(digits.images[test] / 16, digits.target[test]) > 0.85
+    assert vit.score(digits.images[test] / 16, digits.target[test]) > 0.7
 
 
 def test_columns_of_wine():
     X, y = load_wine(return_X_y=True)
-    net = TransformerClassifier(max_epochs=20, random_state=0)
-    assert cross_val_score(net, X, y, cv=2).mean() > 0.92
+    net = TransformerClassifier(max_epochs=10, random_state=0)
+    assert cross_val_score(net, X, y, cv=2).mean() > 0.9
 
 
 def test_a_lag_of_a_hundred_steps():
     """Which of two letters came at the beginning."""
     random = np.random.default_rng(0)
-    letters = random.integers(2, 6, (600, 100))
-    letters[:, 0] = random.integers(0, 2, 600)
+    letters = random.integers(2, 6, (400, 100))
+    letters[:, 0] = random.integers(0, 2, 400)
     target, data = letters[:, 0], np.eye(6)[letters]
     net = TransformerClassifier(n_layers=1, max_epochs=5, random_state=0)
-    net.fit(data[:500], target[:500])
-    assert net.score(data[500:], target[500:]) > 0.95
+    net.fit(data[:300], target[:300])
+    assert net.score(data[300:], target[300:]) > 0.95
 
 
 def test_numbers_from_ragged_sequences():
