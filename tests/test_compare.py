@@ -447,7 +447,8 @@ def test_sparse_X_stays_sparse_where_it_can():
     X, y = make_classification(80, 12, n_informative=6, class_sep=3, random_state=0)
     X[np.abs(X) < 0.8] = 0
     names = ["gaussiannb", "logisticregression", "histgradientboosting", "feedforward"]
-    result = compare(sparse.csr_array(X), y, models=names, cv=3, verbose=0)
+    given = {"models": names, "cv": 3, "random_state": 0, "verbose": 0}
+    result = compare(sparse.csr_array(X), y, **given)
     assert not result.table["note"].str.contains("failed").any(), result.table["note"]
     assert result.table["accuracy"].min() > 0.6
     assert result.summary.startswith("sparse table of 80 rows")

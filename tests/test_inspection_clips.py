@@ -79,7 +79,7 @@ def share_near(maps, near):
 
 @pytest.fixture(scope="module")
 def moving():
-    clips, labels, _ = two_squares(200, seed=1)
+    clips, labels, _ = two_squares(240, seed=1)
     return VideoClassifier(max_epochs=12, random_state=0).fit(clips, labels)
 
 
