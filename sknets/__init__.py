@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what is loaded on first use, for type checkers and editors
     from sknets.graph import *
     from sknets.inspection import *
     from sknets.language_models import *
+    from sknets.parallel import data_parallel as data_parallel
     from sknets.persistence import load as load
     from sknets.pose import *
     from sknets.recurrent import *
@@ -38,6 +39,7 @@ _HOME = {
     "all_estimators": "comparison",
     # Tools over estimators
     "load": "persistence",
+    "data_parallel": "parallel",
     "grad_cam": "inspection",
     "occlusion_map": "inspection",
     "first_layer_filters": "inspection",

@@ -13,7 +13,6 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -28,6 +27,7 @@ from sknets._engine.device import GeneratorMode, Streams, resolve_device
 from sknets._engine.net import Net
 from sknets._engine.optim import Budget, Recipe
 from sknets._engine.players import Phase, Terms, Trainer, one_phase
+from sknets._engine.processes import leads, random_of_a_fit
 from sknets._inputs import Table
 from sknets._inputs.kinds import refuse_other_kinds
 from sknets._layers import Standardize
@@ -331,7 +331,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             refuse_other_kinds(self, X, y)
             compare_index(type(self).__name__, X, y)
             samples = self._read(X, y, sample_weight, reset=fresh)
-            random = check_random_state(self.random_state)
+            random = random_of_a_fit(self.random_state)
             if checkpoint is not None:
                 start = None if fresh else self.net_
                 held_out = (X_val, y_val) if given else None
@@ -386,7 +386,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
                 self._go_on(attempt)
             reset = True if fresh else None
             samples = self._read(X, y, sample_weight, reset=reset, classes=classes)
-            random = check_random_state(self.random_state)
+            random = random_of_a_fit(self.random_state)
             if self.chunks_.grows:
                 self.chunks_.total += float(samples.total_weight)
             samples, _, seed = self._split(samples, random)
@@ -506,7 +506,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             score=None if self._score() is None else self._score,
             terms=self._terms(),
             augment=self._augmentation(),
-            verbose=int(self.verbose >= 2),
+            verbose=int(self.verbose >= 2 and leads()),
         ).initialize()
 
     def _callbacks(self, net: Any, valid: Any, context: Any, data: dict) -> list[Any]:
@@ -515,7 +515,7 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
             given, tenth = self.n_iter_no_change, self.max_epochs_ // 10
             patience = max(10, tenth) if given == "auto" else int(given)
             callbacks.append(("best", BestWeights(patience, self.tol)))
-        if self.verbose == 1:
+        if self.verbose == 1 and leads():
             bar = Progress(type(self).__name__, self.max_epochs_, len(net.history))
             callbacks.append(("progress", bar))
         if context is not None:

@@ -23,6 +23,7 @@ from sknets._attempt import fitted_attributes
 from sknets._engine._skorch import Callback
 from sknets._engine.callbacks import Resumable
 from sknets._engine.digest import digest
+from sknets._engine.processes import leads
 from sknets._warn import warn
 
 FORMAT = "sknets-checkpoint-1"
@@ -215,6 +216,8 @@ class Checkpoint(Callback):
     # -- writing ---------------------------------------------------------------------
 
     def _write(self, net: Any, finished: bool = False) -> None:
+        if not leads():
+            return
         done = self._done(net)
         net_state = net.state()
         state = {

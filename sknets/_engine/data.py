@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sknets._engine.containers import Index, Ragged, Values
+from sknets._engine.processes import Part
 
 _BLOCK_BYTES = 2**17  # stays in the cache
 _BLOCK_ON_CARDS = 2**26  # each block waits for the numbers of its rows
@@ -156,7 +157,8 @@ class Batches:
 
     A last batch of a single row is joined to the one before: batch normalisation
     cannot normalise one row. Shuffled samples of unequal lengths meet others of like
-    lengths, and the batches come in any order: each epoch sets ``sizes``.
+    lengths, and the batches come in any order: each epoch sets ``sizes``. Of a fit that
+    is shared come the rows that are this process's ``part``.
     """
 
     def __init__(
@@ -164,8 +166,9 @@ class Batches:
         samples: Samples,
         batch_size: int,
         generator: torch.Generator | None = None,
+        part: Part | None = None,
     ):
-        self.samples, self.generator = samples, generator
+        self.samples, self.generator, self.part = samples, generator, part
         self.batch_size = batch_size
         n = len(samples)
         self.starts = list(range(0, n, batch_size))
@@ -177,17 +180,23 @@ class Batches:
         return len(self.starts)
 
     def __iter__(self) -> Iterator[Batch]:
-        samples = self.samples
-        if self.generator is None:
+        samples, part = self.samples, self.part
+        if self.generator is None and part is None:
             for start, size in zip(self.starts, self.sizes):
                 yield samples[start : start + size]
             return
-        order = torch.randperm(len(samples), generator=self.generator)
-        lengths = samples.lengths
-        if lengths is not None:
-            batches = self._of_like_lengths(order, lengths)
-            self.sizes = [len(rows) for rows in batches]
-            yield from (samples[rows] for rows in batches)
+        if self.generator is None:
+            order, lengths = torch.arange(len(samples)), None
+        else:
+            order = torch.randperm(len(samples), generator=self.generator)
+            lengths = samples.lengths
+        if lengths is not None or part is not None:
+            batches = [*order.split_with_sizes(self.sizes)]
+            if lengths is not None:
+                batches = self._of_like_lengths(order, lengths)
+                self.sizes = [len(rows) for rows in batches]
+            own = batches if part is None else map(part.of, batches)
+            yield from (samples[rows] for rows in own)
             return
         # Small rows are taken for several batches at a time, which are views then.
         parts = [each for each in (samples.y, samples.weight) if each is not None]

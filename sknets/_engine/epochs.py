@@ -23,6 +23,7 @@ from sknets._engine.data import Batch, Batches, Samples
 from sknets._engine.dense import derived_by_hand
 from sknets._engine.graphs import RecordedSteps, may_record
 from sknets._engine.players import Turn, loss_of
+from sknets._engine.processes import Part
 
 
 class Epochs(NeuralNet):
@@ -34,13 +35,14 @@ class Epochs(NeuralNet):
 
     _recorded: Any
     _piece: int
+    _part: Part | None = None
 
     def get_iterator(self, dataset, training=False):
         if not isinstance(dataset, Samples):
             return super().get_iterator(dataset, training=training)
         if training:
             generator = self._streams.loop if self._recipe.shuffle else None
-            return Batches(dataset, self.batch_size, generator)
+            return Batches(dataset, self.batch_size, generator, self._part)
         return Batches(dataset, self._piece)
 
     def _autocast(self, training: bool = False):
@@ -77,7 +79,8 @@ class Epochs(NeuralNet):
         watchers = self._watchers(training=True)
         seen = watchers or self._overriding("on_grad_computed")
         rough = self._recipe.bfloat16 != "never"
-        if len(turns) == 1 and not (rough or watchers or augment):
+        alone = self._part is None
+        if alone and len(turns) == 1 and not (rough or watchers or augment):
             derived = self._derived(turns[0])
             if derived is not None:
                 if not self.module_.training:
@@ -107,6 +110,8 @@ class Epochs(NeuralNet):
             every.append(total)
             if outputs:
                 self._record_batch(prefix, watchers, batch, outputs[0], total)
+        if self._part is not None:
+            self._part.agree(self.module_)
         return torch.stack(every).tolist(), _means(parts)
 
     def _play(
@@ -131,6 +136,11 @@ class Epochs(NeuralNet):
                 else:  # the other players' parameters are left alone
                     loss.backward(inputs=turn.parameters)
                     named = {turn.name: loss, **named}
+                if self._part is not None:
+                    figures = self._part.average(
+                        turn.parameters, [loss, *named.values()]
+                    )
+                    loss, named = figures[0], dict(zip(named, figures[1:]))
                 update(turn, batch)
                 for name, part in named.items():
                     parts[name] = (*parts.get(name, ()), part.detach())
@@ -145,7 +155,7 @@ class Epochs(NeuralNet):
         """
         steps = n_steps * self._phases[self._at].epochs
         turns, device = self._turns, self._device
-        usual = all(turn.recordable for turn in turns)
+        usual = self._part is None and all(turn.recordable for turn in turns)
         if seen or not usual or not may_record(device, steps):
             update = self._observed(seen)
             return lambda batch, moving: step(batch, moving, update)

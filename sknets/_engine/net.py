@@ -40,6 +40,7 @@ from sknets._engine.device import (
 from sknets._engine.epochs import Epochs
 from sknets._engine.optim import OPTIMIZERS, Recipe
 from sknets._engine.players import Phase, Terms, Turn, one_phase
+from sknets._engine.processes import part_of_a_fit
 
 
 class StopTraining(Exception):
@@ -186,6 +187,9 @@ class Net(Epochs):
         """
         if not self.initialized_:
             self.initialize()
+        self._part = part_of_a_fit()
+        if self._part is not None:
+            self._part.begin(self, samples)
         if callbacks is not None:
             self.callbacks = callbacks
             self.initialize_callbacks()
@@ -205,6 +209,7 @@ class Net(Epochs):
             self.notify("on_train_end", X=samples, y=None)
             self._set_training(False)
             self.train_split, self._buffers, self._recorded = None, {}, None
+            self._part = None
             for row in self.history:
                 row.pop("batches", None)
 
