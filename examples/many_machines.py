@@ -1,8 +1,8 @@
 """One fit by two processes: each computes half of every batch.
 
-On several machines or cards start it there, by `accelerate launch many_machines.py` or
-`torchrun`. Alone it starts two processes of its own on the CPU and compares them with
-one. Saves many_machines.png; `--quick` takes seconds.
+Start it by `torchrun --nproc_per_node=2 many_machines.py` or, on cards, by `accelerate
+launch`; alone it starts two processes of its own on the CPU and compares them with one.
+Saves many_machines.png; `--quick` takes seconds.
 """
 
 import argparse

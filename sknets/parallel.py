@@ -16,13 +16,13 @@ from sknets._engine.processes import Part, shared_fits
 def data_parallel() -> Iterator[int]:
     """Share each fit within the block among all processes that run it.
 
-    Started by ``accelerate launch`` or ``torchrun``, on one machine or several, every
-    process runs the same script: it reads the same X and y and fits the same
-    estimator. Each computes a part of every batch, gradients are averaged, and all
-    processes end with the same fitted estimator: the one that a single process would
-    have, but for rounding, for dropout and augmentation, which each process draws
-    itself, and for batch normalisation, which sees the parts. ``batch_size`` is that of
-    the whole batch. Where a script runs alone nothing changes.
+    Started by ``torchrun`` or, on cards, by ``accelerate launch``, every process runs
+    the same script: it reads the same X and y and fits the same estimator. Each
+    computes a part of every batch, gradients are averaged, and all processes end with
+    the same fitted estimator: the one that a single process would have, but for
+    rounding, for dropout and augmentation, which each process draws itself, and for
+    batch normalisation, which sees the parts. ``batch_size`` is that of the whole
+    batch. Where a script runs alone nothing changes.
 
     The word vectors that gensim trains, and support vector machines on features, are
     not shared: each process trains its own.
