@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 import torch
+from PIL import Image
 from torch_geometric.data import Data
 
 import sknets
@@ -271,6 +273,24 @@ def test_the_sentence():
     )
     assert says("CNNRegressor", [], y) == "CNNRegressor takes images, got an empty list"
     assert says("FeedforwardRegressor", None, y).endswith("takes a table, got None")
+
+
+def test_pictures_of_pil_are_images():
+    arrays, y = random.integers(0, 256, (N, 6, 6), dtype=np.uint8), np.arange(N) % 2
+    pictures = [Image.fromarray(array) for array in arrays]
+    net = sknets.CNNClassifier(max_epochs=1, random_state=0)
+    expected = net.fit(list(arrays), y).predict_proba(list(arrays))
+    np.testing.assert_array_equal(
+        net.fit(pictures, y).predict_proba(pictures), expected
+    )
+    colours = [picture.convert("P") for picture in pictures]  # numbers of a palette
+    assert net.fit(colours, y).n_channels_ == 3
+
+
+def test_names_of_files_are_told_from_texts():
+    for name in ("sound.wav", Path("sound.wav")):
+        with pytest.raises(ValueError, match="; read files first, with scipy.io.wavf"):
+            sknets.SpeechRecognizer().fit([name] * 3, ["a"] * 3)
 
 
 def test_a_swapped_X_and_y_are_named():

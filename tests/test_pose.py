@@ -720,3 +720,33 @@ def test_metrics_of_poses_lose_no_image():
                 score(true, found, sample_weight=weight)
         with pytest.raises(ValueError, match="sample_weight"):
             mean_joint_error(places, places, sample_weight=weight)
+
+
+def test_a_single_joint_is_found_and_scored():
+    random = np.random.default_rng(0)
+    X = random.integers(0, 60, (24, 32, 32), dtype=np.uint8)
+    y = random.uniform(6, 26, (24, 1, 2))
+    for image, (x, down) in zip(X, y[:, 0].astype(int)):
+        image[down - 2 : down + 3, x - 2 : x + 3] = 250
+    net = PoseEstimator(width=8, depth=1, max_epochs=30, lr=0.01, random_state=0)
+    figures = net.fit(X, y).evaluate(X, y)
+    assert net.person_size_ == 8 and figures["median_error"] < 2
+    # Alone a joint counts as 32 pixels high: 3.2 of them are near enough.
+    assert figures["pck"] == net.score(X, y) > 0.9
+
+
+def test_who_has_one_visible_joint_is_as_high_as_the_others():
+    whole = [[10.0, 10, 1], [10, 50, 1]]
+    hidden = [[30.0, 10, 1], [0, 0, 0]]
+    true = [{"keypoints": [whole]}, {"keypoints": [hidden]}]
+    for off, share in ((3.9, 1.0), (4.1, 2 / 3)):  # a tenth of 40 pixels
+        moved = np.add(hidden, [[off, 0, 0]])
+        found = [{"keypoints": each, "scores": [1.0]} for each in ([whole], [moved])]
+        assert pck(true, found) == pytest.approx(share)
+    # 40 pixels high, half as wide.
+    near = object_keypoint_similarity([hidden], [moved], areas=[800])[0, 0]
+    hit = (near >= np.linspace(0.5, 0.95, 10)).mean()
+    assert 0 < hit < 1
+    assert keypoint_average_precision(true, found) == pytest.approx(
+        hit + (1 - hit) * 51 / 101
+    )

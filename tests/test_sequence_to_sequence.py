@@ -382,6 +382,12 @@ def test_images_are_described(captioner):
     assert np.mean(greedy == np.array(texts, object)) >= 0.9
 
 
+def test_several_texts_of_an_image_are_no_tokens():
+    images, texts = make_captioned_scenes(4, size=32, random_state=0)
+    with pytest.raises(ValueError, match=r"y\[0\] has 2 texts, .* np.repeat"):
+        ImageCaptioner().fit(images, [[text, text] for text in texts])
+
+
 def test_words_are_seen_where_they_are(captioner):
     net, images, texts = captioner
     maps = net.attention_maps(images[:6], texts[:6])

@@ -152,6 +152,8 @@ def items_of(owner: str, X: Any) -> list[np.ndarray] | None:
         return None
     items = []
     for i, given in enumerate(X):
+        if getattr(given, "mode", None) == "P":  # of PIL: its numbers are no colours
+            given = given.convert("RGB")
         try:
             item = np.asarray(given)
         except ValueError:

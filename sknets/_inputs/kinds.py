@@ -123,7 +123,7 @@ def refusal(
     takes = f"was fitted on {nouns}" if fitted else f"takes {nouns}"
     found = kind_of(X)
     if found is None:
-        return f"{owner} {takes}, got {describe(X)}"
+        return f"{owner} {takes}, got {describe(X)}{_advice(X, readers)}"
     size = f" of shape {tuple(X.shape)}" if like.n_axes(X) else ""
     others = [name for name in takers(found.name, task) if name != owner]
     fix = f": use {listed(others[:_MOST_NAMES])}" if others else ""
@@ -140,7 +140,9 @@ def _noun(found: Kind, X: Any) -> str:
 
 
 def _advice(X: Any, readers: Sequence[Any]) -> str:
-    """What makes rows of an array of other axes."""
+    """What makes rows of an array of other axes, and arrays of files."""
+    if like.names_files(X):
+        return "; read files first, with scipy.io.wavfile or imageio for example"
     takes_rows = any(KINDS[r.name].recognises(_ROWS) is not False for r in readers)
     if takes_rows and like.n_axes(X) == 1:
         return (

@@ -29,14 +29,17 @@ from sknets._inputs.triples import COLUMNS
 
 # Of a table without types so many rows tell what it holds.
 _FEW_ROWS = 20
+# Of files that hold sounds, pictures and numbers.
+_ENDS = {".wav", ".flac", ".mp3", ".ogg", ".png", ".jpg", ".jpeg", ".tif", ".npy"}
 
 
 # -- what an X is made of --------------------------------------------------------------
 
 
 def plain(X: Any) -> Any:
-    """Return an array for what is made one by numpy alone."""
-    return X if hasattr(X, "shape") or not hasattr(X, "__array__") else np.asarray(X)
+    """Return an array for what is made one by numpy alone, as pictures of PIL are."""
+    made = hasattr(X, "__array__") or hasattr(X, "__array_interface__")
+    return np.asarray(X) if made and not hasattr(X, "shape") else X
 
 
 def n_axes(X: Any) -> int:
@@ -108,6 +111,7 @@ def _width(X: Any) -> int | None:
 
 def _shape(item: Any) -> tuple[int, ...] | None:
     """The shape of an array, or of nested lists, of numbers; None for anything else."""
+    item = plain(item)
     if hasattr(item, "shape"):
         return tuple(item.shape) if n_axes(item) and holds_numbers(item) else None
     if not isinstance(item, list | tuple) or not _is_number(_leaf(item)):
@@ -129,6 +133,13 @@ def _shapes(X: Any) -> list[tuple[int, ...]]:
     if _shape(first) is None:
         return []
     return [shape for item in items if (shape := _shape(item)) is not None]
+
+
+def names_files(X: Any) -> bool:
+    """Whether the first of a list is the name of a file, as far as its end tells."""
+    first = next(iter(_items(X) or ()), None)
+    end = Path(first).suffix.lower() if isinstance(first, str | Path) else ""
+    return isinstance(first, Path) or end in _ENDS
 
 
 def is_empty(X: Any) -> bool:

@@ -107,7 +107,8 @@ class PoseEstimator(InImages):
     mode_ : {"single", "multi"}
     radius_ : float
     person_size_ : float
-        The usual larger side of the box around a person's joints, in pixels.
+        The usual larger side of the box around a person's joints, in pixels; of a
+        single joint a quarter of the larger side of the largest image.
     depth_ : tuple of float or None
         Mean and standard deviation of the depths of joints, if y has some.
     canvas_size_ : tuple of int
@@ -389,8 +390,6 @@ class PoseEstimator(InImages):
         lengths = lengths[self.skeleton_[:, 0], self.skeleton_[:, 1]]
         self.edge_lengths_ = np.where(lengths > 0, lengths, usual)
         self.person_size_ = usual_size(people)
-        auto = max(1.5 * STRIDE, 0.1 * self.person_size_)
-        self.radius_ = auto if self.radius == "auto" else float(self.radius)
         self.depth_ = None
         if reader.n_dims_ == 3:
             z = people[..., 2][people[..., -1] > 0]
@@ -401,6 +400,9 @@ class PoseEstimator(InImages):
         people = samples.y.values.cpu().numpy()
         refuse_outside(type(self).__name__, samples.x.sizes, people)
         if reset:
+            self.person_size_ = self.person_size_ or max(samples.x.largest) / 4
+            auto = max(1.5 * STRIDE, 0.1 * self.person_size_)
+            self.radius_ = auto if self.radius == "auto" else float(self.radius)
             self.canvas_size_ = self._canvas(samples.x.largest)
         return samples
 

@@ -176,7 +176,19 @@ class ImageCaptioner(ReadsImages, Writer):
         if reset:
             self.target_reader_ = self._targets[0].of(self)
             self.target_reader_.learn(y, None if weight is None else weight > 0)
+            self._refuse_several(y)
         return super()._encode_target(y, n_samples, weight, reset=reset)
+
+    def _refuse_several(self, y: Any) -> None:
+        """Several texts of an image would be taken for its tokens."""
+        for i, text in enumerate(y):
+            listed = [] if isinstance(text, str) else text
+            if any(" " in each[1:-1] for each in listed):
+                raise ValueError(
+                    f"{type(self).__name__}: y[{i}] has {len(text)} texts, as "
+                    f"{text[0]!r:.40}, and an image has one: give the image once for "
+                    "each, np.repeat(X, n, axis=0)"
+                )
 
     def _learn_statistics(self, samples: Samples) -> None:
         super()._learn_statistics(samples)
