@@ -27,7 +27,7 @@ from sknets import FeedforwardClassifier, FeedforwardRegressor
 
 XOR = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]] * 8)
 xor = np.array(["same", "differ", "differ", "same"] * 8)
-LINEAR = {"hidden_layer_sizes": (), "batch_size": 1000, "lr": 0.05, "max_epochs": 2000}
+LINEAR = {"hidden_layer_sizes": (), "batch_size": 1000, "lr": 0.1, "max_epochs": 700}
 
 
 def test_xor_needs_a_hidden_layer():

@@ -1,5 +1,6 @@
 """Where a network of videos looks: against formulas, brute force and planted truth."""
 
+import functools
 import itertools
 
 import matplotlib.pyplot as plt
@@ -237,13 +238,15 @@ def test_occlusion_in_small_batches_is_the_same(monkeypatch):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_lists_and_arrays(explain, architecture):
     net = quick(architecture=architecture).fit(X, y)
-    found = explain(net, X[:4])
-    assert found.dtype == object and found.shape == (4,)
+    if explain is occlusion_map:
+        explain = functools.partial(explain, window=6)
+    found = explain(net, X[:3])
+    assert found.dtype == object and found.shape == (3,)
     for clip, own in zip(X, found):
         assert own.shape == clip.shape
         np.testing.assert_allclose(own, explain(net, [clip])[0], atol=1e-5)
-    array, listed = explain(net, equal[:3]), explain(net, list(equal[:3]))
-    assert array.shape == (3, 5, 12, 12) and listed.dtype == object
+    array, listed = explain(net, equal[:2]), explain(net, list(equal[:2]))
+    assert array.shape == (2, 5, 12, 12) and listed.dtype == object
     np.testing.assert_array_equal(array, np.stack(list(listed)))
 
 

@@ -82,17 +82,19 @@ def beats(n, n_channels=1, seed=0):
 
 @pytest.mark.parametrize("n_channels", [1, 2])
 def test_the_order_of_what_happens_is_seen(n_channels):
-    X, y = beats(80, n_channels)
+    X, y = beats(60, n_channels)
     models = ["LogisticRegression", "MiniRocket", "1-NN DTW"]
     given = {"models": models, "random_state": 0, "verbose": 0}
-    table = compare(X, y, cv=3, **given).table
+    table = compare(X, y, cv=2, **given).table
     assert table["note"].eq("").all() and table["family"].eq("classical").all()
     assert table.loc["MiniRocket", "accuracy"] > 0.95
     assert table.loc["1-NN DTW", "accuracy"] > 0.9
-    again = compare(X, y, cv=3, **given).table
-    assert again["accuracy"].equals(table["accuracy"])
+    again = compare(X, y, cv=2, **given | {"models": ["MiniRocket"]})
+    assert (
+        again.table.loc["MiniRocket"]["accuracy"] == table.loc["MiniRocket", "accuracy"]
+    )
     where = X[:, :, 0].argmax(1) / 10
-    table = compare(X, where, task="regression", cv=3, **given | {"models": models[1:]})
+    table = compare(X, where, task="regression", cv=2, **given | {"models": models[1:]})
     assert (table.table["r2"] > 0.5).all()
 
 
