@@ -110,10 +110,10 @@ def suppressed(
     found = Found(*(each[found.scores >= least] for each in found)).best(MOST)
     if kind != "soft":
         kept = batched_nms(*found, threshold)[:most]
-        best = Found(*(each[kept] for each in found))
-        if kind == "class":
-            return best
-        return best._replace(boxes=_voted(found, kept, threshold))
+        boxes = found.boxes[kept]
+        if kind == "vote":
+            boxes = _voted(found, kept, threshold)
+        return Found(boxes, found.scores[kept], found.classes[kept])
     boxes, scores, classes = found[0], found[1].clone(), found[2]
     left = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
     order: list[Tensor] = []
@@ -135,13 +135,13 @@ def _voted(found: Found, kept: Tensor, threshold: float) -> Tensor:
     """Where each box that is kept is: the mean of those of its class that share more
     than the threshold with it.
     """
-    boxes = found.boxes.double()
+    boxes = found.boxes
     iou = paired_iou(boxes[kept, None], boxes[None])
     own = (iou > threshold) & (found.classes[kept, None] == found.classes)
     own[torch.arange(len(kept), device=kept.device), kept] = True
-    weights = found.scores.double() * (-(1 - iou).square() / _NEAR).exp()
+    weights = found.scores * (-(1 - iou).square() / _NEAR).exp()
     weights = weights.masked_fill(~own, 0)
-    return (weights @ boxes / weights.sum(1, keepdim=True)).to(found.boxes)
+    return weights @ boxes / weights.sum(1, keepdim=True)
 
 
 __all__ = [
