@@ -86,11 +86,11 @@ class YOLONet(DetectionNet):
                 finer = max(1, widths[stride // 2] // 4)
                 self.fine = convolution(widths[stride // 2], finer, 1)
                 n_in += 4 * finer
-            join = convolution(n_in, width), Residual(width)
-            self.necks.append(nn.Sequential(*join))
-            above = width
+            above, neck = width, convolution(n_in, width)
+            self.necks.append(neck)
             if stride not in self.strides:
                 continue
+            neck.append(Residual(width))
             head = nn.Conv2d(width, n_outputs, 1)
             nn.init.normal_(head.weight, std=1e-2)
             assert head.bias is not None
