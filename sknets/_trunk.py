@@ -44,9 +44,13 @@ class Trunk(nn.Module):
         Channels of the image, and of the map of stride 2; each halving doubles them up
         to eight times the width.
     depth : int
-        Residual blocks after each halving but the first.
+        Residual blocks after each halving, but for the first of a trunk not so fine.
     strides : sequence of int
         The maps that are wanted.
+    fine : bool
+        Whether, as there, a convolution of half of the channels looks at all pixels
+        before the first halving, and residual blocks follow this one, too: edges are
+        seen to less than a pixel.
 
     Attributes
     ----------
@@ -54,13 +58,24 @@ class Trunk(nn.Module):
         The channels of the map of each stride.
     """
 
-    def __init__(self, n_channels: int, width: int, depth: int, strides: Sequence[int]):
+    def __init__(
+        self,
+        n_channels: int,
+        width: int,
+        depth: int,
+        strides: Sequence[int],
+        fine: bool = True,
+    ):
         super().__init__()
         self.strides, self.widths = tuple(strides), {}
         stages, n_in = [], n_channels
+        self.finest = 0 if fine else 1  # the power of two of the first stage's stride
+        if fine:
+            n_in = max(1, width // 2)
+            stages.append(convolution(n_channels, n_in))
         for i in range(int(math.log2(max(strides)))):
             n_out = width * min(2**i, 8)
-            blocks = [Residual(n_out) for _ in range(depth if i else 0)]
+            blocks = [Residual(n_out) for _ in range(depth if i or fine else 0)]
             stages.append(nn.Sequential(convolution(n_in, n_out, 3, 2), *blocks))
             self.widths[2 ** (i + 1)] = n_in = n_out
         self.stages = nn.ModuleList(stages)
@@ -68,9 +83,8 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         maps = {}
-        for i, stage in enumerate(self.stages):
-            x = stage(x)
-            maps[2 ** (i + 1)] = x
+        for i, stage in enumerate(self.stages, self.finest):
+            x = maps[2**i] = stage(x)
         return {stride: maps[stride] for stride in self.strides}
 
 
@@ -81,10 +95,11 @@ def make_trunk(
     depth: int,
     strides: Sequence[int],
     freeze: bool,
+    fine: bool = True,
 ) -> Trunk | FeatureMaps:
     """Our own trunk, or the maps of a network of torchvision."""
     if backbone is None:
-        return Trunk(n_channels, width, depth, strides)
+        return Trunk(n_channels, width, depth, strides, fine)
     return FeatureMaps(backbone, n_channels, tuple(strides), freeze)
 
 

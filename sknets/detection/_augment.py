@@ -121,15 +121,13 @@ class DetectionAugment(ImageAugment):
                 # A corner of the image touches the point.
                 way = torch.tensor([2.0 * right - 1, 2.0 * down - 1]).double()
                 shift = point - 0.5 + way * factor * side / 2
-                turn = torch.diag(signs * factor)
-                image = warped(x, i, self.size, turn, middle, shift, self.mean)
-                cut = [int(point[1]), int(point[0])]
-                rows = slice(cut[0], None) if down else slice(0, cut[0])
-                columns = slice(cut[1], None) if right else slice(0, cut[1])
-                canvas[..., rows, columns] = image[..., rows, columns]
+                scale = signs * factor
                 low = torch.stack([point[0] * right, point[1] * down])
                 high = torch.where(torch.tensor([right, down]) > 0, size, point)
-                scale = signs * factor
+                (left, top), (end, bottom) = low.int().tolist(), high.int().tolist()
+                part, turn = (bottom - top, end - left), torch.diag(scale)
+                image = warped(x, i, part, turn, middle, shift - low, self.mean)
+                canvas[..., top:bottom, left:end] = image
                 boxes.append(moved_boxes(y[i], scale, middle, shift, high, low))
             pairs.append((canvas, torch.cat(boxes)))
         return _joined(pairs, y)

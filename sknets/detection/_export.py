@@ -27,7 +27,7 @@ class Exportable(BaseEstimator):
         divided by 255. Its outputs are "boxes", (n, k, 4), left, top, right and bottom
         on the canvas, and "scores", (n, k, n_classes), of the labels in ``classes_``.
         Doubles are still among them: `torchvision.ops.batched_nms`, or any other
-        non-maximum suppression, leaves what `predict` gives.
+        non-maximum suppression, leaves what `predict` gives with ``nms="class"``.
 
         Parameters
         ----------

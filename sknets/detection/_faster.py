@@ -211,6 +211,8 @@ class FasterRCNNDetector(Detector):
         Images a step; "auto": about 260,000 pixels, 4 to 8 images.
     lr : float, default=1.5e-3
         The learning rate, at its highest.
+    gradient_clip : float, default=5.0
+        Largest norm of a step's gradient.
 
     Attributes
     ----------

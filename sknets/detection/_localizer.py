@@ -36,7 +36,7 @@ class ObjectLocalizer(BoxTask):
     width : int, default=16
         Channels of the map of stride 2; each halving doubles them, up to eight times.
     depth : int, default=1
-        Residual blocks after each halving but the first.
+        Residual blocks after each halving.
     backbone : str, default=None
         A convolutional classifier of torchvision by name, such as "resnet18" or
         "mobilenet_v3_small", instead.

@@ -258,6 +258,8 @@ class RCNNDetector(ByProposals):
         Images a step; "auto": about 260,000 pixels, 4 to 8 images.
     lr : float, default=3e-3
         Their learning rate, at its highest.
+    gradient_clip : float, default=5.0
+        Largest norm of a step's gradient.
 
     Attributes
     ----------

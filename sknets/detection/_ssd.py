@@ -42,7 +42,7 @@ class SSDDetector(Exportable, Detector):
     width : int, default=16
         Channels of the map of stride 2; each halving doubles them, up to eight times.
     depth : int, default=2
-        Residual blocks after each halving but the first, up to stride 32.
+        Residual blocks after each halving up to stride 32.
     backbone : str, default=None
         A convolutional classifier of torchvision by name, such as "vgg16" or
         "mobilenet_v3_small", instead.
@@ -64,9 +64,10 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         Where the channels of images are.
     score_threshold : float, default=0.05
         The least score of what `predict` returns.
-    nms : {"class", "soft"}, default="class"
+    nms : {"vote", "class", "soft"}, default="vote"
         Of boxes of one class that share more than ``nms_threshold`` only the best one
-        is kept; "soft" lowers the scores of the others.
+        is kept; "vote" puts it where all of them say, by their scores and by how much
+        they share with it; "soft" lowers the scores of the others instead.
     nms_threshold : float, default=0.5
         Of the intersection over union; of "soft" the breadth of its bell.
     max_detections : int, default=100

@@ -29,7 +29,7 @@ class Detector(BoxTask):
     _task: ClassVar[str] = "object detection"
 
     score_threshold: float = param(default=0.05, at_least=0, below=1)
-    nms: Literal["class", "soft"] = param(default="class")
+    nms: Literal["vote", "class", "soft"] = param(default="vote")
     nms_threshold: float = param(default=0.5, above=0, at_most=1)
     max_detections: int = param(default=100, at_least=1)
 

@@ -59,7 +59,7 @@ class YOLODetector(Exportable, Detector):
     width : int, default=16
         Channels of the map of stride 2; each halving doubles them, up to eight times.
     depth : int, default=1
-        Residual blocks after each halving but the first.
+        Residual blocks after each halving.
     backbone : str, default=None
         A convolutional classifier of torchvision by name, such as "resnet18" or
         "mobilenet_v3_small", instead.
@@ -90,9 +90,10 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         Where the channels of images are.
     score_threshold : float, default=0.05
         The least score of what `predict` returns.
-    nms : {"class", "soft"}, default="class"
+    nms : {"vote", "class", "soft"}, default="vote"
         Of boxes of one class that share more than ``nms_threshold`` only the best one
-        is kept; "soft" lowers the scores of the others [4]_.
+        is kept; "vote" puts it where all of them say, by their scores and by how much
+        they share with it [4]_; "soft" lowers the scores of the others instead [5]_.
     nms_threshold : float, default=0.5
         Of the intersection over union; of "soft" the breadth of its bell.
     max_detections : int, default=100
@@ -107,7 +108,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
         What makes steps of gradients.
     weight_decay : float, default=5e-4
         L2 penalty of weight matrices.
-    gradient_clip : float, default=5.0
+    gradient_clip : float, default=15.0
         Largest norm of a step's gradient.
     ema_decay : float, default=None
         If it is given, say 0.998, predictions are those of running means of the
@@ -158,11 +159,14 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     .. [2] J. Redmon, A. Farhadi. YOLO9000: Better, Faster, Stronger. CVPR 2017. Here
        cells of 8 or 16 pixels instead of 32, and the map of these, made larger, joins.
     .. [3] J. Redmon, A. Farhadi. YOLOv3: An Incremental Improvement. 2018. Here, as in
-       [2]_, boxes are learned by their generalised intersection over union instead of
-       squares, by the cells around their middle, too, and by every anchor that is
-       alike; how sure a cell is is learned from how right it is; each class weighs the
-       same in clusters; maps are as fine as objects are small.
-    .. [4] N. Bodla et al. Soft-NMS: Improving Object Detection With One Line of Code.
+       [2]_, boxes are learned by their generalised intersection over union and by how
+       far their edges are off, instead of squares, by the cells around their middle,
+       too, and by every anchor that is alike; how sure a cell is is learned from how
+       right it is; each class weighs the same in clusters; maps are as fine as objects
+       are small, and a head has three convolutions instead of six.
+    .. [4] Y. He et al. Bounding Box Regression with Uncertainty for Accurate Object
+       Detection. CVPR 2019. Here all boxes are as sure of their edges.
+    .. [5] N. Bodla et al. Soft-NMS: Improving Object Detection With One Line of Code.
        ICCV 2017.
 
     Examples
@@ -191,6 +195,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     level: int | None = param(default=None, at_least=1)
     n_units: int = param(default=512, at_least=1)
     dropout: float = param(default=0.5, at_least=0, below=1)
+    gradient_clip: float | None = param(default=15.0, above=0)
     _full_budget = Budget(epochs=40, steps=3000)
     # Few images are learned sooner by many small steps, many ones as well.
     _auto_batch: ClassVar[tuple[int, int, int]] = 4, 5, 2**18

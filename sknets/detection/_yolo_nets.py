@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sknets._layers import Dropout
-from sknets._trunk import convolution
+from sknets._trunk import Residual, convolution
 from sknets.detection._boxes import areas, cornered, paired_giou, paired_iou
 from sknets.detection._nets import DetectionNet, places
 from sknets.detection._words import Classes
 
-_BOX, _OBJECT, _CLASS = 2.5, 1.0, 1.0  # what the parts of the loss weigh
+_BOX, _OBJECT, _CLASS = 2.5, 0.5, 1.0  # what the parts of the loss weigh
+_EDGES = 0.5  # what edges weigh beside the intersection over union
 ALIKE = 0.25  # anchors that share as much with an object learn it
 N_CELLS = 3  # that of its middle, and the nearest in either direction
 _IGNORED = 0.5  # of an intersection over union, above which a box is no background
@@ -85,10 +86,11 @@ class YOLONet(DetectionNet):
                 finer = max(1, widths[stride // 2] // 4)
                 self.fine = convolution(widths[stride // 2], finer, 1)
                 n_in += 4 * finer
-            self.necks.append(convolution(n_in, width))
-            above = width
+            above, neck = width, convolution(n_in, width)
+            self.necks.append(neck)
             if stride not in self.strides:
                 continue
+            neck.append(Residual(width))
             head = nn.Conv2d(width, n_outputs, 1)
             nn.init.normal_(head.weight, std=1e-2)
             assert head.bias is not None
@@ -176,15 +178,19 @@ class YOLONet(DetectionNet):
         use = alike > ALIKE
         use.flatten(1)[torch.arange(len(best)), best] = True
         sums: dict[str, Any] = {name: y.new_zeros(n) for name in ("box", "class")}
-        objects = y.new_zeros(n)
-        for i, (raw, boxes) in enumerate(zip(output, self.boxes(output))):
+        objects, found = y.new_zeros(n), self.boxes(output)
+        with torch.no_grad():
+            every = torch.cat([boxes.flatten(1, 3) for boxes in found], 1)
+            counts = [boxes[0, ..., 0].numel() for boxes in found]
+            shared = best_iou(every, y, placed).split(counts, 1)
+        for i, (raw, boxes) in enumerate(zip(output, found)):
             stride, (h, w) = self.strides[i], raw.shape[2:4]
             row, anchor = use[:, i].nonzero(as_tuple=True)
             middle = (true[row, :2] + true[row, 2:]) / 2 / stride
             row, anchor, column, line = neighbours(row, anchor, middle, w, h)
             at = image[row], anchor, line, column
-            giou = paired_giou(boxes[at], true[row])
-            sums["box"] = sums["box"].index_add(0, at[0], 1 - giou)
+            off = misplaced(boxes[at], true[row])
+            sums["box"] = sums["box"].index_add(0, at[0], off)
             told = self.classes.losses(raw[at][:, 5:], labels[row])
             sums["class"] = sums["class"].index_add(0, at[0], told)
             # As sure as the box is right; no background where it nearly is.
@@ -198,9 +204,7 @@ class YOLONet(DetectionNet):
             entropy = F.binary_cross_entropy_with_logits(
                 raw[..., 4], target, reduction="none"
             )
-            with torch.no_grad():
-                free = target == 0
-                near = best_iou(boxes.flatten(1, 3), y, placed).view_as(free)
+            free, near = target == 0, shared[i].reshape(target.shape)
             # Where there are labels alone nobody knows what is background.
             unknown = (free & (near > _IGNORED)) | bare[:, None, None, None]
             objects = objects + entropy.masked_fill(unknown, 0).flatten(1).sum(1)
@@ -345,6 +349,15 @@ class YOLO1Net(DetectionNet):
         }
 
 
+def misplaced(boxes: Tensor, true: Tensor) -> Tensor:
+    """How wrong each box is: by its generalised intersection over union, and by how
+    far each edge is off, as a share of the object's side, at most all of it.
+    """
+    sides = (true[:, 2:] - true[:, :2]).repeat(1, 2)
+    edges = ((boxes - true).abs() / sides).clamp(max=1).sum(1)
+    return 1 - paired_giou(boxes, true) + _EDGES * edges
+
+
 def neighbours(
     row: Tensor, anchor: Tensor, middle: Tensor, w: int, h: int
 ) -> tuple[Tensor, ...]:
@@ -367,12 +380,20 @@ def neighbours(
 
 def best_iou(boxes: Tensor, y: Tensor, placed: Tensor) -> Tensor:
     """(B, n): the most that each box shares with an object of its image."""
+    from torchvision.ops import box_iou
+
     best = boxes.new_zeros(boxes.shape[:2])
-    for k in range(y.shape[1]):
-        if placed[:, k].any():
-            own = y[:, k, None, :4].nan_to_num().expand_as(boxes)
-            best = torch.maximum(best, paired_iou(boxes, own) * placed[:, k, None])
+    for i, there in enumerate(placed):
+        if there.any():
+            best[i] = box_iou(y[i, there, :4].to(boxes), boxes[i]).amax(0)
     return best
 
 
-__all__ = ["ALIKE", "N_CELLS", "YOLO1Net", "YOLONet", "best_iou", "neighbours"]
+__all__ = [
+    "ALIKE",
+    "N_CELLS",
+    "YOLO1Net",
+    "YOLONet",
+    "misplaced",
+    "neighbours",
+]

@@ -68,7 +68,7 @@ class ImageCaptioner(ReadsImages, Writer):
         Channels of the first map of the network that reads; each halving of its sides
         doubles them, up to eight times.
     depth : int, default=1
-        Residual blocks after each halving.
+        Residual blocks after each halving but the first.
     backbone : str or None, default=None
         A network of torchvision that reads instead, such as "resnet18".
     weights : str, path-like or None, default=None
@@ -218,6 +218,7 @@ class ImageCaptioner(ReadsImages, Writer):
             self.depth,
             (stride,),
             self.freeze_backbone,
+            fine=False,
         )
         prepare = standardize_channels(self.x_mean_, self.x_scale_, size)
         read = ImageReading(prepare, trunk, self.hidden_size, map_size)
