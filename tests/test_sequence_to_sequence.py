@@ -15,6 +15,7 @@ from sknets import AttentionDisplay, ImageCaptioner, Seq2SeqTranslator, compare
 from sknets._attention import attend
 from sknets._comparison.sentences import NearestSentence, WordByWord
 from sknets._engine.data import Batches
+from sknets._engine.optim import Budget
 from sknets._inputs.text import EMPTY
 from sknets._losses import smoothed_cross_entropy
 from sknets.datasets import make_captioned_scenes, make_dates
@@ -198,6 +199,17 @@ def test_wide_transformers_train_in_sixteen_bits_where_it_is_faster(monkeypatch)
         # Predictions are of 32 bits: they do not depend on how large a batch is.
         states = nets[0].net_.batches(nets[0].reader_.read(X))
         assert next(states)[1].states.dtype == torch.float32
+
+
+def test_short_texts_are_learned_by_as_many_tokens_as_sentences(monkeypatch):
+    monkeypatch.setattr("sknets.sequence_to_sequence._translator._MANY", 30)
+    few = small(max_epochs=1).fit(*zip(*KEPT[:29]))
+    assert few._budget == Budget(epochs=10, steps=2000)
+    many = small(max_epochs=1).fit(*zip(*KEPT[:30]))
+    assert many.target_length_ == 4  # three words and the end
+    for length, steps in ((4.0, 3000), (7.5, 3000), (10.0, 2250), (25.0, 1500)):
+        many.target_length_ = length
+        assert many._budget == Budget(epochs=6, steps=steps)
 
 
 def test_batches_are_of_like_lengths_on_both_sides():

@@ -31,6 +31,7 @@ from sknets.sequence_to_sequence._writer import Writer
 from sknets.sequence_to_sequence._writing_net import Embedding, WritingNet
 
 _MANY = 10_000  # pairs, of which a wider network learns more
+_SENTENCE = 15  # tokens to write
 _WIDE = 256  # numbers, of which products in bfloat16 take half of the time
 
 
@@ -99,7 +100,8 @@ class Seq2SeqTranslator(Writer):
         right.
     max_epochs : int or "auto", default="auto"
         How often training goes through the pairs. "auto" are 10 epochs, or as many as
-        make 2,000 steps; of 10,000 pairs and more 6, or as many as make 1,500.
+        make 2,000 steps; of 10,000 pairs and more 6, or as many as make 1,500, twice as
+        many where texts are words of letters: of fewer than 15 tokens in proportion.
     batch_size : int or "auto", default="auto"
         Pairs a step, those of like lengths together; "auto" are 128, of fewer than
         6,400 a fiftieth, but 8 at least.
@@ -193,8 +195,11 @@ class Seq2SeqTranslator(Writer):
 
     @property
     def _budget(self) -> Budget:
-        many = self.n_samples_seen_ >= _MANY
-        return Budget(epochs=6, steps=1500) if many else super()._budget
+        if self.n_samples_seen_ < _MANY:
+            return super()._budget
+        # Spelling takes as many tokens to learn as sentences do, and has fewer a step.
+        short = min(2.0, max(1.0, _SENTENCE / self.target_length_))
+        return Budget(epochs=6, steps=round(1500 * short))
 
     def _check_params(self) -> None:
         super()._check_params()
