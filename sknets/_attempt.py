@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 
 def fitted_attributes(estimator: Any) -> dict[str, Any]:
     """What `fit` has set: attributes that end, but do not begin, with an underscore."""
@@ -37,6 +39,9 @@ class AtomicFit:
     def __exit__(self, kind, error, traceback) -> None:
         if kind is None:
             return
+        if isinstance(error, FloatingPointError | torch.OutOfMemoryError):
+            # The engine does not know for whom it trains.
+            error.args = (f"{type(self.estimator).__name__}: {error}",)
         self.forget()
         if self.net_state is not None:
             self.before["net_"].restore(self.net_state)
