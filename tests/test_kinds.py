@@ -289,7 +289,9 @@ def test_pictures_of_pil_are_images():
 
 def test_names_of_files_are_told_from_texts():
     for name in ("sound.wav", Path("sound.wav")):
-        with pytest.raises(ValueError, match="; read files first, with scipy.io.wavf"):
+        with pytest.raises(
+            ValueError, match=r"; read files first, with scipy\.io\.wavf"
+        ):
             sknets.SpeechRecognizer().fit([name] * 3, ["a"] * 3)
 
 
