@@ -279,13 +279,13 @@ def test_samples_have_the_moments_of_the_model():
         RBMFeatures(n_components=3, max_epochs=1, n_sampling_steps=60), rbm
     )
     mean, second = moments(rbm, 5)
-    X = model.sample(40_000, random_state=0)
+    X = model.sample(20_000, random_state=0)
     assert set(np.unique(X)) == {0, 1}
     np.testing.assert_allclose(X.mean(0), mean, atol=0.015)
     np.testing.assert_allclose(X.T @ X / len(X), second, atol=0.015)
     # Gibbs steps leave that distribution as it is, and reach it from anywhere.
     np.testing.assert_allclose(model.gibbs(X, 1, 0).mean(0), mean, atol=0.015)
-    far = model.gibbs(np.zeros((40_000, 5)), n_steps=60, random_state=1)
+    far = model.gibbs(np.zeros((20_000, 5)), n_steps=60, random_state=1)
     np.testing.assert_allclose(far.mean(0), mean, atol=0.015)
 
 
@@ -453,7 +453,7 @@ def test_pretraining_gives_the_layers_their_weights():
     torch.testing.assert_close(linear[2].weight, top.weight[:, 30:].t())
     # The machines alone tell the digits already, and fine-tuning leaves them alone.
     assert dbn.score(DIGITS, LABELS) > 0.5
-    tuned = DBNClassifier(hidden_layer_sizes=(30, 20), random_state=0)
+    tuned = DBNClassifier(hidden_layer_sizes=(30, 20), max_epochs=2, random_state=0)
     tuned.fit(X, y)
     assert torch.equal(tuned.net_.module_.stack.machines[0].weight, first.weight)
 
@@ -479,7 +479,7 @@ def test_a_search_tunes_by_the_score():
 
 def test_reconstructions_are_near_the_data():
     for scale, units in ((1, "bernoulli"), (16, "gaussian")):
-        X = DIGITS[:500] * scale
+        X = DIGITS[:250] * scale
         for model in (RBMFeatures(random_state=0), DBNFeatures(random_state=0)):
             back = model.fit(X).inverse_transform(model.transform(X))
             assert model.visible_units_ == units and back.shape == X.shape

@@ -165,8 +165,16 @@ HUGE = [
     (AutoencoderOutlierDetector(**QUICK), 2),
     (VAETransformer(**QUICK), 2),
     (RBMFeatures(visible_units="gaussian", **QUICK), 2),
-    (DBNClassifier(hidden_layer_sizes=5, visible_units="gaussian", **QUICK), 2),
-    (PretrainedClassifier(hidden_layer_sizes=5, **QUICK), 2),
+    (
+        DBNClassifier(
+            hidden_layer_sizes=5,
+            visible_units="gaussian",
+            **QUICK,
+            pretraining_epochs=2,
+        ),
+        2,
+    ),
+    (PretrainedClassifier(hidden_layer_sizes=5, pretraining_epochs=2, **QUICK), 2),
 ]
 VERBS = ("predict_proba", "predict", "transform", "score_samples", "decision_function")
 
@@ -594,13 +602,14 @@ def test_in_chunks_the_rate_and_the_batches_are_not_those_of_the_first():
 
 # -- weights of 0 ----------------------------------------------------------------------
 
+PRETRAINED = QUICK | {"pretraining_epochs": 2, "class_weight": "balanced"}
 WEIGHED = {
     "dense": (FeedforwardClassifier(class_weight="balanced", **QUICK), 2),
     "sequences": (RNNClassifier(class_weight="balanced", **QUICK), 3),
     "images": (CNNClassifier(class_weight="balanced", **QUICK), 3),
     "rows": (TransformerClassifier(class_weight="balanced", **QUICK), 2),
-    "belief": (DBNClassifier(class_weight="balanced", **QUICK), 2),
-    "pretrained": (PretrainedClassifier(class_weight="balanced", **QUICK), 2),
+    "belief": (DBNClassifier(**PRETRAINED), 2),
+    "pretrained": (PretrainedClassifier(**PRETRAINED), 2),
 }
 
 

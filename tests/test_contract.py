@@ -378,7 +378,7 @@ def cases_of(cls):
 @functools.cache
 def own_case(cls, kind, small=True):
     """What is fitted once in a process, whatever is asked of it."""
-    given = epochs(cls, 2 if small else 6) | chosen(cls, small)
+    given = epochs(cls, 2 if small else 8) | chosen(cls, small)
     return Case(cls(lr=1e-2, **given), *cases_of(cls)[kind])
 
 

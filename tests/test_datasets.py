@@ -191,7 +191,7 @@ def test_colours_do_not_tell_the_class():
     images, masks = make_scenes(60, random_state=0)
     (X, X_new), (y, y_new) = np.split(images, [40]), np.split(masks, [40])
     X, X_new, y = X[:, ::2, ::2].reshape(-1, 3), X_new.reshape(-1, 3), y[:, ::2, ::2]
-    forest = RandomForestClassifier(10, min_samples_leaf=5, random_state=0)
+    forest = RandomForestClassifier(5, min_samples_leaf=5, random_state=0)
     found, true = forest.fit(X, y.ravel()).predict(X_new), y_new.ravel()
     ious = [
         ((found == k) & (true == k)).sum() / ((found == k) | (true == k)).sum()

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import importlib
 import inspect
 import re
@@ -36,6 +37,15 @@ def modules():
     return sorted(PACKAGE.rglob("*.py"))
 
 
+@functools.cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
+def teardown_module():
+    parsed.cache_clear()  # a million objects, which garbage collection would visit
+
+
 def part_of(path):
     """The top-level name below sknets that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -43,7 +53,7 @@ def part_of(path):
 
 def imports(path):
     """The parts of sknets that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
             "sknets"
         ):
@@ -76,7 +86,7 @@ def test_there_are_no_cycles():
     graph = {}
     for path in modules():
         edges = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ImportFrom) and node.module:
                 edges.add(node.module)
                 edges |= {f"{node.module}.{alias.name}" for alias in node.names}
@@ -99,7 +109,7 @@ def test_there_are_no_cycles():
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_stay_small(path):
     """The cap of 400 lines of code; docstrings are the user's and do not count."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     docs = [
         node.body[0]
@@ -263,4 +273,4 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_top_level_modules_are_documented():
     for path in modules():
-        assert ast.get_docstring(ast.parse(path.read_text())), path.name
+        assert ast.get_docstring(parsed(path)), path.name

@@ -165,7 +165,7 @@ def test_many_gibbs_steps_follow_the_gradient_of_the_likelihood():
             p.mul_(0.5)
     by_hand = derived_by_hand(module, None, {})
     mean = torch.zeros_like(module.weight)
-    n = 800
+    n = 400
     for _ in range(n):
         by_hand(batch, batch, None)
         mean += module.weight.grad / n

@@ -405,7 +405,7 @@ def test_a_pattern_anywhere_in_a_long_sequence(kind):
     rnn = RNNClassifier(**settings).fit(X[:80], y[:80])
     assert rnn.score(X[80:], y[80:]) > 0.95
     if kind is not list:
-        steps = RNNClassifier(stride=1, **settings | {"max_epochs": 2})
+        steps = RNNClassifier(stride=1, **settings | {"max_epochs": 1})
         steps.fit(X[:80], y[:80])
         assert steps.score(X[80:], y[80:]) < 0.7
 

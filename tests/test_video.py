@@ -359,7 +359,7 @@ def test_motion_is_learned_that_no_single_frame_shows(learned):
     assert learned.score(clips, labels) > 0.95
     train, train_labels = moving(300, seed=1)
     for where in (0, 0.5):
-        cnn = CNNClassifier(max_epochs=10, random_state=0)
+        cnn = CNNClassifier(max_epochs=6, random_state=0)
         cnn.fit([c[int(where * len(c))] for c in train], train_labels)
         single = [c[int(where * len(c))] for c in clips]
         assert cnn.score(single, labels) < 0.4
@@ -380,8 +380,9 @@ def test_a_speed_is_learned_that_no_single_frame_shows(architecture):
     assert net.score(new, answers) > 0.9
     # Played backwards it is the opposite speed.
     assert r2_score(-answers, net.predict([clip[::-1] for clip in new])) > 0.9
-    cnn = CNNRegressor(max_epochs=3, random_state=0).fit([c[2] for c in X], y)
-    assert cnn.score([clip[2] for clip in new], answers) < 0.2
+    if architecture == "conv3d":  # once is enough
+        cnn = CNNRegressor(max_epochs=3, random_state=0).fit([c[2] for c in X], y)
+        assert cnn.score([clip[2] for clip in new], answers) < 0.2
 
 
 def test_several_numbers_a_clip():

@@ -438,7 +438,7 @@ class VideoRegressor(_Video, Regressor):
     ...     for t, frame in enumerate(clip):
     ...         left = column + round(t * v)
     ...         frame[row : row + 3, (left + np.arange(3)) % 12] = 255
-    >>> net = VideoRegressor(max_epochs=15, random_state=0).fit(X[:150], speed[:150])
+    >>> net = VideoRegressor(max_epochs=10, random_state=0).fit(X[:150], speed[:150])
     >>> bool(net.score(X[150:], speed[150:]) > 0.9)
     True
     """

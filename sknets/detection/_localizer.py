@@ -126,8 +126,8 @@ default=("flip", "scale", "shift", "brightness")
     >>> for image, (x, top) in zip(X, random.integers(0, 40, size=(40, 2))):
     ...     image[top : top + 20, x : x + 24] = 200
     ...     y.append([x, top, x + 24, top + 20])
-    >>> net = ObjectLocalizer(max_epochs=15, random_state=0).fit(X[:30], y[:30])
-    >>> net.score(X[30:], y[30:]) > 0.6
+    >>> net = ObjectLocalizer(max_epochs=15, width=16, random_state=0)
+    >>> net.fit(X[:30], y[:30]).score(X[30:], y[30:]) > 0.6
     True
     >>> net.predict(X[30:]).shape
     (10, 4)

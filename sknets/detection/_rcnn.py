@@ -315,7 +315,7 @@ class RCNNDetector(ByProposals):
     >>> for image, (x, top) in zip(X, random.integers(0, 24, size=(30, 2))):
     ...     image[top : top + 20, x : x + 24] = 200
     ...     y.append({"boxes": [[x, top, x + 24, top + 20]], "labels": ["sheet"]})
-    >>> net = RCNNDetector(fine_tuning_epochs=5, max_epochs=20, random_state=0)
+    >>> net = RCNNDetector(fine_tuning_epochs=5, max_epochs=9, width=16, random_state=0)
     >>> net.fit(X[:20], y[:20]).evaluate(X[20:], y[20:])["ap50"] > 0.8
     True
     """

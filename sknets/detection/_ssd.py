@@ -148,7 +148,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     >>> for image, (x, top) in zip(X, random.integers(0, 24, size=(30, 2))):
     ...     image[top : top + 20, x : x + 24] = 200
     ...     y.append({"boxes": [[x, top, x + 24, top + 20]], "labels": ["sheet"]})
-    >>> net = SSDDetector(max_epochs=15, random_state=0).fit(X[:20], y[:20])
+    >>> net = SSDDetector(max_epochs=12, width=16, random_state=0).fit(X[:20], y[:20])
     >>> net.evaluate(X[20:], y[20:])["ap50"] > 0.8
     True
     >>> found = net.predict(X[20:21])[0]

@@ -110,7 +110,7 @@ class SpeechSynthesizer(PairTask):
     ...     tones = [np.sin(np.arange(800) * pitch[c] * np.pi / 4000) for c in text]
     ...     return np.concatenate([np.append(np.zeros(400), tone) for tone in tones])
     >>> X = ["a", "b", "ab", "ba", "abb", "bab"] * 10
-    >>> net = SpeechSynthesizer(width=64, max_epochs=10, lr=0.01, random_state=0)
+    >>> net = SpeechSynthesizer(width=32, max_epochs=10, lr=0.01, random_state=0)
     >>> (wave,) = net.fit(X, [say(text) for text in X]).predict(["bba"])
     >>> abs(len(wave) / len(say("bba")) - 1) < 0.2
     True

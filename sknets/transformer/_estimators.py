@@ -450,7 +450,7 @@ class TransformerClassifier(_Transformer, PerStep, Classifier):
     >>> from sklearn.model_selection import cross_val_score
     >>> from sknets import TransformerClassifier
     >>> X, y = load_wine(return_X_y=True)
-    >>> net = TransformerClassifier(max_epochs=10, random_state=0)
+    >>> net = TransformerClassifier(max_epochs=6, random_state=0)
     >>> bool(cross_val_score(net, X, y, cv=2).mean() > 0.9)
     True
 
@@ -491,7 +491,7 @@ class TransformerRegressor(_Transformer, PerStep, Regressor):
     >>> from sklearn.datasets import load_diabetes
     >>> from sknets import TransformerRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> net = TransformerRegressor(max_epochs=20, random_state=0).fit(X[:300], y[:300])
+    >>> net = TransformerRegressor(max_epochs=8, random_state=0).fit(X[:300], y[:300])
     >>> bool(net.score(X[300:], y[300:]) > 0.4)
     True
     """
