@@ -104,6 +104,17 @@ def test_beams_never_find_less_than_the_greedy_path(transformer):
             )
 
 
+def test_beams_end_when_as_many_texts_have(monkeypatch):
+    net = small(max_epochs=12, max_output_length=100).fit(*zip(*KEPT))
+    module, rows = net.net_.module_, []
+    step = module.step
+    monkeypatch.setattr(
+        module, "step", lambda *given: rows.append(0) or step(*given), raising=False
+    )
+    net.predict([pair[0] for pair in PAIRS])
+    assert len(rows) <= 10  # three words and the end; 21 until nothing better can come
+
+
 def test_rows_of_attention_sum_to_one(net):
     X = ["one and two", "five"]
     maps = net.attention_maps(X, ["zwei und eins", "fünf"])

@@ -87,8 +87,9 @@ class Seq2SeqTranslator(Writer):
     label_smoothing : float, default=0.1
         The share of a token's probability that all tokens are to have in equal parts.
     n_beams : int, default=4
-        How many beginnings of a text are followed at a time; 1 takes the most probable
-        token each time, which is four times as fast. May be set after `fit`.
+        How many beginnings of a text are followed at a time, until as many texts have
+        ended; 1 takes the most probable token each time, in a third of the time. May be
+        set after `fit`.
     length_penalty : float, default=1.0
         Beams are ranked by ``log_p / ((5 + length) / 6) ** length_penalty``: the more,
         the longer the texts.

@@ -86,9 +86,9 @@ class Writer(TextTask):
             found = GreedySearch(**options)(module.step, cache, first, allowed=allowed)
             tokens, scores = found.tokens, found.scores
         else:
-            search = BeamSearch(
-                n_beams=n_beams, length_penalty=self.length_penalty, **options
-            )
+            # That nothing better can come is known only long after the last word.
+            options |= {"length_penalty": self.length_penalty, "early_stopping": True}
+            search = BeamSearch(n_beams=n_beams, **options)
             best = search(module.step, cache, first, allowed=allowed)
             tokens = [each.tokens[0] for each in best]
             scores = np.array([each.scores[0] for each in best])
