@@ -63,7 +63,8 @@ X, Y = sheets(60)
 
 @pytest.fixture(scope="module")
 def fitted_net():
-    net = YOLODetector(version=2, width=8, max_epochs=16, random_state=0)
+    given = {"width": 8, "depth": 0, "random_state": 0}
+    net = YOLODetector(version=2, max_epochs=12, **given)
     return net.fit(X[:45], Y[:45])
 
 
@@ -309,6 +310,7 @@ def test_every_version_learns(version):
     net = YOLODetector(
         version=version,
         width=8,
+        depth=0,
         n_units=128,
         dropout=0.1,
         max_epochs=20 if version == 1 else 8,
@@ -486,7 +488,8 @@ def test_images_with_labels_alone_teach_what_things_are():
         version="9000",
         hierarchy={"thing": ["sheet", "bar"]},
         width=8,
-        max_epochs=15,
+        depth=0,
+        max_epochs=10,
         lr=0.005,
         augment=("flip", "shift"),
         random_state=0,
