@@ -40,6 +40,10 @@ FITS = {
     "unequal lengths": (RNNClassifier(hidden_size=8, **USUAL), waves, bright, 1e-5),
     # Batch normalisation sees the parts.
     "images": (CNNClassifier(augment=None, **USUAL), images, bright, 0.5),
+    "noise": (
+        CNNClassifier(augment="shift", dropout=0.5, batch_size=15, **USUAL),
+        *(images, bright, None),
+    ),
     "machine": (RBMFeatures(n_components=4, persistent=True, **USUAL), X / 8, y, None),
     "two players": (GANSampler(**USUAL), X, y, None),
 }
@@ -58,7 +62,8 @@ def work(rank, folder, queue):
                 output = net.sample(9, random_state=0) if y is None else None
                 if hasattr(net, "predict"):
                     output = net.predict(X)
-                found[name] = net.loss_curve_, output, len(net.net_.history)
+                order = net.net_.state()["streams"]["loop"]
+                found[name] = net.loss_curve_, output, len(net.net_.history), order
             kept = FeedforwardClassifier(checkpoint=f"{folder}/fit", **USUAL)
             found["kept"] = kept.fit(X, y).loss_curve_, None, 3
             n = 90 + rank
@@ -92,8 +97,9 @@ def both(tmp_path_factory):
 @pytest.mark.parametrize("name", list(FITS))
 def test_two_processes_fit_as_one(both, name):
     net, X, y, tolerance = FITS[name]
-    (losses, output, n), (others, twin, m) = (own[name] for own in both)
+    (losses, output, n, order), (others, twin, m, same) = (own[name] for own in both)
     assert n == m == 3
+    np.testing.assert_array_equal(order, same)
     np.testing.assert_array_equal(losses, others)
     if output is not None:
         np.testing.assert_array_equal(output, twin)

@@ -49,7 +49,10 @@ class Part:
         streams = net._streams
         seed = int(torch.randint(2**62, (), generator=streams.initial)) + self.rank
         streams.noise = torch.Generator(streams.noise.device).manual_seed(seed)
-        streams.bind(net.module_)
+        # The order of rows is drawn by another generator, alike for all processes.
+        for part in (net.module_, getattr(net._augment, "__self__", None)):
+            if isinstance(part, nn.Module):
+                streams.bind(part)
         with torch.no_grad():
             for values in (*net.module_.parameters(), *net.module_.buffers()):
                 dist.broadcast(values, 0)
