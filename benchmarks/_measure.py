@@ -163,7 +163,7 @@ def report(
 ) -> None:
     """Print the figures, and keep them for the table in README.md (`summary.py`).
 
-    Of a run that is but a ``part``, what was kept of other claims stays.
+    Of a run that is but a ``part``, what was kept of other claims and cases stays.
     """
     rows = [figure.row() for figure in figures]
     for claim in dict.fromkeys(row["claim"] for row in rows):
@@ -176,14 +176,20 @@ def report(
         return
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    if part and path.exists():
-        claims = {row["claim"] for row in rows}
-        kept = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        rows = [*(row for row in kept if row["claim"] not in claims), *rows]
+    if part:
+        new = {(row["claim"], row["case"]) for row in rows}
+        old = [row for row in kept(name) if (row["claim"], row["case"]) not in new]
+        rows = [*old, *rows]
     text = json.dumps(
         {"machine": machine(), "rows": rows}, indent=1, ensure_ascii=False
     )
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def kept(name: str) -> list[dict]:
+    """The rows of a benchmark that the last runs kept."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
 
 
 def machine() -> dict[str, object]:

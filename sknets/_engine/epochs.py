@@ -73,7 +73,7 @@ class Epochs(NeuralNet):
         turns, augment = self._turns, self._augment
         epochs = self._phases[self._at].epochs
         if self._augmented * epochs <= self._done < epochs:
-            augment = None
+            augment = self._late
         for turn in turns:
             turn.begin_epoch()
         watchers = self._watchers(training=True)

@@ -79,7 +79,7 @@ class Net(Epochs):
         What outputs and targets are to the user: skorch's scorers see these.
     augment : callable or None
         ``augment(x, y)`` changes the batches of training; of so many epochs as the
-        attribute ``share`` says, if it has one.
+        attribute ``share`` says, if it has one, and in the others its ``late(x, y)``.
     callbacks : list of skorch callbacks
     verbose : int
         1 prints skorch's table, a line an epoch.
@@ -114,6 +114,7 @@ class Net(Epochs):
         self._recipe, self._streams, self._device = recipe, streams, device
         self._make_phases, self._score = phases or one_phase, score
         self._augmented = getattr(augment, "share", 1.0)
+        self._late = getattr(augment, "late", None)
         if isinstance(augment, nn.Module):  # skorch would take it for a module to fit
             streams.bind(augment)
             augment = augment.forward

@@ -14,10 +14,13 @@ from sknets._params import param
 from sknets._warn import warn
 
 _RECORD = '{"boxes": array of shape (k, 4), "labels": array of shape (k,)}'
+_EDGES = ["left", "top", "right", "bottom"]
 
 
 class Boxes(Reader):
     """A list of records: left, top, right and bottom of each object, and what it is.
+
+    A record is a dict, or a table as `to_frame` of detectors makes them.
 
     What is read of an image is an array (k, 5): a box and the number of its class.
 
@@ -43,12 +46,36 @@ class Boxes(Reader):
             given = self.known if self.known is not None else self.announced
             if given is None and not labels:
                 raise ValueError(f"{self.who}: y has no box to learn from")
+            self._refuse_kinds(labels)
+            self._refuse_shares(items)
             values = np.concatenate(labels) if given is None else np.asarray(given)
             self.classes_ = np.unique(values)
         return [
             self._encoded(i, *items[i], counts=seen is None or bool(seen[i]))
             for i in range(len(items))
         ]
+
+    def _refuse_kinds(self, labels: list[np.ndarray]) -> None:
+        texts = [own for own in labels if own.dtype.kind == "U"]
+        if 0 < len(texts) < len(labels):
+            number = next(own for own in labels if own.dtype.kind != "U")[0].item()
+            raise ValueError(
+                f"{self.who}: the labels of y must be numbers or strings, not both, "
+                f"got {number!r} and {texts[0][0].item()!r}"
+            )
+
+    def _refuse_shares(self, items: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Raise if no box reaches beyond a pixel: they are shares of their images."""
+        first = next((i for i, own in enumerate(items) if len(own[0])), None)
+        every = np.concatenate([boxes for boxes, _ in items])
+        every = every[np.isfinite(every)]
+        if first is None or not every.size or every.max() > 1 or (every % 1 == 0).all():
+            return
+        raise ValueError(
+            f"{self.who}: y[{first}] has the box {items[first][0][0].tolist()}, and "
+            "all boxes lie within [0, 1]: a box is in pixels, so multiply it by the "
+            "width and height of its image"
+        )
 
     def _encoded(
         self, i: int, boxes: np.ndarray, labels: np.ndarray, counts: bool
@@ -86,15 +113,18 @@ class Boxes(Reader):
         return [(boxes[~own], labels[~own]) for (boxes, labels), own in pairs]
 
     def _item(self, i: int, given: Any) -> tuple[np.ndarray, np.ndarray]:
+        given = _record(given)
         needed = ("labels",) if self.places_optional else ("boxes", "labels")
-        missing = [name for name in needed if not _has(given, name)]
-        if missing:
+        absent = [name for name in needed if not _has(given, name)]
+        if absent:
             raise ValueError(
-                f'{self.who}: y[{i}] has no "{missing[0]}", got {on_one_line(given)}: '
+                f'{self.who}: y[{i}] has no "{absent[0]}", got {on_one_line(given)}: '
                 f"give each image {_RECORD}"
             )
         labels = _array(given["labels"])
-        if labels.ndim != 1 or (labels.dtype.kind == "O" and not _texts(labels)):
+        missing = labels.dtype.kind == "f" and not np.isfinite(labels).all()
+        objects = labels.dtype.kind == "O" and not _texts(labels)
+        if labels.ndim != 1 or missing or objects:
             raise ValueError(
                 f'{self.who}: the "labels" of y[{i}] must be numbers or strings, one '
                 f"for each box, got {on_one_line(given['labels'])}"
@@ -141,7 +171,7 @@ class OneBox(Boxes):
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> list[np.ndarray]:
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         X = X.to_numpy() if hasattr(X, "to_numpy") else X
-        listed = X is None or any(isinstance(each, dict) for each in X)
+        listed = X is None or any(isinstance(_record(each), dict) for each in X)
         if reset:
             self.listed_ = listed
         elif listed != self.listed_:
@@ -161,6 +191,15 @@ class OneBox(Boxes):
                     "YOLODetector, find any number"
                 )
         return found
+
+
+def _record(given: Any) -> Any:
+    """A table of one image's boxes as a dict."""
+    names = [*_EDGES, "label"]
+    if not {*names} <= {*map(str, getattr(given, "columns", ()))}:
+        return given
+    labels = given["label"].to_numpy()
+    return {"boxes": given[_EDGES].to_numpy(), "labels": labels}
 
 
 def _has(given: Any, name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sknets._in_images import ImageAugment, warped
@@ -37,7 +38,7 @@ class DetectionAugment(ImageAugment):
         Whether images are numbers within [0, 1], whose colours can be changed.
     """
 
-    # So that the last epochs see images as they are.
+    # The last epochs see each pixel as it is.
     share = 0.8
 
     def __init__(
@@ -51,6 +52,7 @@ class DetectionAugment(ImageAugment):
         super().__init__(kinds, scale)
         self.size, self.colored = size, unit and len(mean) == 3
         self.mean = torch.from_numpy(np.asarray(mean, np.float32))
+        self.brightens = "brightness" in kinds or "color" in kinds
 
     def forward(self, x: ImageList, y: Tensor) -> tuple[Tensor, Tensor]:
         kinds = {kind for kind in self.kinds if isinstance(kind, str)}
@@ -70,12 +72,33 @@ class DetectionAugment(ImageAugment):
             images = on_canvas(x, self.size, self.mean)
         if "color" in kinds and self.colored:
             images = self._recolored(images)
-        elif kinds & {"brightness", "color"}:
+        elif self.brightens:
             images = self.brightness(images)
         for kind in self.kinds:
             if callable(kind):
                 images, y = self._each(kind, images, y)
         return images, y
+
+    def late(self, x: ImageList, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Changes that leave pixels whole, so that edges are seen where they are."""
+        images = on_canvas(x, self.size, self.mean)
+        if self.brightens:
+            images = self.brightness(images)
+        fill = self.mean.to(images).view(-1, 1, 1)
+        size = torch.tensor(self.size[::-1], dtype=torch.float64)
+        pairs = []
+        for image, own, draw in zip(images, y, self.uniform(len(x), 3).double().cpu()):
+            signs, step = torch.ones_like(size), torch.zeros_like(size)
+            if "flip" in self.kinds and draw[0] < 0.5:
+                image, signs[0] = image.flip(-1), -1
+            if "shift" in self.kinds:
+                step = ((2 * draw[1:] - 1) * _BEYOND * size).round()
+                right, down = step.int().tolist()
+                image = F.pad(image - fill, (right, -right, down, -down)) + fill
+            middle = (size - 1) / 2
+            rows = moved_boxes(own, signs, middle, middle + step, size)
+            pairs.append((image[None], rows))
+        return _joined(pairs, y)
 
     def _moved(
         self, x: ImageList, i: int, y: Tensor, draw: Tensor, size: Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -69,13 +69,19 @@ class ProposedAugment(DetectionAugment):
         self.n_classes = n_classes
 
     def forward(self, x: Any, y: Tensor) -> tuple[Any, Tensor]:
+        return self._followed(super().forward, x, y)
+
+    def late(self, x: Any, y: Tensor) -> tuple[Any, Tensor]:
+        return self._followed(super().late, x, y)
+
+    def _followed(self, change: Callable, x: Any, y: Tensor) -> tuple[Any, Tensor]:
         rows = [
             torch.cat([own.to(y), own.new_full((len(own), 1), self.n_classes).to(y)], 1)
             for own in x.proposals
         ]
         objects = [own[own[:, 4] >= 0] for own in y]
         both = [torch.cat(pair) for pair in zip(objects, rows)]
-        images, y = super().forward(x, tabled(both, y))
+        images, y = change(x, tabled(both, y))
         regions = [own[own[:, 4] == self.n_classes, :4] for own in y]
         there = [own[(own[:, 4] >= 0) & (own[:, 4] < self.n_classes)] for own in y]
         return ProposedBatch(images, regions), tabled(there, y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -73,8 +73,10 @@ class RegionFeatures(Container):
 class RCNNAugment(ProposedAugment):
     """Changes of images and regions; features stay as they are."""
 
-    def forward(self, x: Any, y: Tensor) -> tuple[Any, Tensor]:
-        return (x, y) if isinstance(x, FeatureBatch) else super().forward(x, y)
+    def _followed(self, change: Callable, x: Any, y: Tensor) -> tuple[Any, Tensor]:
+        if isinstance(x, FeatureBatch):
+            return x, y
+        return super()._followed(change, x, y)
 
 
 class RCNNNet(CanvasNet):

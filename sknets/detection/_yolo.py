@@ -15,7 +15,8 @@ from sknets.detection._anchors import anchors_of, shape_iou, usual_scales
 from sknets.detection._export import Exportable
 from sknets.detection._task import Detector
 from sknets.detection._words import EachOnItsOwn, OneOfMany, WordTree, words_of
-from sknets.detection._yolo_nets import ALIKE, N_CELLS, YOLO1Net, YOLONet
+from sknets.detection._yolo_nets import ALIKE, N_CELLS, YOLONet
+from sknets.detection._yolo_one import YOLO1Net
 
 # Pixels of the usual object, below which one map has a stride of 8, not 16; and of
 # the smallest usual ones, below which three begin with one of 4, not 8.

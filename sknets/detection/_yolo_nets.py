@@ -10,19 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sknets._layers import Dropout
 from sknets._trunk import Residual, convolution
-from sknets.detection._boxes import areas, cornered, paired_giou, paired_iou
+from sknets.detection._boxes import paired_giou, paired_iou
+from sknets.detection._edges import Edges
 from sknets.detection._nets import DetectionNet, places
 from sknets.detection._words import Classes
 
 _BOX, _OBJECT, _CLASS = 2.5, 0.5, 1.0  # what the parts of the loss weigh
 _EDGES = 0.5  # what edges weigh beside the intersection over union
+_PLACES = 0.2  # what it weighs there how likely the places of edges are
 ALIKE = 0.25  # anchors that share as much with an object learn it
 N_CELLS = 3  # that of its middle, and the nearest in either direction
 _IGNORED = 0.5  # of an intersection over union, above which a box is no background
 _LABELLED = 0.3  # the least certainty where a label without a box is seen
-_COORDINATES, _EMPTY = 5.0, 0.5  # the lambdas of YOLO 1
+# Of the numbers of a cell: whether there is an object, what it is, where its edges are.
+_SURE, _TOLD, _PLACED = 0, slice(1, -Edges.n), slice(-Edges.n, None)
 _STEP = 32  # of the sizes of multi-scale training
 
 
@@ -71,7 +73,8 @@ class YOLONet(DetectionNet):
         table = torch.as_tensor(np.asarray(anchors), dtype=torch.float32)
         self.register_buffer("anchors", table, persistent=False)
         widths = self.widths
-        n_outputs = table.shape[1] * (5 + classes.n_scores)
+        n_outputs = table.shape[1] * (1 + classes.n_scores + Edges.n)
+        self.edges = Edges()
         self.fine: nn.Module | None = None
         self.across = nn.ModuleList()
         self.necks, self.heads = nn.ModuleList(), nn.ModuleList()
@@ -96,7 +99,7 @@ class YOLONet(DetectionNet):
             assert head.bias is not None
             nn.init.zeros_(head.bias)
             with torch.no_grad():  # hardly any cell has an object
-                head.bias.view(-1, 5 + classes.n_scores)[:, 4] = -4
+                head.bias.view(table.shape[1], -1)[:, _SURE] = -4
             self.heads.append(head)
         self.to(memory_format=torch.channels_last)
 
@@ -106,10 +109,10 @@ class YOLONet(DetectionNet):
         output, classes = self.heads_of(images), classes or self.classes
         boxes = torch.cat([each.flatten(1, 3) for each in self.boxes(output)], 1)
         raw = torch.cat([each.flatten(1, 3) for each in output], 1)
-        return boxes, raw[..., 4].sigmoid(), classes(raw[..., 5:])
+        return boxes, raw[..., _SURE].sigmoid(), classes(raw[..., _TOLD])
 
     def heads_of(self, x: Tensor) -> list[Tensor]:
-        """(B, A, h, w, 5 + K) of each stride: middle, size, object, classes."""
+        """(B, A, h, w, 1 + K + n) of each stride: object, classes, edges."""
         maps, outputs, above = self.trunk(x), [], None
         heads = iter(self.heads)
         for i, (stride, neck) in enumerate(zip(self.downwards, self.necks)):
@@ -134,12 +137,9 @@ class YOLONet(DetectionNet):
         found = []
         for raw, stride, anchors in zip(output, self.strides, self.anchors):
             h, w = raw.shape[2:4]
-            cells = places((h * stride, w * stride), stride, raw)
-            # A cell reaches half a cell beyond its edges, an anchor from 0 to 4 times.
-            middle = (2 * raw[..., :2].sigmoid() - 0.5 + cells) * stride
-            size = (2 * raw[..., 2:4].sigmoid()).square()
-            size = size * anchors.to(raw)[:, None, None]
-            found.append(cornered(torch.cat([middle, size], -1)))
+            middle = (places((h * stride, w * stride), stride, raw) + 0.5) * stride
+            shapes = anchors.to(raw)[:, None, None]
+            found.append(self.edges.boxes(raw[..., _PLACED], middle, shapes))
         return found
 
     def loss(self, x: Any, y: Tensor) -> dict[str, Tensor]:
@@ -178,31 +178,37 @@ class YOLONet(DetectionNet):
         use = alike > ALIKE
         use.flatten(1)[torch.arange(len(best)), best] = True
         sums: dict[str, Any] = {name: y.new_zeros(n) for name in ("box", "class")}
-        objects, found = y.new_zeros(n), self.boxes(output)
+        objects = y.new_zeros(n)
         with torch.no_grad():
+            found = self.boxes(output)
             every = torch.cat([boxes.flatten(1, 3) for boxes in found], 1)
             counts = [boxes[0, ..., 0].numel() for boxes in found]
             shared = best_iou(every, y, placed).split(counts, 1)
-        for i, (raw, boxes) in enumerate(zip(output, found)):
+        for i, raw in enumerate(output):
             stride, (h, w) = self.strides[i], raw.shape[2:4]
             row, anchor = use[:, i].nonzero(as_tuple=True)
             middle = (true[row, :2] + true[row, 2:]) / 2 / stride
             row, anchor, column, line = neighbours(row, anchor, middle, w, h)
             at = image[row], anchor, line, column
-            off = misplaced(boxes[at], true[row])
+            own = raw[at]
+            cells = (torch.stack([column, line], 1) + 0.5) * stride
+            told = own[:, _PLACED], cells, self.anchors[i].to(own)[anchor]
+            boxes = self.edges.boxes(*told)
+            off = misplaced(boxes, true[row])
+            off = off + _PLACES * self.edges.losses(*told, true[row])
             sums["box"] = sums["box"].index_add(0, at[0], off)
-            told = self.classes.losses(raw[at][:, 5:], labels[row])
+            told = self.classes.losses(own[:, _TOLD], labels[row])
             sums["class"] = sums["class"].index_add(0, at[0], told)
             # As sure as the box is right; no background where it nearly is.
-            sure = paired_iou(boxes[at], true[row]).detach().clamp(min=0.1)
+            sure = paired_iou(boxes, true[row]).detach().clamp(min=0.1)
             target = raw.new_zeros(raw.shape[:-1])
             place = at[0]
-            for axis, own in enumerate(at[1:], 1):
-                place = place * target.shape[axis] + own
+            for axis, index in enumerate(at[1:], 1):
+                place = place * target.shape[axis] + index
             # Of objects that share a cell that counts which is seen best.
             target.view(-1).scatter_reduce_(0, place, sure, "amax")
             entropy = F.binary_cross_entropy_with_logits(
-                raw[..., 4], target, reduction="none"
+                raw[..., _SURE], target, reduction="none"
             )
             free, near = target == 0, shared[i].reshape(target.shape)
             # Where there are labels alone nobody knows what is background.
@@ -225,128 +231,15 @@ class YOLONet(DetectionNet):
             own = raw[i]
             for label in y[i, y[i, :, 4] >= 0, 4].long().unique():
                 with torch.no_grad():
-                    told = -self.classes.losses(own[:, 5:], label.expand(len(own)))
-                    best = (told + F.logsigmoid(own[:, 4])).argmax()
-                losses = self.classes.losses(own[best, None, 5:], label[None])
+                    told = -self.classes.losses(own[:, _TOLD], label.expand(len(own)))
+                    best = (told + F.logsigmoid(own[:, _SURE])).argmax()
+                losses = self.classes.losses(own[best, None, _TOLD], label[None])
                 sums["class"][i] += losses[0]
-                if own[best, 4].sigmoid() < _LABELLED:
+                if own[best, _SURE].sigmoid() < _LABELLED:
                     wish = own.new_tensor(_LABELLED)
-                    objects[i] += F.binary_cross_entropy_with_logits(own[best, 4], wish)
-
-
-class YOLO1Net(DetectionNet):
-    """YOLO 1: dense layers, which see all of the image, fill a grid.
-
-    A cell says where each of its boxes is and how sure it is of it, and what is in the
-    cell: once, for all of its boxes.
-
-    Parameters
-    ----------
-    parts : as of `DetectionNet`
-    stride : int
-        The side of a cell, in pixels.
-    n_boxes : int
-        Boxes a cell.
-    n_classes : int
-    n_units : int
-        Of the dense layer.
-    dropout : float
-    """
-
-    def __init__(
-        self,
-        parts: Sequence[Any],
-        stride: int,
-        n_boxes: int,
-        n_classes: int,
-        n_units: int,
-        dropout: float,
-    ):
-        super().__init__(*parts)
-        self.stride, self.n_boxes = stride, n_boxes
-        self.size = [side // stride for side in self.canvas]
-        width = self.widths[stride]
-        narrow, n_cells = max(1, width // 2), int(np.prod(self.size))
-        self.dense = nn.Sequential(
-            convolution(width, narrow),
-            nn.Flatten(),
-            nn.Linear(narrow * n_cells, n_units),
-            nn.LeakyReLU(0.1),
-            Dropout(dropout),
-            nn.Linear(n_units, n_cells * (5 * n_boxes + n_classes)),
-        )
-        self.to(memory_format=torch.channels_last)
-
-    def cells_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, h, w, boxes, 5): middle within the cell, roots of the sizes as shares of
-        the image, and how sure; and classes (B, h, w, K).
-        """
-        raw = self.dense(self.trunk(images)[self.stride]).float()
-        raw = raw.unflatten(1, (*self.size, -1))
-        boxes, classes = raw.split(
-            [5 * self.n_boxes, raw.shape[-1] - 5 * self.n_boxes], 3
-        )
-        return boxes.unflatten(3, (self.n_boxes, 5)), classes
-
-    def boxes(self, said: Tensor) -> Tensor:
-        cells = places(self.canvas, self.stride, said)[:, :, None]
-        middle = (said[..., :2] + cells) * self.stride
-        canvas = said.new_tensor(self.canvas[::-1])
-        return cornered(torch.cat([middle, said[..., 2:4].square() * canvas], -1))
-
-    def every(
-        self, images: Tensor, classes: Any = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        said, told = self.cells_of(images)
-        sure = said[..., 4].flatten(1).clamp(0, 1)
-        told = told[:, :, :, None].expand(*said.shape[:4], -1)
-        return self.boxes(said).flatten(1, 3), sure, told.flatten(1, 3).clamp(0, 1)
-
-    def loss(self, x: Any, y: Tensor) -> dict[str, Tensor]:
-        said, classes = self.cells_of(self.images(x))
-        return self.losses(said, classes, y)
-
-    def losses(self, said: Tensor, classes: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Of each image, sums of squares over its cells, as in the paper."""
-        y = y.to(said)
-        # Of several objects in a cell the largest is learned.
-        order = areas(y[..., :4]).nan_to_num(nan=-1).argsort(dim=1, stable=True)
-        y = y.gather(1, order[..., None].expand_as(y))
-        image, which = (y[..., 4] >= 0).nonzero(as_tuple=True)
-        true = y[image, which]
-        place = (true[:, :2] + true[:, 2:4]) / 2 / self.stride
-        h, w = self.size
-        column = place[:, 0].long().clamp(0, w - 1)
-        line = place[:, 1].long().clamp(0, h - 1)
-        owner = torch.full((len(y), h, w), -1, device=y.device)
-        for k in range(len(true)):
-            owner[image[k], line[k], column[k]] = k
-        image, line, column = (owner >= 0).nonzero(as_tuple=True)
-        own = owner[image, line, column]
-        true, place = true[own], place[own]
-        at = said[image, line, column]
-        iou = paired_iou(
-            self.boxes(said)[image, line, column],
-            true[:, None, :4].expand(-1, at.shape[1], -1),
-        ).detach()
-        # That of a cell's boxes learns which has most in common with the object.
-        iou, best = iou.max(1)
-        at = at[torch.arange(len(at)), best]
-        cell = torch.stack([column, line], 1)
-        canvas = at.new_tensor(self.canvas[::-1])
-        roots = ((true[:, 2:4] - true[:, :2]) / canvas).sqrt()
-        square = (at[:, :2] - (place - cell)).square() + (at[:, 2:4] - roots).square()
-        sums = {name: said.new_zeros(len(said)) for name in ("box", "object", "class")}
-        box = sums["box"].index_add(0, image, _COORDINATES * square.sum(1))
-        sure = (at[:, 4] - iou).square() - _EMPTY * at[:, 4].square()
-        objects = _EMPTY * said[..., 4].square().flatten(1).sum(1)
-        true_class = F.one_hot(true[:, 4].long(), classes.shape[-1]).to(said)
-        told = (classes[image, line, column] - true_class).square().sum(1)
-        return {
-            "box": box,
-            "object": objects.index_add(0, image, sure),
-            "class": sums["class"].index_add(0, image, told),
-        }
+                    objects[i] += F.binary_cross_entropy_with_logits(
+                        own[best, _SURE], wish
+                    )
 
 
 def misplaced(boxes: Tensor, true: Tensor) -> Tensor:
@@ -392,7 +285,6 @@ def best_iou(boxes: Tensor, y: Tensor, placed: Tensor) -> Tensor:
 __all__ = [
     "ALIKE",
     "N_CELLS",
-    "YOLO1Net",
     "YOLONet",
     "misplaced",
     "neighbours",
