@@ -16,6 +16,7 @@ from sknets._engine.device import as_tensor, compute_dtype, resolve_device
 from sknets._engine.digest import digest
 from sknets._inputs.kinds import choose_reader
 from sknets._inputs.reader import Learned
+from sknets._targets import refuse_iterator
 from sknets._warn import warn
 
 
@@ -47,6 +48,7 @@ class Reading(BaseEstimator):
                 sample_weight, np.empty((n, 1)), ensure_non_negative=True
             )
         counts = weight
+        refuse_iterator(y, type(self).__name__)
         self._meet(reset, x, y, weight)
         target = self._encode_target(y, n, weight, reset=reset, classes=classes)
         by_class = self._class_weights(target, weight)

@@ -24,6 +24,7 @@ def given_target(y: Any, owner: str, n_samples: int) -> Any:
             f"{owner} requires y to be passed, but the target y is None: give the "
             "labels or values to learn"
         )
+    refuse_iterator(y, owner)
     n = _num_samples(y)
     if n != n_samples:
         raise ValueError(
@@ -31,6 +32,14 @@ def given_target(y: Any, owner: str, n_samples: int) -> Any:
             f"has {n_samples}, y has {n}"
         )
     return y
+
+
+def refuse_iterator(y: Any, owner: str) -> None:
+    """y is read more than once."""
+    if hasattr(y, "__next__"):
+        raise ValueError(
+            f"{owner}: y is a {type(y).__name__}, which can be read once: give list(y)"
+        )
 
 
 def refuse_missing(y: Any, owner: str, what: str) -> None:

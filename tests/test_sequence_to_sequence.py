@@ -332,6 +332,11 @@ def test_what_is_no_pair_of_texts_is_said_in_a_sentence(X, y, sentence):
     assert not hasattr(net, "net_")
 
 
+def test_what_is_no_text_is_named_after_fit_too(transformer):
+    with pytest.raises(ValueError, match=r"X\[0\] must be a text .*, got None; leave"):
+        transformer.predict([None])
+
+
 def test_widths_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="multiple of n_heads=4"):
         small(width=30).fit(*zip(*KEPT))
@@ -419,6 +424,8 @@ def test_words_are_seen_where_they_are(captioner):
         np.testing.assert_allclose(each.sum((1, 2)), 1, rtol=1e-5)
     with pytest.raises(ValueError, match=r"ImageCaptioner.* takes images, not text"):
         ImageCaptioner().fit(["a"], ["b"])
+    with pytest.raises(ValueError, match="ImageCaptioner requires y to be passed"):
+        ImageCaptioner().fit(np.zeros((2, 9, 9)), None)
     with pytest.raises(ValueError, match=r"y\[1\] is an empty text"):
         ImageCaptioner().fit(images[:2], ["a", ""])
 

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -302,6 +303,13 @@ nan = np.where(np.arange(2000) == 5, np.nan, noise)
             {},
             r"one channel of it, X\[0\]\.mean\(0\)",
         ),
+        ([(8000, noise)] * 2, "ab", {}, r"X\[0\] is a pair .* samples, X\[0\]\[1\], "),
+        (
+            pd.DataFrame({"sound": [noise] * 2}),
+            "ab",
+            {},
+            r"column 'sound' of X holds an array a row, .* alone, X\['sound'\]",
+        ),
         ([noise, nan], "ab", {}, r"X\[1\] contains NaN"),
         ([noise, noise[:0]], "ab", {}, r"X\[1\] is an empty sequence"),
         ([noise, noise[:99]], "ab", {}, r"X\[1\] has 99 samples, .* has 100: leave"),
@@ -312,7 +320,9 @@ nan = np.where(np.arange(2000) == 5, np.nan, noise)
         ([noise] * 2, "ab", {"vocabulary": [" "]}, "it must have a word"),
         ([noise] * 2, "ab", {"vocabulary": "ab"}, "must be a list of strings"),
         ([noise] * 2, ["a", " "], {}, r"y\[1\] is an empty text, ' ': leave the pair"),
-        ([noise] * 2, ["a", None], {}, r"y\[1\] must be a text"),
+        ([noise] * 2, ["a", None], {}, r"y\[1\] must be a text .*None; leave it out"),
+        ([noise] * 2, None, {}, "requires y to be passed"),
+        ([noise] * 2, iter("ab"), {}, r"y is a str_\w*iterator, .* give list\(y\)"),
         ([noise] * 2, "abc", {}, "X has 2, y has 3"),
         (
             [noise, noise[:200]],
@@ -328,8 +338,13 @@ def test_what_cannot_be_learned_of_is_said_in_a_sentence(
 ):
     model = small(max_epochs=1, **params)
     with pytest.raises(ValueError, match=rf"^SpeechRecognizer.*{sentence}") as caught:
-        model.fit(waves, list(texts))
+        model.fit(waves, list(texts) if isinstance(texts, str) else texts)
     assert "\n" not in str(caught.value) and not hasattr(model, "net_")
+
+
+def test_stereo_is_named_after_fit_too_however_short(net):
+    with pytest.raises(ValueError, match=r"make one channel of it, X\[0\]\.mean\(1\)"):
+        net.predict([np.ones((900, 2))])
 
 
 def test_words_that_no_text_has_are_refused_after_fit_too(net):

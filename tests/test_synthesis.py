@@ -223,7 +223,12 @@ def test_rows_of_an_array_are_waveforms():
         ({}, (X[:2], [y[0], y[1][:50]]), r"y\[1\] has 50 samples, and a window"),
         ({}, (X[:2], [y[0], 0 * y[1]]), r"y\[1\] is silent"),
         ({}, (X[:2], [y[0], y[1] * np.nan]), r"y\[1\] contains NaN"),
-        ({}, (X[:2], [y[0], np.stack([y[1]] * 2, 1)]), r"y\[1\] has 2 channels"),
+        (
+            {},
+            (X[:2], [y[0], np.stack([y[1]] * 2, 1)]),
+            r"one channel .*, y\[1\]\.mean\(1\)",
+        ),
+        ({}, (X[:2], [(8000, wave) for wave in y[:2]]), r"the samples, y\[0\]\[1\]"),
         ({}, (X[:2], [y[0], "b"]), r"y\[1\] must be an array of numbers, got 'b'"),
         ({}, (X[:2], 3.0), "Expected sequence or array-like"),
     ],

@@ -104,6 +104,7 @@ def choose_reader(
         If none can: the sentence says what X is, and which estimators take that.
     """
     X, possible = like.plain(X), None
+    _refuse_held_arrays(owner, X)
     for reader in readers:
         answer = KINDS[reader.name].recognises(X)
         if answer:
@@ -113,6 +114,16 @@ def choose_reader(
     if possible is not None:
         return possible
     raise ValueError(refusal(owner, task, readers, X, fitted=fitted))
+
+
+def _refuse_held_arrays(owner: str, X: Any) -> None:
+    """Name a column of a frame that has an array, a waveform or a picture, a row."""
+    label = like.column_of_arrays(X)
+    if label is not None:
+        raise ValueError(
+            f"{owner}: column {label!r} of X holds an array a row, and a table has "
+            f"numbers or words: give that column alone, X[{label!r}]"
+        )
 
 
 def refusal(

@@ -146,6 +146,18 @@ def is_empty(X: Any) -> bool:
     return isinstance(X, list | tuple) and not len(X)
 
 
+def column_of_arrays(X: Any) -> Any:
+    """The first column of a frame whose first value is an array, or a list, of numbers.
+
+    None for a frame without one and for what is no frame.
+    """
+    for label, kind in zip(X.columns, X.dtypes) if hasattr(X, "columns") else ():
+        values = X[label].dropna() if kind == np.object_ else ()
+        if len(values) and _shape(values.iloc[0]) is not None:
+            return label
+    return None
+
+
 def _is_thin(n_steps: Any, n_channels: int) -> bool:
     """Whether an axis is so short beside the steps that it must be channels."""
     return 0 < n_channels <= 16 and 4 * n_channels <= n_steps
@@ -281,8 +293,8 @@ def text(X: Any) -> bool | None:
         return None if is_text_column(X) else False
     if not (isinstance(X, list | tuple) or n_axes(X) == 1):
         return False
-    if all(isinstance(item, list | tuple) and not item for item in X):
-        return None  # texts without a token
+    if all(item is None or (isinstance(item, list | tuple) and not item) for item in X):
+        return None  # texts without a token, or none: the reader names it
     if not _begins_with_text(X):
         return False
     listed = [item for item in X if isinstance(item, list | tuple)]
@@ -349,7 +361,8 @@ def series(X: Any) -> bool | None:
         return True if axes == 1 or dated else None
     if items is None:
         return False
-    if len(items) and all(_is_number(item) or item is None for item in items):
+    known = [item for item in items if item is not None]
+    if known and all(map(_is_number, known)):
         return True
     return None if is_empty(X) or _are_series(items) else False
 

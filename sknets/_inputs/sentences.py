@@ -15,6 +15,7 @@ _MARK = np.array([[EMPTY]], np.int32)
 class Source(Text):
     """Texts to read, each with a mark at its end."""
 
+    absent: ClassVar[str] = "leave it out"
     _begun: ClassVar[bool] = False
 
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> SequenceData:

@@ -137,7 +137,7 @@ def items_of(X: Any) -> list[Any] | None:
     if _is_single(next((item for item in X if item is not None), None)):
         return None
     if all(isinstance(item, list | tuple) for item in X):
-        flat = len(X[0]) > 0 and _is_single(X[0][0])
+        flat = len(X[0]) > 0 and all(map(_is_single, X[0]))
         if flat and len({len(item) for item in X}) == 1:
             return None
     return list(X)

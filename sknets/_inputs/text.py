@@ -59,6 +59,8 @@ class Text(Reader, TextParameters):
     name: ClassVar[str] = "text"
     # What errors call the texts.
     called: ClassVar[str] = "X"
+    # What they advise where there is none.
+    absent: ClassVar[str] = "make it ''"
 
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> SequenceData:
         texts = self.texts(X)
@@ -72,7 +74,7 @@ class Text(Reader, TextParameters):
 
     def texts(self, X: Any) -> list[Any]:
         """Strings, or lists of tokens, of which none is anything else."""
-        return checked_texts(self.who, X, self.called)
+        return checked_texts(self.who, X, self.called, self.absent)
 
     def learn_tokens(self, texts: list[Any]) -> None:
         self.vocabulary_: dict[str, int] = _learn_tokens(self, texts)
@@ -102,7 +104,9 @@ class Text(Reader, TextParameters):
         return gap.join(names[n - N_RESERVED] for n in numbers)
 
 
-def checked_texts(owner: str, X: Any, called: str = "X") -> list[Any]:
+def checked_texts(
+    owner: str, X: Any, called: str = "X", absent: str = Text.absent
+) -> list[Any]:
     """The texts of X, each a string or a list of tokens; what is none is named."""
     X, says = column_of(X), f"{owner}: {called}"
     if isinstance(X, str) or getattr(X, "ndim", 1) != 1:
@@ -117,7 +121,7 @@ def checked_texts(owner: str, X: Any, called: str = "X") -> list[Any]:
         if isinstance(text, str):
             continue
         if not isinstance(text, list | tuple):
-            fix = "; make it ''" if is_missing(text) else ""
+            fix = f"; {absent}" if is_missing(text) else ""
             decoded = f"; make it {called}[{i}].decode()"
             fix = decoded if isinstance(text, bytes) else fix
             raise ValueError(

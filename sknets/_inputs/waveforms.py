@@ -141,18 +141,20 @@ class Waveforms(Sequences):
 
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> SequenceData:
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+        refuse_rates(self, X, "X")
         items = items_of(X)
         if items is None and axes_of(X) == 2:  # waveforms of one length
             items = list(np.asarray(X))
         shapes = [_shape(item) for item in items or ()]
         heard = bool(shapes) and (len(shapes[0]) == 1 or shapes[0][1:] == (1,))
+        known = not reset and self.waveforms_
+        refuse_stereo(self, shapes, "X", heard, 1 if heard or known else self._most)
         if not reset and heard != self.waveforms_:
             names = ("frames (steps, channels)", "waveforms (samples,)")
             raise ValueError(
                 f"{self.who} was fitted on {names[self.waveforms_]}, not on "
                 f"{names[heard]}"
             )
-        self._refuse_stereo(shapes, heard)
         if heard:
             hear = LogMel(self.sample_rate)
             waves = read_items(self.who, items or [], 1)
@@ -161,17 +163,10 @@ class Waveforms(Sequences):
         self.waveforms_: bool = heard
         return found
 
-    def _refuse_stereo(self, shapes: list[tuple[int, ...]], heard: bool) -> None:
-        most = 1 if heard else int(_STEREO * self.sample_rate)
-        for i, shape in enumerate(shapes):
-            if len(shape) != 2 or shape[1] == 1:
-                continue
-            if heard or (min(shape) <= 2 and max(shape) > most):
-                axis = int(shape[1] < shape[0])
-                raise ValueError(
-                    f"{self.who}: X[{i}] has the shape {shape}, and a waveform has one "
-                    f"axis, (samples,): make one channel of it, X[{i}].mean({axis})"
-                )
+    @property
+    def _most(self) -> int:
+        """Steps of features that may have two channels."""
+        return int(_STEREO * self.sample_rate)
 
 
 class Recordings(Reader):
@@ -187,15 +182,45 @@ class Recordings(Reader):
 
     def _read(self, X: Any, reset: bool, seen: np.ndarray | None) -> SequenceData:
         X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+        refuse_rates(self, X, "y")
         items = items_of(X)
         if items is None:  # of one length
             items = list(np.asarray(X))
+        refuse_stereo(self, [_shape(item) for item in items], "y", True)
         waves = sounding(self, read_items(self.who, items, 1, "y"), "y")
         if reset:
             kept = waves if seen is None else [*compress(waves, seen)]
             self.loudness_ = float(np.mean([wave.std() for wave in kept]))
         hear = Spectrum(self.sample_rate)
         return SequenceData.of([hear.frames(wave).numpy() for wave in waves])
+
+
+def refuse_rates(reader: Any, X: Any, called: str) -> None:
+    """Files are read as a rate and samples, or as samples and a rate."""
+    for i, item in enumerate(X if isinstance(X, list | tuple) else ()):
+        pair = isinstance(item, tuple) and len(item) == 2
+        axes = [len(_shape(part)) for part in item] if pair else []
+        if sorted(axes) in ([0, 1], [0, 2]):
+            raise ValueError(
+                f"{reader.who}: {called}[{i}] is a pair of a rate and samples: give "
+                f"the samples, {called}[{i}][{int(axes[0] == 0)}], of one sample_rate"
+            )
+
+
+def refuse_stereo(
+    reader: Any, shapes: list[tuple[int, ...]], called: str, heard: bool, most: int = 1
+) -> None:
+    """Two channels are refused: of waveforms, and of more than ``most`` samples."""
+    for i, shape in enumerate(shapes):
+        if len(shape) != 2 or shape[1] == 1:
+            continue
+        if heard or (min(shape) <= 2 and max(shape) > most):
+            axis = int(shape[1] < shape[0])
+            raise ValueError(
+                f"{reader.who}: {called}[{i}] has the shape {shape}, and a waveform "
+                "has one axis, (samples,): make one channel of it, "
+                f"{called}[{i}].mean({axis})"
+            )
 
 
 def sounding(reader: Any, waves: list[np.ndarray], called: str) -> list[np.ndarray]:

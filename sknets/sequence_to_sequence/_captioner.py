@@ -25,6 +25,7 @@ from sknets._inputs import Images
 from sknets._inputs.images import ReadsImages
 from sknets._layers import standardize_channels
 from sknets._params import param
+from sknets._targets import given_target
 from sknets._trunk import make_trunk
 from sknets.sequence_to_sequence._memory import Memory
 from sknets.sequence_to_sequence._recurrent import RecurrentDecoder
@@ -173,6 +174,7 @@ class ImageCaptioner(ReadsImages, Writer):
         return pixels
 
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
+        y = given_target(y, type(self).__name__, n_samples)
         if reset:
             self.target_reader_ = self._targets[0].of(self)
             self.target_reader_.learn(y, None if weight is None else weight > 0)

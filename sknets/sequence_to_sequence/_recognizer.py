@@ -16,6 +16,7 @@ from sknets._inputs.text import N_RESERVED, UNKNOWN
 from sknets._inputs.waveforms import Waveforms, centres
 from sknets._layers import Standardize
 from sknets._params import param
+from sknets._targets import given_target
 from sknets.sequence_to_sequence._ctc import Words, best_path, prefix_search
 from sknets.sequence_to_sequence._scores import error_rates
 from sknets.sequence_to_sequence._speech_net import (
@@ -163,6 +164,7 @@ class SpeechRecognizer(TextTask):
     # -- data --------------------------------------------------------------------------
 
     def _encode_target(self, y, n_samples, weight, *, reset, classes=None):
+        y = given_target(y, type(self).__name__, n_samples)
         if reset:
             self.target_reader_ = self._targets[0].of(self)
             self.target_reader_.learn(y, None if weight is None else weight > 0)
