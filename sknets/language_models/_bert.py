@@ -16,6 +16,7 @@ from torch import nn
 from sknets._engine.collect import items
 from sknets._engine.containers import Together, Values
 from sknets._engine.data import Samples, rows_a_step
+from sknets._engine.device import multiplies_bfloat16
 from sknets._engine.net import Net
 from sknets._engine.optim import Budget
 from sknets._engine.players import Phase, Player, Trainer
@@ -28,6 +29,9 @@ from sknets._unsupervised import Encoder
 from sknets.language_models._bert_nets import BertNet, transformers_for
 from sknets.language_models._linear import WordModel
 from sknets.language_models._stored import PACKAGED, Stored, packaged, resolve
+
+
+_WIDE = 256  # numbers, of which products in bfloat16 take half of the time
 
 
 class _Offset(Together):
@@ -119,6 +123,12 @@ class _BERT(ReadsSubwords, Estimator):
         if self.lr != "auto":
             return self.lr
         return 1e-3 if self.pretrained_ is None else 1e-4
+
+    def _bfloat16(self, device: Any) -> Any:
+        wide = self.config_["hidden_size"] >= _WIDE
+        if self.precision == "auto" and wide and device.type == "cpu":
+            return "training" if multiplies_bfloat16() else "never"
+        return super()._bfloat16(device)
 
     def _module(self, n_outputs: int | None, masked: bool, **more: Any) -> nn.Module:
         mask = self.reader_.number("[MASK]") if masked else None

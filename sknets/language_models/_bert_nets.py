@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sknets._attention import attend
 from sknets._engine.containers import Ragged
 from sknets._layers import Dropout
 
@@ -26,6 +27,13 @@ def transformers_for(owner: str) -> Any:
             f"{owner} needs the package transformers: pip install 'sknets[text]'"
         ) from error
     return transformers
+
+
+def _attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **_: Any
+) -> tuple[Tensor, None]:
+    """Attention as `transformers` calls it; its derivatives in bfloat16 are ours."""
+    return attend(query, key, value, mask).transpose(1, 2), None
 
 
 def with_own_noise(body: Any, dropout: float) -> Any:
@@ -137,9 +145,17 @@ class BertNet(nn.Module):
         normalize: bool = False,
     ):
         super().__init__()
-        from transformers import BertConfig, BertModel
+        from transformers import (
+            AttentionInterface,
+            AttentionMaskInterface,
+            BertConfig,
+            BertModel,
+        )
+        from transformers.masking_utils import sdpa_mask
 
-        settings = BertConfig.from_dict({**config, "attn_implementation": "sdpa"})
+        AttentionInterface.register("sknets", _attend)
+        AttentionMaskInterface.register("sknets", sdpa_mask)
+        settings = BertConfig.from_dict({**config, "attn_implementation": "sknets"})
         body = BertModel(settings, add_pooling_layer=False)
         self.body = with_own_noise(body, dropout)
         self.windows = Windows(window)

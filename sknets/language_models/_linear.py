@@ -120,24 +120,23 @@ def _folds(y: np.ndarray, classify: bool) -> Any:
 def _logits(
     x: Any, y: np.ndarray, n_outputs: int, weight: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of classes, or of each column of 0 and 1."""
+    """Of each class against all others, or of each column of 0 and 1.
+
+    One by one, by coordinates of the dual, twenty classes of long texts take a tenth of
+    the time that all at once do, and are told as well.
+    """
     coef = np.zeros((x.shape[1], n_outputs), np.float32)
     intercept = np.zeros(n_outputs, np.float32)
-    for j, labels in enumerate([y] if y.ndim == 1 else y.T):
-        if len(np.unique(labels)) < 2:
-            intercept[j] = 0 if y.ndim == 1 else 4 * labels[0] - 2
+    for j in range(n_outputs):
+        labels = y[:, j] > 0 if y.ndim == 2 else y == j
+        if labels.all() or not labels.any():
+            intercept[j] = 2 if labels[0] else -2
             continue
-        model = LogisticRegression(C=10, max_iter=300, tol=1e-3)
-        model.fit(x, labels.astype(int), weight)
-        if y.ndim == 2:
-            coef[:, j], intercept[j] = model.coef_[0], model.intercept_[0]
-            continue
-        known = model.classes_
-        both = len(known) == 2  # one row stands for two classes
-        rows = np.vstack([-model.coef_, model.coef_]) / 2 if both else model.coef_
-        ends = model.intercept_ * np.array([-0.5, 0.5]) if both else model.intercept_
-        intercept[:] = ends.min() - 2  # of classes that are not among these
-        coef[:, known], intercept[known] = rows.T, ends
+        model = LogisticRegression(
+            C=10, solver="liblinear", dual=True, tol=0.1, random_state=0
+        )
+        model.fit(x, labels, weight)
+        coef[:, j], intercept[j] = model.coef_[0], model.intercept_[0]
     return coef, intercept
 
 
