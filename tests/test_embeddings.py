@@ -234,6 +234,21 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path, toy):
             verb(path)
 
 
+def test_a_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="and that is a folder"):
+        Word2VecVectorizer().fit(tmp_path)
+
+
+def test_half_a_character_has_sub_words(tmp_path):
+    """A lone surrogate, as broken JSON leaves it, which UTF-8 does not take."""
+    words = FastTextVectorizer(min_count=1, max_epochs=1, n_buckets=50)
+    for X in (["a \ud83d b"] * 6, [["a", "\ud83d", "b"]] * 6):
+        for given in (X, functools.partial(iter, X)):
+            assert "\ufffd" in words.fit(given).vocabulary_
+    words.save_word2vec_format(tmp_path / "words.txt")
+    assert np.isfinite(words.similarity("\ud83d", "\udc00 a"))
+
+
 # -- documents -------------------------------------------------------------------------
 
 

@@ -208,6 +208,29 @@ def test_hidden_tokens_are_learned():
     assert model.transform(texts[:3]).shape == (3, 16)
 
 
+def test_accents_and_vowel_signs_stay():
+    texts = ["\u0928\u092e\u0938\u094d\u0924\u0947 CAF\u00c9"] * 8
+    reader = quick(BERTVectorizer, max_epochs=1).fit(texts).reader_
+    assert reader.write(reader.encode(texts[0])[1:-1]) == texts[0].lower()
+
+
+def test_wide_networks_learn_in_sixteen_bits_where_it_is_faster(monkeypatch):
+    module = "sknets.language_models._bert"
+    for fast in (True, False):
+        monkeypatch.setattr(f"{module}.multiplies_bfloat16", lambda fast=fast: fast)
+        nets = [
+            quick(embedding_size=width, max_epochs=1, precision=precision).fit(
+                X[:16], y[:16]
+            )
+            for width, precision in ((256, "auto"), (256, "float32"), (16, "auto"))
+        ]
+        when = [net.net_._recipe.bfloat16 for net in nets]
+        assert when == ["training" if fast else "never", "never", "never"]
+        # Predictions are of 32 bits: they do not depend on how large a batch is.
+        alone = np.concatenate([nets[0].predict_proba([text]) for text in X[:4]])
+        np.testing.assert_allclose(nets[0].predict_proba(X)[:4], alone, atol=1e-5)
+
+
 def test_the_network_learns_what_the_words_leave(learned):
     model = WordModel(True, learned.word_model_)
     linear = model(X)[:, 0]

@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 
 import sknets
 from sknets import RNNClassifier, RNNRegressor
+from sknets._inputs.text import words_of
 
 torch.set_num_threads(1)
 
@@ -42,6 +43,22 @@ def reviews(n, seed=0, negated=False):
 
 
 X, y = reviews(120)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("\u0928\u092e\u0938\u094d\u0924\u0947 \u0939\u0948!", 3),  # Hindi
+        ("\u0e1e\u0e23\u0e38\u0e48\u0e07\u0e19\u0e35\u0e49", 1),  # Thai
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", 1),  # Persian
+        ("cafe\u0301 no. 2", 4),
+        ("\u2764\ufe0f ok", 3),  # a heart, its form
+    ],
+)
+def test_marks_belong_to_their_words(text, words):
+    """``\\w`` knows no vowel signs: Hindi and Thai would be cut into their letters."""
+    found = words_of(text)
+    assert len(found) == words and "".join(found) == text.replace(" ", "")
 
 
 def quick(**params):

@@ -22,7 +22,7 @@ from sknets._engine.containers import Container
 from sknets._inputs.naming import on_one_line
 from sknets._inputs.reader import Reader
 from sknets._inputs.sequences import is_missing
-from sknets._inputs.text import checked_texts, cutter
+from sknets._inputs.text import checked_texts, cutter, whole
 from sknets._params import Declared, param
 
 # A line of a file longer than this is several documents.
@@ -117,9 +117,9 @@ class Corpus(Reader, CorpusParameters):
             # than their places.
             share = known.setdefault
             documents = [
-                [share(word, word) for word in cut(text)]
+                [share(word, word) for word in cut(whole(text))]
                 if isinstance(text, str)
-                else list(text)
+                else _whole_words(text)
                 for text in texts
             ]
             make: Any = partial(iter, documents)
@@ -212,7 +212,7 @@ def _stream(
 ) -> Iterator[list[str]]:
     """The documents of a path, or of what gives an iterator."""
     if is_path(X):
-        yield from (list(cut(line)) for line in _lines(who, Path(X)))
+        yield from map(cut, _lines(who, Path(X)))
         return
     if hasattr(X, "__next__"):
         raise ValueError(f"{who}: X is an iterator, over after one pass: {_ANEW}")
@@ -221,7 +221,7 @@ def _stream(
         raise ValueError(f"{who}: X() gave {items!r:.40}, no iterator: {_ANEW}")
     for i, item in enumerate(items):
         if isinstance(item, str):
-            yield list(cut(item))
+            yield cut(whole(item))
             continue
         is_list = isinstance(item, list | tuple)
         if not is_list or not all(isinstance(word, str) for word in item):
@@ -230,15 +230,25 @@ def _stream(
                 f"{who}: what X yields must be texts or lists of words, and item {i} "
                 f"is {on_one_line(item)}{fix}"
             )
-        yield list(item)
+        yield _whole_words(item)
+
+
+def _whole_words(words: Any) -> list[str]:
+    """Words that UTF-8 takes, as sub-words and files ask for."""
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        return [*map(whole, words)]
+    return list(words)
 
 
 def _lines(who: str, path: Path) -> Iterator[str]:
     """The lines of a file, long ones in several parts."""
     if not path.is_file():
+        why = "that is a folder" if path.is_dir() else "there is no such file"
         raise ValueError(
             f"{who}: X must be a list of texts, the path of a file of text or a "
-            f"function, got one string, {str(path)!r:.40}, and there is no such file"
+            f"function, got one string, {str(path)!r:.40}, and {why}"
         )
     n, rest = 0, ""
     with path.open(encoding="utf-8-sig") as file:

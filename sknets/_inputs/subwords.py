@@ -139,7 +139,10 @@ class Subwords(Reader, SubwordParameters):
 
     def _learn_pieces(self, package: Any, texts: list[str]) -> Any:
         marks = MARKS["wordpiece"]
-        normalize = package.normalizers.BertNormalizer(lowercase=self.lowercase)
+        # Accents stay: without them Hindi would have lost its vowels.
+        normalize = package.normalizers.BertNormalizer(
+            lowercase=self.lowercase, strip_accents=False
+        )
         words = package.pre_tokenizers.BertPreTokenizer()
         texts = [normalize.normalize_str(text) for text in texts]
         # Numbered before the trainer meets them, in an order that does not depend on

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
+import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import compress
@@ -195,12 +198,38 @@ def tokens_of(reader: Any, text: Any) -> list[str]:
 
 def cutter(reader: Any) -> Callable[[Any], Iterable[str]]:
     """Tokens of a text; a list of tokens stays as it is."""
-    analyze = CountVectorizer(
-        analyzer="char" if reader.tokenizer == "characters" else "word",
-        token_pattern=r"(?u)\w+|[^\w\s]",
-        lowercase=reader.lowercase,
-    ).build_analyzer()
-    return lambda text: analyze(text) if isinstance(text, str) else text
+    if reader.tokenizer == "characters":
+        analyze = CountVectorizer(
+            analyzer="char", lowercase=reader.lowercase
+        ).build_analyzer()
+        return lambda text: analyze(text) if isinstance(text, str) else text
+    lowercase = reader.lowercase
+    return lambda text: (
+        words_of(text.lower() if lowercase else text) if isinstance(text, str) else text
+    )
+
+
+def words_of(text: str) -> list[str]:
+    """Its words, and each other sign alone."""
+    return (_PLAIN if text.isascii() else _marked()).findall(text)
+
+
+_PLAIN = re.compile(r"\w+|[^\w\s]")
+
+
+@functools.cache
+def _marked() -> re.Pattern[str]:
+    return re.compile(rf"{word()}|[^\w\s]")
+
+
+@functools.cache
+def word() -> str:
+    """The pattern of a word with the marks in it, of which ``\\w`` knows none: vowels
+    of Hindi and Thai, accents of their own, joiners in Persian.
+    """
+    signs = map(chr, range(sys.maxunicode + 1))
+    marks = "".join(sign for sign in signs if unicodedata.category(sign)[0] == "M")
+    return rf"\w+(?:[{marks}\u200c\u200d]+\w*)*"
 
 
 def whole(text: str) -> str:
@@ -266,4 +295,5 @@ __all__ = [
     "tokenizers_for",
     "tokens_of",
     "whole",
+    "word",
 ]

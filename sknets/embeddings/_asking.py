@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sknets._inputs.text import whole
 from sknets.embeddings._files import write_vectors
-from sknets.embeddings._judging import judge_analogies, judge_pairs
+from sknets.embeddings._judging import cosine, judge_analogies, judge_pairs
 
 
 class AsksWords(BaseEstimator):
@@ -23,7 +24,6 @@ class AsksWords(BaseEstimator):
 
     def _vector(self, call: str, word: Any) -> np.ndarray:
         """The vector of a word, or of its lower case; else the sentence."""
-        known = self.vocabulary_
         if isinstance(word, np.ndarray) and word.shape == (self._n_features_out,):
             return word
         if not isinstance(word, str):
@@ -31,18 +31,23 @@ class AsksWords(BaseEstimator):
                 f"{type(self).__name__}.{call}: a word must be a string, got "
                 f"{word!r:.40}"
             )
-        for each in (word, word.lower() if self.lowercase else word):
-            if each in known:
-                return self._known(each)
-        made = self._made(word.lower() if self.lowercase else word)
-        if made is not None:
-            return made
+        found = self._found(word)
+        if found is not None:
+            return found
+        known = self.vocabulary_
         near = difflib.get_close_matches(word.lower(), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
             f"{type(self).__name__}.{call}: {word!r:.40} is none of the {len(known)} "
             f"words that fit learned{hint}"
         )
+
+    def _found(self, word: str) -> np.ndarray | None:
+        word = whole(word)
+        for each in (word, word.lower() if self.lowercase else word):
+            if each in self.vocabulary_:
+                return self._known(each)
+        return self._made(word.lower() if self.lowercase else word)
 
     def _known(self, word: str) -> np.ndarray:
         vector: np.ndarray = self.vectors_[self.vocabulary_[word]]
@@ -141,9 +146,7 @@ class AsksWords(BaseEstimator):
         cosine : float
         """
         check_is_fitted(self)
-        one, other = (self._vector("similarity", word) for word in (a, b))
-        norms = float(np.linalg.norm(one) * np.linalg.norm(other))
-        return float(one @ other) / max(norms, 1e-12)
+        return cosine(*(self._vector("similarity", word) for word in (a, b)))
 
     def evaluate_word_pairs(self, pairs: Any) -> dict[str, float]:
         """Return how the cosines of pairs of words go with what people say of them.

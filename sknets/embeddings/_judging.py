@@ -49,17 +49,21 @@ def _pairs(who: str, given: Any) -> Iterator[tuple[str, str, float]]:
             continue  # names of columns
 
 
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    norms = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / max(norms, 1e-12)
+
+
 def judge_pairs(estimator: Any, pairs: Any) -> dict[str, float]:
     """See `WordVectorizer.evaluate_word_pairs`."""
     who = f"{type(estimator).__name__}.evaluate_word_pairs"
     found, told, n = [], [], 0
     for a, b, value in _pairs(who, pairs):
         n += 1
-        try:
-            found.append(estimator.similarity(a, b))
+        vectors = [estimator._found(word) for word in (a, b)]
+        if vectors[0] is not None and vectors[1] is not None:
+            found.append(cosine(*vectors))
             told.append(value)
-        except ValueError:
-            continue
     if len(found) < 2:
         raise ValueError(
             f"{who}: of {n} pairs fit has learned both words of {len(found)}; at least "
@@ -134,4 +138,4 @@ def judge_analogies(estimator: Any, questions: Any) -> dict[str, Any]:
     }
 
 
-__all__ = ["judge_analogies", "judge_pairs"]
+__all__ = ["cosine", "judge_analogies", "judge_pairs"]

@@ -10,6 +10,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from sknets._inputs.text import word
+
 _FOLDS = 5
 
 
@@ -40,7 +42,7 @@ class WordModel:
         return TfidfVectorizer(
             preprocessor=None if self.lowercase else str,
             lowercase=self.lowercase,
-            token_pattern=r"(?u)\w+|[!?]",
+            token_pattern=rf"{word()}|[!?]",
             ngram_range=(1, 2),
             sublinear_tf=True,
             dtype=np.float32,
