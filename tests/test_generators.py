@@ -1,6 +1,9 @@
 """GPT-2 and cells: against `transformers`, chains and their own steps."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
@@ -283,8 +286,40 @@ def test_prompts_that_cannot_be_gone_on_with():
     rnn = writer(RNNGenerator).fit(X)
     with pytest.warns(UserWarning, match="prompt 0 has words that fit has not seen"):
         assert rnn.generate("the xylophone", random_state=0)[0].startswith("the xyl")
-    with pytest.raises(ValueError, match="n_best must be at most n_beams=2"):
+    with pytest.raises(ValueError, match=r"\(n_samples=3\): must be at most n_beams=2"):
         rnn.generate("the", 3, n_beams=2)
+    refused("prompts must be a text or a list of texts, got 5", gpt.generate, 5)
+    refused(r"X\[0\] must be a text .* got None; make it ''", gpt.generate, [None])
+    refused("prefix must be a text, got None", gpt.complete, None)
+    refused(r"n_completions=0\): must be at least 1", rnn.complete, "the", 0)
+
+
+def test_prompts_may_be_a_column_of_unknown_words(model):
+    frame = pd.DataFrame({"prompt": ["zzz", "the zzz"]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        texts = model.generate(frame, max_length=3, random_state=0)
+        listed = model.generate(["zzz", "the zzz"], max_length=3, random_state=0)
+    assert texts.tolist() == listed.tolist()
+    if getattr(model, "tokenizer", "") == "words":
+        assert texts[0].startswith("zzz ") and texts[1].startswith("the zzz ")
+
+
+def test_a_long_prompt_is_read_at_once(model, monkeypatch):
+    """Not token by token, as those of unequal lengths are."""
+    if not isinstance(model, RNNGenerator):
+        return
+    module, calls = model.net_.module_, []
+    states = type(module).states
+    monkeypatch.setattr(
+        type(module), "states", lambda *given: calls.append(1) or states(*given)
+    )
+    alone = model.predict_next([" ".join(X)])
+    assert len(calls) == 2
+    np.testing.assert_allclose(
+        model.predict_next([" ".join(X), X[0]])[0], alone[0], atol=1e-6
+    )
+    assert len(calls) > 20
 
 
 def test_stored_models_of_another_kind(gpt2, tmp_path):

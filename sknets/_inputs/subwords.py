@@ -113,6 +113,8 @@ class Subwords(Reader, SubwordParameters):
     def never_written(self) -> list[int]:
         return []
 
+    gap: ClassVar[str] = ""
+
     def write(self, encoded: Any) -> str:
         """The text of tokens' numbers."""
         return tokenizer_of(self.tokenizer_).decode([int(n) for n in encoded])

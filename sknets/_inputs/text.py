@@ -103,8 +103,12 @@ class Text(Reader, TextParameters):
             bpe = tokenizer_of(self.bpe_)
             return bpe.decode([n - N_RESERVED for n in numbers]).lstrip()
         names = list(self.vocabulary_)  # numbered in this order
-        gap = "" if self.tokenizer == "characters" else " "
-        return gap.join(names[n - N_RESERVED] for n in numbers)
+        return self.gap.join(names[n - N_RESERVED] for n in numbers)
+
+    @property
+    def gap(self) -> str:
+        """What stands between two tokens."""
+        return "" if self.tokenizer == "characters" else " "
 
 
 def checked_texts(

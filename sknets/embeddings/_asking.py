@@ -103,8 +103,11 @@ class AsksWords(BaseEstimator):
         check_is_fitted(self)
         call, query = "most_similar", np.zeros(self._n_features_out, np.float32)
         without: set[int] = set()
+        if isinstance(positive, list | tuple) and not positive:
+            raise ValueError(f"{type(self).__name__}.{call}: there is no word in []")
         for sign, given in ((1, positive), (-1, negative)):
             single = isinstance(given, str | np.ndarray)
+            single = single or not hasattr(given, "__iter__")
             for word in [given] if single else given:
                 vector = self._vector(call, word)
                 query += sign * vector / max(float(np.linalg.norm(vector)), 1e-12)

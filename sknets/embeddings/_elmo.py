@@ -23,6 +23,7 @@ from sknets._engine.optim import Budget
 from sknets._inputs import Corpus
 from sknets._inputs.corpus import CorpusParameters, Documents, is_streamed
 from sknets._inputs.reader import Learned
+from sknets._inputs.sequences import is_missing
 from sknets._params import param
 from sknets._unsupervised import Encoder
 from sknets.embeddings._asking import AsksWords
@@ -154,14 +155,23 @@ class ELMoVectorizer(AsksWords, CorpusParameters, Encoder):
         """
         told = None
         if y is not None:
-            y = column_or_1d(y, warn=False)
+            owner = type(self).__name__
+            try:
+                y = column_or_1d(y, warn=False)
+                if not is_streamed(X):
+                    check_consistent_length(X, y)
+            except ValueError as error:
+                raise ValueError(f"{owner}: {error} (of y)") from None
+            missing = next((i for i, v in enumerate(y) if is_missing(v)), None)
+            if missing is not None:
+                raise ValueError(
+                    f"{owner}: y contains NaN: y[{missing}] is {y[missing]}, and each "
+                    "sample needs a label or a number"
+                )
             if type_of_target(y).startswith("unknown"):
                 y = np.asarray(list(y), dtype=object).astype(str)
-            if not is_streamed(X):
-                check_consistent_length(X, y)
             if y.dtype.kind == "f" and not np.isfinite(y).all():
-                owner = type(self).__name__
-                raise ValueError(f"{owner}: y contains NaN or infinity")
+                raise ValueError(f"{owner}: y contains infinity")
             told = y
         self.__dict__["_told"] = told
         try:

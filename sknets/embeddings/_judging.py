@@ -18,6 +18,12 @@ def _is_path(rows: Any) -> bool:
     return isinstance(rows, str | os.PathLike)
 
 
+def _rows(given: Any) -> Any:
+    """Those of a list, an array or a frame."""
+    given = given.to_numpy() if hasattr(given, "to_numpy") else given
+    return given.tolist() if isinstance(given, np.ndarray) else given
+
+
 def _lines(who: str, path: Any) -> Iterator[str]:
     try:
         with Path(path).open(encoding="utf-8-sig") as file:
@@ -30,14 +36,17 @@ def _lines(who: str, path: Any) -> Iterator[str]:
 
 def _pairs(who: str, given: Any) -> Iterator[tuple[str, str, float]]:
     if not _is_path(given):
-        for i, row in enumerate(given):
+        for i, row in enumerate(_rows(given)):
             try:
                 a, b, value = row
-                yield a, b, float(value)
-            except (TypeError, ValueError) as error:
+                words, number = isinstance(a, str) and isinstance(b, str), float(value)
+            except (TypeError, ValueError):
+                words = False
+            if not words:
                 raise ValueError(
                     f"{who}: pairs[{i}] must be two words and a number, got {row!r:.60}"
-                ) from error
+                )
+            yield a, b, number
         return
     for line in _lines(who, given):
         parts = line.replace(",", "\t").split("\t")
@@ -80,7 +89,7 @@ def judge_pairs(estimator: Any, pairs: Any) -> dict[str, float]:
 def _questions(who: str, given: Any) -> Iterator[tuple[str, list[str]]]:
     section = "all"
     if not _is_path(given):
-        for i, row in enumerate(given):
+        for i, row in enumerate(_rows(given)):
             words = list(row) if isinstance(row, list | tuple) else []
             if len(words) != 4 or not all(isinstance(w, str) for w in words):
                 raise ValueError(

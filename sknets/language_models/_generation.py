@@ -16,6 +16,7 @@ from sknets._decoding import BeamSearch, Sampling
 from sknets._engine.callbacks import with_callbacks
 from sknets._engine.data import Samples, rows_a_step
 from sknets._estimator import Estimator
+from sknets._inputs.sequences import column_of
 from sknets._inputs.text import N_RESERVED, UNKNOWN
 from sknets._params import param
 from sknets._warn import warn
@@ -137,11 +138,13 @@ class LanguageModel(Estimator):
         """
         check_is_fitted(self)
         single = prompts is None or isinstance(prompts, str)
-        several: Any = [prompts or ""] if single else list(prompts)  # type: ignore[arg-type]
-        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
+        several: Any = [prompts or ""] if single else column_of(prompts)
+        several = list(several) if hasattr(several, "__iter__") else several
+        self._at_least_one("generate", "n_samples", n_samples)
+        if n_beams is not None and n_samples > n_beams:
             raise ValueError(
-                f"{type(self).__name__}.generate(n_samples={n_samples!r}): must be at "
-                "least 1"
+                f"{type(self).__name__}.generate(n_samples={n_samples}): must be at "
+                f"most n_beams={n_beams}"
             )
         tokens = self._prompts(several, "generate")
         given = [p if isinstance(p, str) else " ".join(p) for p in several]
@@ -205,6 +208,12 @@ class LanguageModel(Estimator):
             For a prefix as long as the context or longer, for a number below 1.
         """
         check_is_fitted(self)
+        if not isinstance(prefix, str):
+            raise ValueError(
+                f"{type(self).__name__}.complete: prefix must be a text, got "
+                f"{prefix!r:.60}"
+            )
+        self._at_least_one("complete", "n_completions", n_completions)
         (prompt,) = self._prompts([prefix], "complete", quiet=True)
         begun, first = self._begun(prefix)
         prompt = prompt[:-1] if begun else prompt
@@ -330,9 +339,13 @@ class LanguageModel(Estimator):
     ) -> list[list[int]]:
         """Tokens of prompts, the boundary first."""
         owner = f"{type(self).__name__}.{verb}"
-        x = self._check_input(prompts, reset=False) if prompts else None
-        if x is None:
+        if not isinstance(prompts, list):
+            raise ValueError(
+                f"{owner}: prompts must be a text or a list of texts, got {prompts!r:.60}"
+            )
+        if not prompts:
             raise ValueError(f"{owner}: there are 0 prompts, give at least one")
+        x = self._check_input(prompts, reset=False)
         whole = with_ends(x, self._boundary, both=False)
         tokens = [
             each[:, 0].tolist() for each in whole.join().split(whole.counts.tolist())
@@ -346,6 +359,11 @@ class LanguageModel(Estimator):
             if not quiet and UNKNOWN in each and UNKNOWN in self._never:
                 warn(f"{owner}: prompt {i} has words that fit has not seen")
         return tokens
+
+    def _at_least_one(self, verb: str, name: str, value: Any) -> None:
+        if not isinstance(value, int | np.integer) or value < 1:
+            owner = f"{type(self).__name__}.{verb}"
+            raise ValueError(f"{owner}({name}={value!r}): must be at least 1")
 
     def _room(self, tokens: list[list[int]], max_length: Any) -> Any:
         """So many tokens may be written, after the longest prompt too."""
@@ -396,6 +414,8 @@ class LanguageModel(Estimator):
         write, before = self.reader_.write, prompt[1:]
         old, whole = write(before), write([*before, *new])
         added = whole[len(old) :] if whole.startswith(old) else write(new)
+        if text.strip() and not old:  # its words are unknown
+            added = self.reader_.gap + added
         return added.lstrip() if text[-1:].isspace() else added
 
     def _begun(self, prefix: str) -> tuple[str, list[int] | None]:

@@ -176,7 +176,10 @@ class RecurrentGenerator(LanguageNet):
         parts = 2 if isinstance(self.cells[0], nn.LSTM) else 1
         zeros = self.vectors.new_zeros(len(tokens), self.hidden)
         state: Any = [(zeros,) * parts for _ in self.cells]
-        for step in range(tokens.shape[1] - 1):
+        shortest = int(lengths.min()) - 1
+        if shortest:
+            _, state = self.states(tokens[:, :shortest], state)
+        for step in range(shortest, tokens.shape[1] - 1):
             _, after = self.states(tokens[:, step : step + 1], state)
             reads = (step < lengths - 1)[:, None]
             state = [
