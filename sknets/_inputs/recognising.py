@@ -297,10 +297,8 @@ def text(X: Any) -> bool | None:
     if all(item is None or (isinstance(item, list | tuple) and not item) for item in X):
         return None  # texts without a token, or none: the reader names it
     if not _begins_with_text(X):
-        # Nothing at all in a list: the reader says what belongs there.
-        return (
-            None if isinstance(X, list | tuple) and all(map(is_missing, X)) else False
-        )
+        nothing = isinstance(X, list | tuple) and all(map(is_missing, X))
+        return None if nothing else False  # its reader says what belongs there
     listed = [item for item in X if isinstance(item, list | tuple)]
     kinds = set(map(type, itertools.chain.from_iterable(listed)))
     if any(issubclass(kind, list | tuple) for kind in kinds):

@@ -341,7 +341,8 @@ class LanguageModel(Estimator):
         owner = f"{type(self).__name__}.{verb}"
         if not isinstance(prompts, list):
             raise ValueError(
-                f"{owner}: prompts must be a text or a list of texts, got {prompts!r:.60}"
+                f"{owner}: prompts must be a text or a list of texts, got "
+                f"{prompts!r:.60}"
             )
         if not prompts:
             raise ValueError(f"{owner}: there are 0 prompts, give at least one")
