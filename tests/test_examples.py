@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.figure import Figure
 from sklearn.datasets import load_iris
 
 import sknets
@@ -18,10 +19,14 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 def test_example_runs(path, tmp_path, monkeypatch):
     argv = [str(path), "--quick", "--output", str(tmp_path)]
     monkeypatch.setattr("sys.argv", argv)
+    # Coarse pictures are as telling here, and take a third of the time.
+    save = Figure.savefig
+    coarsely = lambda *args, dpi, **kwargs: save(*args, dpi=dpi // 3, **kwargs)  # noqa: E731
+    monkeypatch.setattr(Figure, "savefig", coarsely)
     runpy.run_path(str(path), run_name="__main__")
     plt.close("all")
     pictures = list(tmp_path.glob("*.png"))
-    assert pictures and all(p.stat().st_size > 10_000 for p in pictures)
+    assert pictures and all(p.stat().st_size > 3_000 for p in pictures)
     assert len(path.read_text().splitlines()) <= 60
 
 

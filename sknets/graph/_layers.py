@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -50,11 +49,20 @@ if not hasattr(torch_geometric, "datasets"):
 
 # Numbers of an attention layer held at a time where no gradient is wanted.
 _PIECE = 2**24
-# PyTorch Geometric writes methods of its classes when the first layer is made.
-_lock = threading.Lock()
 
 
-class GCN(GCNConv):
+class _Written:
+    """What `propagate` would do is written here: no layer needs one of its own.
+
+    PyTorch Geometric reads the source of a class for each layer that is made or loaded,
+    which takes nine tenths of the time of making it.
+    """
+
+    def _set_jittable_templates(self, raise_on_error: bool = False) -> None:
+        pass
+
+
+class GCN(_Written, GCNConv):
     """Graph convolution: a sum over neighbours, weighed by degrees."""
 
     def __init__(self, n_in: int, n_out: int):
@@ -67,7 +75,7 @@ class GCN(GCNConv):
         return adjacency @ said + self.bias
 
 
-class SAGE(SAGEConv):
+class SAGE(_Written, SAGEConv):
     """GraphSAGE: the mean over neighbours beside the node itself.
 
     Means are taken of the narrower: of the input, or of what it is multiplied to.
@@ -88,7 +96,7 @@ class SAGE(SAGEConv):
         return heard + self.lin_l.bias + own
 
 
-class GIN(GINConv):
+class GIN(_Written, GINConv):
     """Graph isomorphism network: two dense layers of the sum, the node included."""
 
     def __init__(self, n_in: int, n_out: int, n_hidden: int):
@@ -109,7 +117,7 @@ class GIN(GINConv):
         return self.nn[2](self.nn[1](heard))
 
 
-class _Attention:
+class _Attention(_Written):
     """What the two kinds of attention share: softmax over neighbours, and their sum."""
 
     def __init__(self, n_in: int, n_out: int, heads: int, dropout: float):
@@ -205,15 +213,14 @@ def make_layer(
     conv: str, n_in: int, n_out: int, n_hidden: int, heads: int, dropout: float
 ) -> nn.Module:
     """A layer that gives ``n_out`` numbers a node, shared among the heads."""
-    with _lock:
-        if conv == "gcn":
-            return GCN(n_in, n_out)
-        if conv == "sage":
-            return SAGE(n_in, n_out)
-        if conv == "gin":
-            return GIN(n_in, n_out, n_hidden)
-        kind = GAT if conv == "gat" else GATv2
-        return kind(n_in, n_out, heads, dropout)
+    if conv == "gcn":
+        return GCN(n_in, n_out)
+    if conv == "sage":
+        return SAGE(n_in, n_out)
+    if conv == "gin":
+        return GIN(n_in, n_out, n_hidden)
+    kind = GAT if conv == "gat" else GATv2
+    return kind(n_in, n_out, heads, dropout)
 
 
 __all__ = ["GAT", "GCN", "GIN", "SAGE", "GATv2", "head", "make_layer"]
