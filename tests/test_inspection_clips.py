@@ -80,12 +80,12 @@ def share_near(maps, near):
 
 @pytest.fixture(scope="module")
 def moving():
-    clips, labels, _ = two_squares(240, seed=1)
-    return VideoClassifier(max_epochs=12, random_state=0).fit(clips, labels)
+    clips, labels, _ = two_squares(160, seed=1)
+    return VideoClassifier(max_epochs=10, random_state=0).fit(clips, labels)
 
 
 def test_maps_lie_on_the_path_of_the_square_that_decides(moving):
-    clips, labels, path = two_squares(20, seed=2)
+    clips, labels, path = two_squares(10, seed=2)
     assert moving.score(clips, labels) > 0.95
     upper = [np.arange(12)[:, None] < 6 + 0 * each for each in clips]
     assert np.mean([each.mean() for each in path]) < 0.18
