@@ -33,6 +33,7 @@ from sknets.graph._messages import (
     SampledEdges,
     SparseMatrix,
     all_edges,
+    in_order,
     neighborhoods,
     operator_of,
 )
@@ -249,6 +250,21 @@ def test_layers_equal_those_of_pytorch_geometric(conv):
         patch.setattr("sknets.graph._layers._PIECE", 100)
         pieces = one_layer(layer, conv, nodes)
     torch.testing.assert_close(pieces, found, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("piece", [2**26, 40, 1])
+@pytest.mark.parametrize("shape", [(30, 20), (7, 5), (3, 4), (1, 1)])
+def test_sums_in_order_are_the_product(shape, piece):
+    """What CUDA takes, for the same bits each time."""
+    random = np.random.default_rng(0)
+    known = random.integers(0, 3, shape) * random.normal(size=shape) * (shape[0] != 3)
+    given = sp.csr_array(known)
+    parts = given.indptr, given.indices, given.data
+    matrix = SparseMatrix(*parts[:2], torch.from_numpy(parts[2]), shape[1]).by_rows()
+    dense = random.normal(size=(shape[1], 6))
+    found = in_order(matrix, torch.from_numpy(dense), piece)
+    np.testing.assert_allclose(found, known @ dense, atol=1e-12)
+    assert found.shape == (shape[0], 6)
 
 
 def test_neighbours_are_drawn_without_replacement_and_right_on_average():

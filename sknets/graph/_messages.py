@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,17 +113,43 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dense: Tensor, matrix: SparseMatrix) -> Tensor:
         ctx.matrix, ctx.dtype = matrix, dense.dtype
-        dense = dense.to(matrix.values.dtype)
-        device = dense.device.type
-        if not torch.is_autocast_enabled(device):
-            return matrix.by_rows() @ dense
-        with torch.autocast(device, enabled=False):  # sparse products know no bfloat16
-            return matrix.by_rows() @ dense
+        return product(matrix.by_rows(), dense.to(matrix.values.dtype))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         turned = ctx.matrix.by_columns()
-        return (turned @ gradients[0].to(turned.dtype)).to(ctx.dtype), None
+        return product(turned, gradients[0].to(turned.dtype)).to(ctx.dtype), None
+
+
+def product(sparse: Tensor, dense: Tensor) -> Tensor:
+    """A matrix by rows times another, the same bits each time on any device."""
+    with torch.autocast(dense.device.type, enabled=False):  # which knows no bfloat16
+        return sparse @ dense if dense.device.type == "cpu" else in_order(sparse, dense)
+
+
+def in_order(sparse: Tensor, dense: Tensor, piece: int = 2**26) -> Tensor:
+    """The product as sums in the order of the columns, some rows at a time.
+
+    CUDA's own adds in whatever order its threads come.
+    """
+    starts, columns = sparse.crow_indices(), sparse.col_indices()
+    values, n = sparse.values(), sparse.shape[0]
+
+    def sums(offsets: Tensor, at: slice) -> Tensor:
+        said = dense.index_select(0, columns[at]) * values[at, None]
+        return torch.segment_reduce(said, "sum", offsets=offsets, initial=0)
+
+    step = max(1, piece // dense.shape[1])
+    if len(columns) <= step:
+        return sums(starts, slice(None))
+    # Rows in which the next so many values begin, each of them once.
+    wanted = torch.arange(0, len(columns), step).to(starts)
+    cuts = sorted({*torch.searchsorted(starts, wanted).tolist(), n})
+    parts = []
+    for low, high in pairwise(cuts):
+        first, last = int(starts[low]), int(starts[high])
+        parts.append(sums(starts[low : high + 1] - first, slice(first, last)))
+    return torch.cat(parts)
 
 
 def multiply(x: Tensor | SparseMatrix, weight: Tensor) -> Tensor:
