@@ -6,7 +6,8 @@ loop by hand on the same device: data there, fused Adam, a permutation drawn on 
 device, no question to the host before an epoch ends. Wall time, as the device works
 while the host waits; the loops run interleaved and the median of the ratios is printed.
 Then predictions of a million rows; how far two fits of one seed differ; how far the
-predictions of a pickle are from those on the device; and what the device held at most.
+predictions of a pickle are from those on the device; whether `device="auto"` leaves the
+right tables to the CPU; and what the device held at most.
 
     python benchmarks/accelerator.py [--repeats 3] [--quick] [--device cuda]
 """
@@ -196,6 +197,29 @@ def bits(options) -> list[Figure]:
     return figures
 
 
+def chosen(options) -> list[Figure]:
+    """Is "auto" right where tables are small?"""
+    figures = []
+    for n in [2**k for k in range(8, 12 if options.quick else 17, 2)]:
+        X, y = RANDOM.normal(size=(n, 64)), RANDOM.integers(0, 10, n)
+        fits = {}
+        for device in ("cpu", options.device):
+            ours = sknets.FeedforwardClassifier(
+                max_epochs=20, device=device, random_state=0
+            )
+            fits[device] = partial(ours.fit, X, y)
+        seconds = interleaved(fits, options.repeats, time.perf_counter)
+        took = {device: float(np.median(each)) for device, each in seconds.items()}
+        small = X.size < sknets.FeedforwardClassifier._cpu_numbers
+        taken = took["cpu" if small else options.device]
+        value = taken / min(took.values())
+        claim = 'device="auto": time of what it takes / of the faster'
+        figures.append(
+            Figure(claim, f"{n:,} rows of 64", value, at_most=1.1, details=took)
+        )
+    return figures
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -210,7 +234,8 @@ def main():
         print("accelerator: none")
         return
     device = torch.device(options.device)
-    figures = [*timed(device, options), *predicted(device, options), *bits(options)]
+    figures = [*timed(device, options), *predicted(device, options)]
+    figures += [*bits(options), *chosen(options)]
     if device.type == "cuda":
         print(torch.cuda.get_device_name(device))
         held = torch.cuda.max_memory_allocated(device) / 2**20

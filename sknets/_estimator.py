@@ -90,8 +90,10 @@ class Estimator(Reading, Persistent, Declared, CallbackSupportMixin, BaseEstimat
         everything else in float32. "bfloat16" multiplies in 16 bits and keeps float32
         weights.
     device : str, default="cpu"
-        "cpu", "cuda", "cuda:1", "mps", ... or "auto" (an accelerator if there is one).
-        A device that this machine lacks falls back to the CPU with a warning.
+        "cpu", "cuda", "cuda:1", "mps", ... or "auto": an accelerator if there is one,
+        but for tables of fewer than 262,144 numbers, of which dense networks learn
+        sooner on the CPU. A device that this machine lacks falls back to the CPU with a
+        warning.
     random_state : int, RandomState or None, default=None
         Seeds the initial weights, the validation split, the shuffling and the noise.
         An int gives the same bits at every fit, whatever the global random state.

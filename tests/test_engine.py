@@ -22,7 +22,12 @@ from skorch.callbacks import (
 )
 from torch import nn
 
-from sknets import FeedforwardClassifier, FeedforwardRegressor
+from sknets import (
+    FeedforwardClassifier,
+    FeedforwardRegressor,
+    TransformerClassifier,
+    _reading,
+)
 from sknets._engine.data import Batches, Samples
 from sknets._engine.device import (
     GeneratorMode,
@@ -479,6 +484,25 @@ def test_devices():
     for name in ("gpu", "cuda:x", "", "meta"):
         with pytest.raises(ValueError, match=r"^Net\(device='.*'\): device must be"):
             resolve_device(name, "Net")
+
+
+def test_auto_leaves_small_tables_to_the_cpu(monkeypatch):
+    # An accelerator that holds nothing: what is brought there cannot be learned of.
+    monkeypatch.setattr(_reading, "resolve_device", lambda *_: torch.device("meta"))
+    X, y = np.random.default_rng(0).normal(size=(300, 4)), np.arange(300) % 2
+    net = FeedforwardClassifier(device="auto", max_epochs=1).fit(X, y)
+    assert net.net_.device == "cpu"
+    assert net.set_params(warm_start=True).fit(X, y).net_.device == "cpu"
+    parts = clone(net).partial_fit(X, y, classes=[0, 1])
+    parts.partial_fit(np.tile(X, (300, 1)), np.tile(y, 300))
+    assert parts.net_.device == "cpu"  # as the first part
+    card = torch.device("meta")
+    for cls, n, device in [
+        (FeedforwardClassifier, 2**16 - 1, "cpu"),
+        (FeedforwardClassifier, 2**16, "meta"),
+        (TransformerClassifier, 300, "meta"),
+    ]:
+        assert cls()._choose_device(card, Rows(torch.zeros(n, 4)), True).type == device
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -46,6 +46,7 @@ class _Transformer(
     # Of wider tables `compare` tries it only when asked.
     _most_columns: ClassVar[int] = 200
     spatial_dims: ClassVar[int] = 2  # what `Images` reads
+    _cpu_numbers: ClassVar[int] = 0  # each of which is a vector here
 
     n_heads: int = param(default=4, at_least=1)
     n_layers: int = param(default=2, at_least=1)
