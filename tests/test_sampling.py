@@ -75,5 +75,11 @@ def test_compare_ranks_samplers():
     auto = choose_models("auto", define(*load_iris(return_X_y=True)))
     assert {"KernelDensity", "DBNClassifier", "VAETransformer"} < set(auto)
     assert "GANSampler" in auto and "FeedforwardClassifier" not in auto
-    with pytest.raises(ValueError, match="rows of tables alone are compared"):
-        compare(np.zeros((9, 8, 8)), np.arange(9) % 2, task="sampling", verbose=0)
+    images = np.zeros((9, 8, 8))
+    for given, of, sentence in [
+        (images, np.arange(9) % 2, "rows of tables alone are compared, and X is of"),
+        (X, None, "made rows, and y is missing: give the class of each row"),
+        (X, X[:, 0], r"made rows, and y holds fractional numbers: bin them \(pandas"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            compare(given, of, task="sampling", verbose=0)

@@ -43,6 +43,7 @@ from sknets._comparison.structured import (
 from sknets._comparison.table import read_table
 from sknets._comparison.target import read_target, refuse_ambiguous, refuse_swapped
 from sknets._inputs.kinds import kind_of
+from sknets._targets import kind_of_labels
 from sknets._warn import warn
 
 TASKS = ("classification", "regression", "forecasting", "sampling", *STRUCTURED)
@@ -178,6 +179,8 @@ def define_problem(
     kind = data
     if data == "auto":
         kind = "series" if series else guess_kind(X)
+    if task == "sampling":
+        _refuse_unsampled(kind, y)
     refuse_ambiguous(X, kind, task, y, settings)
     if kind == "series":
         return _define_series(X, cv, scoring, groups, settings, seed, device)
@@ -188,9 +191,7 @@ def define_problem(
     else:
         X, roles, missing, facts, notes = read_table(X)
     sampled = task == "sampling"
-    if sampled:
-        _refuse_unsampled(kind)
-        task = "classification"
+    task = "classification" if sampled else task
     structured = structured_task(X, y, kind, task)
     if structured:
         task, (values, said) = structured, read_structured(y, structured)
@@ -221,12 +222,16 @@ def define_problem(
     return problem
 
 
-def _refuse_unsampled(kind: str) -> None:
+def _refuse_unsampled(kind: str, y: Any) -> None:
+    told, fault = "a forest learns classes by made rows", ""
     if kind != "table":
-        raise ValueError(
-            "compare(task='sampling'): rows of tables alone are compared, and X is of "
-            f"the kind {kind!r}"
-        )
+        told, fault = "rows of tables alone are compared", f"X is of the kind {kind!r}"
+    elif y is None:
+        fault = "y is missing: give the class of each row"
+    elif np.ndim(y) == 1 and kind_of_labels(y) == "continuous":
+        fault = "y holds fractional numbers: bin them (pandas.qcut)"
+    if fault:
+        raise ValueError(f"compare(task='sampling'): {told}, and {fault}")
 
 
 def _define_series(
