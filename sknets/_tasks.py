@@ -300,6 +300,13 @@ class Classifier(ClassifierMixin, Estimator):
         if kind == "multiclass-multioutput":
             return self._encode_outputs(label_columns(y), weight, classes, reset)
         if kind not in ("binary", "multiclass"):
+            if kind == "unknown":
+                first = next(iter(y)) if np.ndim(y) == 1 else y
+                raise ValueError(
+                    f"{owner}: Unknown label type: y holds objects that are not text, "
+                    f"such as {first!r:.60}; labels of one kind, by y.astype(int) or "
+                    "y.astype(str), can be learned"
+                )
             try:
                 check_classification_targets(y)  # finds out the type again
             except ValueError as error:

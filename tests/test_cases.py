@@ -1083,3 +1083,11 @@ def test_every_classifier_has_probabilities_of_16_bits():
         p = model.fit(rows, THREE).predict_proba(rows)
         np.testing.assert_allclose(p.sum(1), 1, atol=3e-7)
         np.testing.assert_array_equal(model.predict(rows), model.classes_[p.argmax(1)])
+
+
+def test_labels_that_are_objects_are_told_how_to_become_labels():
+    labels = np.array([0, 1] * 5, dtype=object)
+    with pytest.raises(
+        ValueError, match=r"such as 0; labels of one kind, by y\.astype"
+    ):
+        FeedforwardClassifier().fit(np.zeros((10, 2)), labels)
