@@ -1087,7 +1087,5 @@ def test_every_classifier_has_probabilities_of_16_bits():
 
 def test_labels_that_are_objects_are_told_how_to_become_labels():
     labels = np.array([0, 1] * 5, dtype=object)
-    with pytest.raises(
-        ValueError, match=r"such as 0; labels of one kind, by y\.astype"
-    ):
+    with pytest.raises(ValueError, match="such as 0; labels of one kind"):
         FeedforwardClassifier().fit(np.zeros((10, 2)), labels)
