@@ -11,7 +11,14 @@ import torch.nn.functional as F
 from sknets import SpeechRecognizer, compare
 from sknets._comparison.sentences import many_texts
 from sknets._engine.containers import Ragged
-from sknets._inputs.waveforms import LogMel, Waveforms, centres, mel, mel_matrix
+from sknets._inputs.waveforms import (
+    LogMel,
+    Spectrum,
+    Waveforms,
+    centres,
+    mel,
+    mel_matrix,
+)
 from sknets.sequence_to_sequence._ctc import Words, best_path, prefix_search
 from sknets.sequence_to_sequence._scores import edits, error_rates
 from sknets.sequence_to_sequence._speech_net import SpeechAugment, ctc_loss
@@ -105,21 +112,27 @@ def test_neither_loudness_nor_the_type_of_numbers_matters(net):
 
 def test_sounds_are_varied_as_much_as_is_said():
     bands = centres(RATE)
-    augment = SpeechAugment(["speed", "voice", "mask"], bands, np.zeros(40))
+    kinds = ["speed", "voice", "microphone", "mask"]
+    augment = SpeechAugment(kinds, bands, np.zeros(40))
     augment.generator = torch.Generator().manual_seed(0)
     x = Waveforms.of("a test", sample_rate=RATE).learn(X).batch(slice(None))
     texts = Ragged(torch.full((96, 1, 1), 2), whole=True)
     changed, _ = augment(x, texts)
     ratio = changed.counts / x.counts
-    assert 0.85 < ratio.min() < 0.9 and 1.1 < ratio.max() < 1.2
+    assert 0.7 < ratio.min() < 0.75 and 1.3 < ratio.max() < 1.45
     # A tone stays a tone, of another pitch.
     steady = Ragged(torch.eye(40)[20].expand(200, 30, 40))
     heard = augment.voice(steady, None).join().view(200, 30, 40)[:, 0].argmax(1)
     factor = bands[heard] / bands[20]
     assert 0.8 < factor.min() < 0.9 and 1.1 < factor.max() < 1.25
+    curves = augment.microphone(steady, None).join().view(200, 30, 40)
+    curves = curves - steady.padded()
+    assert (curves == curves[:, :1]).all() and 0.3 < curves.std() < 0.5
+    bends = (curves[:, 0].diff(n=2).abs() > 1e-4).sum(1)
+    assert bends.max() == 6  # straight lines between five, three of which are within
     ones = Ragged(torch.ones(50, 30, 40))
     hidden = (augment.mask(ones, None).join() == 0).float().mean()
-    assert 0.08 < hidden < 0.25
+    assert 0.03 < hidden < 0.06
 
 
 # -- sounds ----------------------------------------------------------------------------
@@ -148,7 +161,10 @@ def test_a_tone_is_heard_where_it_is(rate):
     wave = np.concatenate([np.sin(2 * np.pi * f * time) for f in (400, 2000)])
     frames = LogMel(rate)(wave)
     assert len(frames) == 1 + (2 * rate - round(0.025 * rate)) // round(0.008 * rate)
-    np.testing.assert_allclose(frames.mean(0), 0, atol=1e-4)
+    assert frames.mean() == pytest.approx(0, abs=1e-4)
+    assert frames.std() == pytest.approx(1, abs=1e-4)
+    of_bands = Spectrum(rate).frames(wave).mean(0)  # of which half stays
+    assert np.corrcoef(of_bands, frames.mean(0))[0, 1] > 0.999
     for part, pitch in ((frames[20:100], 400), (frames[-100:-20], 2000)):
         heard = centres(rate)[part.mean(0).argmax()]
         assert heard == pytest.approx(pitch, rel=0.1)

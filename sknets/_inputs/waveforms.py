@@ -117,14 +117,15 @@ class Spectrum:
 
 
 class LogMel(Spectrum):
-    """Frames less their mean in each band, which is what a room or a microphone adds.
+    """Frames less half of their mean in each band, and half of the mean of all.
 
-    All together are of variance 1.
+    The mean in a band is what a room or a microphone adds, and of a word alone also
+    what was said. All together are of mean 0 and variance 1.
     """
 
     def __call__(self, wave: np.ndarray) -> np.ndarray:
         frames = self.frames(wave)
-        frames = frames - frames.mean(0)
+        frames = frames - (frames.mean(0) + frames.mean()) / 2
         return (frames / frames.std(correction=0).clamp(min=1e-3)).numpy()
 
 

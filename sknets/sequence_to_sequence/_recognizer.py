@@ -28,7 +28,8 @@ from sknets.sequence_to_sequence._speech_net import (
 )
 from sknets.sequence_to_sequence._task import TextTask
 
-_KINDS = ("speed", "voice", "mask")
+_KINDS = ("speed", "voice", "microphone", "mask")
+_OF_WAVEFORMS = {"voice", "microphone"}
 
 
 class SpeechRecognizer(TextTask):
@@ -50,11 +51,11 @@ class SpeechRecognizer(TextTask):
         Numbers of a state in each direction.
     n_layers : int, default=1
         Layers of cells.
-    augment : {"auto"}, list of {"speed", "voice", "mask"} or None, default="auto"
-        How the first three quarters of training vary the sounds: up to 15 % slower or
-        faster [3]_, as by a longer or shorter throat [4]_ (of waveforms), and with up
-        to a fifth of the bands and a tenth of the moments hidden [5]_. "auto": all that
-        there may be.
+    augment : {"auto"}, list of str or None, default="auto"
+        How the first three quarters of training vary the sounds: "speed", 0.7 to 1.4
+        times as fast [3]_; of waveforms "voice", as by a longer or shorter throat [4]_,
+        and "microphone", as by another one; "mask", with up to a tenth of the moments
+        hidden [5]_. "auto": all that there may be.
     vocabulary : list of str, default=None
         Words of which all texts are made, one or more: what is found is the most
         probable such text. May be set after `fit`.
@@ -89,8 +90,9 @@ class SpeechRecognizer(TextTask):
     array; or a list of arrays (frames, channels) of features, which stay as they are.
     A waveform may be of any numbers: what it is multiplied by makes no difference. It
     becomes the logarithm of the power in 40 bands of 25 ms every 8 ms, after
-    pre-emphasis, less its mean in each band, which is what a microphone adds, all bands
-    together of variance 1.
+    pre-emphasis, less half of its mean in each band, which is what a microphone adds
+    (and of a word alone also what was said), all bands together of mean 0 and
+    variance 1.
 
     A text that has more characters than its sound has moments, of two frames each, is
     refused. The scores of `predict_with_scores` are the logarithms of sums over all the
@@ -107,7 +109,7 @@ class SpeechRecognizer(TextTask):
        Here of frames: the pitch stays.
     .. [4] N. Jaitly, G. E. Hinton. Vocal Tract Length Perturbation (VTLP) Improves
        Speech Recognition. ICML Workshop 2013.
-    .. [5] D. S. Park et al. SpecAugment. Interspeech 2019. Here one mask of each kind.
+    .. [5] D. S. Park et al. SpecAugment. Interspeech 2019. Here one mask, of moments.
     .. [6] A. Hannun et al. First-Pass Large Vocabulary Continuous Speech Recognition
        using Bi-Directional Recurrent DNNs. 2014. Here without a language model.
 
@@ -193,7 +195,7 @@ class SpeechRecognizer(TextTask):
     def _augmentation(self) -> Any:
         kinds = list(_KINDS if self.augment == "auto" else self.augment or ())
         if not self.waveforms_:
-            kinds = [kind for kind in kinds if kind != "voice"]
+            kinds = [kind for kind in kinds if kind not in _OF_WAVEFORMS]
         bands = centres(self.sample_rate) if self.waveforms_ else None
         return SpeechAugment(kinds, bands, self.x_mean_) if kinds else None
 
