@@ -207,9 +207,7 @@ def is_path(X: Any) -> bool:
 _ANEW = "give a function that makes a new iterator each time it is called"
 
 
-def _stream(
-    who: str, X: Any, cut: Callable[[Any], Iterable[str]]
-) -> Iterator[list[str]]:
+def _stream(who: str, X: Any, cut: Callable[[Any], list[str]]) -> Iterator[list[str]]:
     """The documents of a path, or of what gives an iterator."""
     if is_path(X):
         yield from map(cut, _lines(who, Path(X)))

@@ -200,7 +200,7 @@ def tokens_of(reader: Any, text: Any) -> list[str]:
     return tokens[: reader.max_length]
 
 
-def cutter(reader: Any) -> Callable[[Any], Iterable[str]]:
+def cutter(reader: Any) -> Callable[[Any], list[str]]:
     """Tokens of a text; a list of tokens stays as it is."""
     if reader.tokenizer == "characters":
         analyze = CountVectorizer(

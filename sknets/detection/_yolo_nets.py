@@ -192,10 +192,10 @@ class YOLONet(DetectionNet):
             at = image[row], anchor, line, column
             own = raw[at]
             cells = (torch.stack([column, line], 1) + 0.5) * stride
-            told = own[:, _PLACED], cells, self.anchors[i].to(own)[anchor]
-            boxes = self.edges.boxes(*told)
+            given = own[:, _PLACED], cells, self.anchors[i].to(own)[anchor]
+            boxes = self.edges.boxes(*given)
             off = misplaced(boxes, true[row])
-            off = off + _PLACES * self.edges.losses(*told, true[row])
+            off = off + _PLACES * self.edges.losses(*given, true[row])
             sums["box"] = sums["box"].index_add(0, at[0], off)
             told = self.classes.losses(own[:, _TOLD], labels[row])
             sums["class"] = sums["class"].index_add(0, at[0], told)
