@@ -48,9 +48,10 @@ class Trunk(nn.Module):
     strides : sequence of int
         The maps that are wanted.
     fine : bool
-        Whether, as there, a convolution of half of the channels looks at all pixels
-        before the first halving, and residual blocks follow this one, too: edges are
-        seen to less than a pixel.
+        Whether the first halving makes channels of the pixels of each square of two by
+        two before a convolution looks at them, and residual blocks follow it, too:
+        edges are seen to less than a pixel, as by the paper's convolution at full
+        resolution, which takes longer.
 
     Attributes
     ----------
@@ -69,21 +70,20 @@ class Trunk(nn.Module):
         super().__init__()
         self.strides, self.widths = tuple(strides), {}
         stages, n_in = [], n_channels
-        self.finest = 0 if fine else 1  # the power of two of the first stage's stride
-        if fine:
-            n_in = max(1, width // 2)
-            stages.append(convolution(n_channels, n_in))
         for i in range(int(math.log2(max(strides)))):
             n_out = width * min(2**i, 8)
+            halved: list[nn.Module] = [convolution(n_in, n_out, 3, 2)]
+            if fine and i == 0:
+                halved = [nn.PixelUnshuffle(2), convolution(4 * n_in, n_out)]
             blocks = [Residual(n_out) for _ in range(depth if i or fine else 0)]
-            stages.append(nn.Sequential(convolution(n_in, n_out, 3, 2), *blocks))
+            stages.append(nn.Sequential(*halved, *blocks))
             self.widths[2 ** (i + 1)] = n_in = n_out
         self.stages = nn.ModuleList(stages)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         maps = {}
-        for i, stage in enumerate(self.stages, self.finest):
+        for i, stage in enumerate(self.stages, 1):
             x = maps[2**i] = stage(x)
         return {stride: maps[stride] for stride in self.strides}
 

@@ -721,6 +721,7 @@ def test_pictures(fitted_net):
         sure = int((each["scores"] >= 0.5).sum())
         assert len(axes.patches) == sure + len(true["labels"])
         assert len(axes.texts) == sure
+    assert display.axes_[0].get_title(loc="left") == "Dashed: the truth"
     one = fitted_net.plot(X[45])
     assert len(one.axes_) == 1
     with pytest.raises(ValueError, match="X has 2 images, found has 1"):

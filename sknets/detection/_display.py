@@ -138,16 +138,23 @@ class DetectionDisplay:
         -------
         display : DetectionDisplay
         """
+        from matplotlib.patheffects import withStroke
+
+        # White within black, which is seen on light pictures and on dark ones.
+        rim = withStroke(linewidth=2.0, foreground="black")
+        dashed = {"linestyle": "--", "linewidth": 0.8, "path_effects": [rim]}
         self.axes_ = axes_for(len(self.images), ax, type(self).__name__)
         self.figure_ = self.axes_[0].figure
         both = [*self.found, *(self.true or [])]
         labels = sorted({str(label) for each in both for label in each["labels"]})
         colors = {name: _COLORS[k % len(_COLORS)] for k, name in enumerate(labels)}
+        if self.true is not None:
+            self.axes_[0].set_title("Dashed: the truth", fontsize=8, loc="left")
         for i, axes in enumerate(self.axes_):
             axes.imshow(as_rgb(self.images[i]))
             if self.true is not None:
                 for box in np.asarray(self.true[i]["boxes"], float).reshape(-1, 4):
-                    _frame(axes, box, "white", linestyle="--", linewidth=0.8)
+                    _frame(axes, box, "white", **dashed)
             found = self.found[i]
             scores = found.get("scores", np.ones(len(found["labels"])))
             for box, label, score in zip(found["boxes"], found["labels"], scores):

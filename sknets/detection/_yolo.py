@@ -77,11 +77,12 @@ class YOLODetector(Exportable, Detector):
         keep 48 pixels.
     augment : str, callable, list or None, \
 default=("flip", "scale", "shift", "mosaic", "brightness")
-        Changes of the images of training, new ones each epoch but for the last fifth of
-        them. "flip" mirrors half of the images; "scale" by 0.75 to 1.33; "shift" puts
-        them elsewhere on the canvas; "mosaic" makes each image of half of the batches
-        of four, and boxes of which less than 0.3 is seen are left out; "crop" takes
-        SSD's windows, which share enough with an object, instead of these;
+        Changes of the images of training, new ones each epoch; in the last fifth of
+        them those alone that leave pixels whole: "flip", "brightness" and a "shift" by
+        up to a tenth. "flip" mirrors half of the images; "scale" by 0.75 to 1.33;
+        "shift" puts them elsewhere on the canvas; "mosaic" makes each image of half of
+        the batches of four, and boxes of which less than 0.3 is seen are left out;
+        "crop" takes SSD's windows, which share enough with an object, instead of these;
         "brightness" changes contrast and light by up to a fifth; "color" hue and
         saturation, too. Leave out "flip" where a mirror image is something else. A
         function is given an image and ``{"boxes": ..., "labels": ...}``, as
@@ -94,7 +95,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     nms : {"vote", "class", "soft"}, default="vote"
         Of boxes of one class that share more than ``nms_threshold`` only the best one
         is kept; "vote" puts it where all of them say, by their scores and by how much
-        they share with it [4]_; "soft" lowers the scores of the others instead [5]_.
+        they share with it [5]_; "soft" lowers the scores of the others instead [6]_.
     nms_threshold : float, default=0.5
         Of the intersection over union; of "soft" the breadth of its bell.
     max_detections : int, default=100
@@ -160,14 +161,18 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     .. [2] J. Redmon, A. Farhadi. YOLO9000: Better, Faster, Stronger. CVPR 2017. Here
        cells of 8 or 16 pixels instead of 32, and the map of these, made larger, joins.
     .. [3] J. Redmon, A. Farhadi. YOLOv3: An Incremental Improvement. 2018. Here, as in
-       [2]_, boxes are learned by their generalised intersection over union and by how
-       far their edges are off, instead of squares, by the cells around their middle,
-       too, and by every anchor that is alike; how sure a cell is is learned from how
-       right it is; each class weighs the same in clusters; maps are as fine as objects
-       are small, and a head has three convolutions instead of six.
-    .. [4] Y. He et al. Bounding Box Regression with Uncertainty for Accurate Object
+       [2]_, an edge is the mean of 20 places, which the network says how likely they
+       are [4]_, instead of one number; boxes are learned by that, by their generalised
+       intersection over union and by how far their edges are off, instead of squares,
+       by the cells around their middle, too, and by every anchor that is alike; how
+       sure a cell is is learned from how right it is; each class weighs the same in
+       clusters; maps are as fine as objects are small, and a head has three
+       convolutions instead of six.
+    .. [4] X. Li et al. Generalized Focal Loss: Learning Qualified and Distributed
+       Bounding Boxes for Dense Object Detection. NeurIPS 2020.
+    .. [5] Y. He et al. Bounding Box Regression with Uncertainty for Accurate Object
        Detection. CVPR 2019. Here all boxes are as sure of their edges.
-    .. [5] N. Bodla et al. Soft-NMS: Improving Object Detection With One Line of Code.
+    .. [6] N. Bodla et al. Soft-NMS: Improving Object Detection With One Line of Code.
        ICCV 2017.
 
     Examples
