@@ -12,6 +12,7 @@ a fit of three epochs against a loop by hand for the same network and loss, with
 same augmentation.
 
     python benchmarks/pose.py [--repeats 3] [--quick] [--data DIR]
+        [--parts NAME ...]
 """
 
 from __future__ import annotations
@@ -164,18 +165,28 @@ def speed(repeats: int) -> list[Figure]:
     return rows
 
 
+PARTS = ("speed", "depth", "mouse", "figures")
+
+
 def main() -> None:
-    options = _measure.options(__doc__, repeats=3, data=True)
+    parser = _measure.parser(__doc__, repeats=3, data=True)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    options = _measure.given(parser)
     one_thread()
-    rows = [*speed(options.repeats), *depth()]
-    if not options.quick:
+    rows = []
+    if "speed" in options.parts:
+        rows += speed(options.repeats)
+    if "depth" in options.parts:
+        rows += depth()
+    if "mouse" in options.parts and not options.quick:
         path = _measure.find_data(options.data, "open_field_mouse.npz")
         if path is None:
             print("open_field_mouse.npz was not found: give --data DIR")
         else:
             rows += mouse(path)
+    if "figures" in options.parts and not options.quick:
         rows += figures()
-    report("pose", rows, keep=not options.quick)
+    report("pose", rows, not options.quick, len(options.parts) < len(PARTS))
 
 
 if __name__ == "__main__":
