@@ -32,6 +32,7 @@ from _measure import Figure, interleaved, one_thread, ratio, report
 from text import NEWSGROUPS, read_newsgroups
 
 from sknets import BERTVectorizer, GPT2Generator, RNNGenerator
+from sknets.language_models._generator_nets import with_ends
 
 LETTERS = {"tokenizer": "characters", "dropout": 0.1, "max_epochs": 4}
 BYTES = {"vocabulary_size": 2000, "max_epochs": 4}
@@ -102,8 +103,8 @@ READERS = {"Lee": read_lee, "Bible": read_bible, "20 newsgroups": read_news}
 
 def numbers(model, texts):
     """The tokens that the model reads, with the ends of texts, as lists."""
-    end = model.reader_.boundary
-    return [[*own, end] for own in model._prompts(texts, "benchmark", quiet=True)]
+    whole = with_ends(model._check_input(texts, reset=False), model._boundary)
+    return [part[:, 0].tolist() for part in whole.join().split(whole.counts.tolist())]
 
 
 def perplexities(name, folder, quick, asked):
