@@ -125,7 +125,7 @@ class SpeechRecognizer(TextTask):
     ...     return np.concatenate([np.append(np.zeros(400), tone) for tone in tones])
     >>> y = ["a", "b", "ab", "ba", "abb", "bab"] * 10
     >>> X = [say(text) for text in y]
-    >>> net = SpeechRecognizer(hidden_size=16, max_epochs=20, lr=0.01, random_state=0)
+    >>> net = SpeechRecognizer(hidden_size=16, max_epochs=30, lr=0.01, random_state=0)
     >>> net.fit(X, y).predict([say("bba"), say("aba")]).tolist()
     ['bba', 'aba']
     """
