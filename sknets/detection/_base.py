@@ -27,7 +27,7 @@ from sknets.detection._canvas import fitted
 # "auto": the longer side of the canvas, as small as it may be where the smallest usual
 # objects have so many pixels there.
 _SIDE, _OBJECT = (256, 416), 48
-_SEEN = 800_000_000  # pixels that a fit looks at where there are few images, at most
+_SEEN = 650_000_000  # pixels that a fit looks at where there are few images, at most
 _STRIDE = 32  # of the coarsest map of any of the networks
 
 

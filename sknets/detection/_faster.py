@@ -206,7 +206,7 @@ class FasterRCNNDetector(Detector):
         Of each of the two dense layers.
     max_epochs : int or "auto", default="auto"
         How often training goes through the images. "auto" are 12 epochs, or as many as
-        make 1,600 steps, or see 800 million pixels if these are fewer.
+        make 1,600 steps, or see 650 million pixels if these are fewer.
     batch_size : int or "auto", default="auto"
         Images a step; "auto": about 260,000 pixels, 4 to 8 images.
     lr : float, default=1.5e-3

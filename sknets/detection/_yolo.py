@@ -144,7 +144,7 @@ default=("flip", "scale", "shift", "mosaic", "brightness")
     Notes
     -----
     Training is the same for all estimators: for ``max_epochs`` (40, or more where these
-    would be fewer than 3,000 steps and see fewer than 800 million pixels),
+    would be fewer than 3,000 steps and see fewer than 650 million pixels),
     ``early_stopping``, ``warm_start``, ``precision``, ``device``,
     ``random_state``, ``verbose``, ``callbacks`` and the
     rest, and for ``net_``, ``loss_curve_`` and the other attributes of training, see
