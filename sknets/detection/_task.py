@@ -51,7 +51,8 @@ class Detector(BoxTask):
         y : list of dict
             For each image ``{"boxes": (k, 4), "labels": (k,)}``: left, top, right and
             bottom in pixels, (0, 0) being the corner of the image; labels are numbers
-            or strings. An image may have no box.
+            or strings. An image may have no box. Or tables with the columns left, top,
+            right, bottom and label.
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative; a weight of 0 is an absent image.
         X_val, y_val : array-like, default=None
@@ -64,8 +65,9 @@ class Detector(BoxTask):
         Raises
         ------
         ValueError
-            For a parameter out of bounds, for boxes beyond their image or whose right
-            is left of their left, for labels and boxes of unequal number, for a y
+            For a parameter out of bounds, for boxes beyond their image, whose right is
+            left of their left or that are shares of their image, for labels that are
+            both numbers and strings, for labels and boxes of unequal number, for a y
             without any box. Boxes without a width or a height are left out, with a
             warning.
         DivergenceError
