@@ -1,10 +1,12 @@
 """BERT: against `transformers` itself; what is learned, read and refused."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
@@ -19,7 +21,7 @@ from sknets import (
 from sknets._engine.containers import Ragged
 from sknets._inputs import Subwords
 from sknets.language_models._bert_nets import Windows
-from sknets.language_models._linear import WordModel
+from sknets.language_models._linear import WordModel, _logits
 
 transformers = pytest.importorskip("transformers")
 torch.set_num_threads(1)
@@ -266,6 +268,16 @@ def test_a_linear_model_of_classes_that_are_rare_or_columns():
     outputs = WordModel(True).fit(texts, columns, weight, True)
     assert outputs.shape == (30, 2) and (outputs[:, 1] < 0).all()
     assert np.isfinite(WordModel(True).fit(["", "!?"], rare[:2], None, True)).all()
+
+
+def test_linear_models_of_threads_are_the_same():
+    """liblinear's own stream of random numbers is one for all of them."""
+    x = sp.random(2000, 1000, 0.05, format="csr", random_state=0)
+    given = x, np.arange(2000) % 3, 3, None
+    expected, _ = _logits(*given)
+    with ThreadPoolExecutor(2) as pool:
+        for found in [pool.submit(_logits, *given) for _ in range(4)]:
+            np.testing.assert_array_equal(found.result()[0], expected)
 
 
 def test_labels_numbers_and_parts_of_an_estimator():

@@ -151,7 +151,7 @@ def column_of_arrays(X: Any) -> Any:
 
     None for a frame without one and for what is no frame.
     """
-    for label, kind in zip(X.columns, X.dtypes) if hasattr(X, "columns") else ():
+    for label, kind in X.dtypes.items() if isinstance(X, pd.DataFrame) else ():
         values = X[label].dropna() if kind == np.object_ else X[label][:0]
         if len(values) and _shape(values.iloc[0]) is not None:
             return label

@@ -16,9 +16,9 @@ from sknets.detection._edges import Edges
 from sknets.detection._nets import DetectionNet, places
 from sknets.detection._words import Classes
 
-_BOX, _OBJECT, _CLASS = 2.5, 0.5, 1.5  # what the parts of the loss weigh
+_BOX, _OBJECT, _CLASS = 2.5, 0.5, 1.0  # what the parts of the loss weigh
 _EDGES = 0.5  # what edges weigh beside the intersection over union
-_PLACES = 0.3  # what it weighs there how likely the places of edges are
+_PLACES = 0.5  # what it weighs there how likely the places of edges are
 ALIKE = 0.25  # anchors that share as much with an object learn it
 N_CELLS = 3  # that of its middle, and the nearest in either direction
 _IGNORED = 0.5  # of an intersection over union, above which a box is no background

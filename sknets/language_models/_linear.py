@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sknets._inputs.text import word
 
 _FOLDS = 5
+# liblinear draws from one stream of the process, which each of its fits begins anew.
+_LIBLINEAR = threading.Lock()
 
 
 class WordModel:
@@ -137,7 +140,8 @@ def _logits(
         model = LogisticRegression(
             C=10, solver="liblinear", dual=True, tol=0.1, random_state=0
         )
-        model.fit(x, labels, weight)
+        with _LIBLINEAR:
+            model.fit(x, labels, weight)
         coef[:, j], intercept[j] = model.coef_[0], model.intercept_[0]
     return coef, intercept
 
