@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -140,7 +142,9 @@ def _logits(
         model = LogisticRegression(
             C=10, solver="liblinear", dual=True, tol=0.1, random_state=0
         )
-        with _LIBLINEAR:
+        with _LIBLINEAR, warnings.catch_warnings():
+            # The network goes on from wherever it has come to.
+            warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(x, labels, weight)
         coef[:, j], intercept[j] = model.coef_[0], model.intercept_[0]
     return coef, intercept
